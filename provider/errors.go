@@ -1,0 +1,86 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kind says what a failure means for the one who signs in. The zero Kind is no kind.
+type Kind int
+
+const (
+	// KindUnavailable means that the platform did not answer as it should: time-out, reset, 5xx, busy. Worth a new try.
+	KindUnavailable Kind = iota + 1
+	// KindInvalidCode means that the code is wrong, expired or spent: the client must get a new one.
+	KindInvalidCode
+	// KindRefused means that the platform refuses this user. Trying again does not help.
+	KindRefused
+	// KindThrottled means that a quota is used up until RetryAfter.
+	KindThrottled
+	// KindMisconfigured means that an admin must mend a setting: AppID, AppSecret, IP allow list.
+	KindMisconfigured
+	// KindInvalidSession means that a SessionKey is not the user's current one.
+	KindInvalidSession
+)
+
+// String returns the kind as logs and metrics name it.
+func (k Kind) String() string {
+	switch k {
+	case KindUnavailable:
+		return "unavailable"
+	case KindInvalidCode:
+		return "invalid_code"
+	case KindRefused:
+		return "refused"
+	case KindThrottled:
+		return "throttled"
+	case KindMisconfigured:
+		return "misconfigured"
+	case KindInvalidSession:
+		return "invalid_session"
+	default:
+		return "unknown"
+	}
+}
+
+// Error is a failed call to a platform. It holds no URL, code, key or secret, and may be logged as it is.
+type Error struct {
+	Op         string        // the call, such as "code2Session"
+	Kind       Kind          // what the failure means
+	Code       int           // the platform's own number; 0 when it gave none
+	Message    string        // the platform's own words, without its request id; may be empty
+	RequestID  string        // the platform's id of the call (WeChat: rid); may be empty
+	RetryAfter time.Duration // when a new try is worth it; 0 when that is unknown
+	Hint       string        // for KindMisconfigured: which setting to mend, and where
+	Err        error         // the cause; may be nil
+}
+
+// Error describes the failure in one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", e.Op, e.Kind)
+	if e.Code != 0 {
+		fmt.Fprintf(&b, " (errcode %d)", e.Code)
+	}
+	if e.Message != "" {
+		fmt.Fprintf(&b, ": %s", e.Message)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %s", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf returns the kind of the *Error in err's chain, or 0 when there is none.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return 0
+}

@@ -1,0 +1,28 @@
+package provider
+
+import "log/slog"
+
+// Secret is a string that prints as "***", whatever prints it. Reveal gives the string itself.
+type Secret string
+
+const mask = "***"
+
+// Reveal returns the secret in clear. Call it only where the secret is used.
+func (s Secret) Reveal() string { return string(s) }
+
+// String returns "***", or "" for an empty secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return mask
+}
+
+// GoString is String, for %#v.
+func (s Secret) GoString() string { return `"` + s.String() + `"` }
+
+// LogValue is String, for slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText is String, for JSON and the like.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
