@@ -2,8 +2,8 @@ package provider
 
 import "fmt"
 
-// Factory makes the Provider of one mini program. It reports a Config that can never work, such as one without AppSecret,
-// as an *Error of KindMisconfigured.
+// Factory makes the Provider of one mini program. It reports a Config that can never work, such as one without
+// AppSecret, as an *Error of KindMisconfigured.
 type Factory func(Config) (Provider, error)
 
 // Platform is an entry of the registry: a kind of mini program, and how Casdoor spells what belongs to it.

@@ -2,7 +2,8 @@ package provider
 
 import "log/slog"
 
-// Secret is a string that prints as "***", whatever prints it. Reveal gives the string itself.
+// Secret is a string that prints as "***", whatever prints it. Reveal gives the string itself. Only an unexported field
+// of a struct is bare to fmt, which asks no methods there: such a struct needs a Format or String method of its own.
 type Secret string
 
 const mask = "***"

@@ -1,0 +1,112 @@
+// Package conf holds the settings of the server: one Config, loaded once, at start, from files in Casdoor's app.conf
+// format and from the environment. No other package reads either.
+//
+// The file app.conf beside this source is both the built-in default and the reference of all keys.
+package conf
+
+import (
+	"cmp"
+	_ "embed" // for app.conf
+	"errors"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/minidoor/minidoor/provider"
+)
+
+// Secret is a string that prints as "***"; its Reveal gives it in clear.
+type Secret = provider.Secret
+
+//go:embed app.conf
+var appConf string
+
+// Config holds the settings, each under the key of its tag; app.conf says what they mean. Load fills in all defaults,
+// so that nobody else has to know them. It does not change once loaded.
+type Config struct {
+	HTTPPort       int            `conf:"httpport"`       // 0 takes any free port
+	HTTPAddr       string         `conf:"httpaddr"`       // IP address or host name; empty means all interfaces
+	RunMode        string         `conf:"runmode"`        // "dev" or "prod"
+	Origin         string         `conf:"origin"`         // "https://host[:port]", or empty
+	TrustedProxies []netip.Prefix `conf:"trustedProxies"` // masked; IPv4 ones in IPv4 form
+
+	DriverName      string `conf:"driverName"`      // "sqlite", "mysql" or "postgres"
+	DataSourceName  Secret `conf:"dataSourceName"`  // as given, without DBName; never empty
+	DBName          string `conf:"dbName"`          // empty where the data source names the database
+	TableNamePrefix string `conf:"tableNamePrefix"` // may be empty
+	RedisEndpoint   Secret `conf:"redisEndpoint"`   // Casdoor's "host:port[,db[,password]]"; empty means no Redis
+	InitDataFile    string `conf:"initDataFile"`    // empty means none
+	InitDataNewOnly bool   `conf:"initDataNewOnly"` // what the database holds already stays as it is
+
+	WeChatEndpoint     string   `conf:"wechatEndpoint"`     // base URL without trailing slash
+	SealKeys           []Secret `conf:"sealKey"`            // in base64; use SealKeyRing
+	SealKeyFile        string   `conf:"sealKeyFile"`        // used while SealKeys is empty; use SealKeyRing
+	RefreshTokenFormat string   `conf:"refreshTokenFormat"` // "opaque" or "jwt"
+
+	CasdoorUpstream     string `conf:"casdoorUpstream"`     // base URL without trailing slash; empty: no gateway
+	CasdoorEndpoint     string `conf:"casdoorEndpoint"`     // base URL without trailing slash; empty: no remote mode
+	CasdoorClientID     string `conf:"casdoorClientId"`     // remote mode only
+	CasdoorClientSecret Secret `conf:"casdoorClientSecret"` // remote mode only
+
+	LogLevel  slog.Level `conf:"logLevel"`
+	LogFormat string     `conf:"logFormat"` // "json" or "text"
+
+	// Unknown holds the keys of the files that mean nothing here, in lower case, sorted, each once. A key of a section
+	// is "section::key".
+	Unknown []string
+}
+
+// Load returns the settings of the files at paths over the built-in defaults: a later file wins over an earlier one,
+// and a variable that lookupEnv finds under the exact name of a key wins over all, even when it is empty. An error
+// names every problem, one a line, and holds no secret.
+func Load(paths []string, lookupEnv func(string) (string, bool)) (*Config, error) {
+	c := &Config{}
+	values, err := c.readFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	err = c.decode(values, lookupEnv)
+	c.resolve()
+	if err := errors.Join(err, c.Validate()); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// resolve brings what has several spellings into one, and fills in the defaults that depend on other keys.
+func (c *Config) resolve() {
+	for _, url := range []*string{&c.Origin, &c.WeChatEndpoint, &c.CasdoorUpstream, &c.CasdoorEndpoint} {
+		*url = strings.TrimSuffix(*url, "/")
+	}
+	if c.DriverName == "sqlite3" {
+		c.DriverName = "sqlite"
+	}
+	if c.DriverName == "sqlite" {
+		c.DataSourceName = cmp.Or(c.DataSourceName, "file:minidoor.db")
+	}
+	c.SealKeyFile = cmp.Or(c.SealKeyFile, filepath.Join(c.dataDir(), "minidoor.key"))
+	if c.CasdoorUpstream != "" {
+		c.RefreshTokenFormat = cmp.Or(c.RefreshTokenFormat, "jwt")
+	}
+	c.RefreshTokenFormat = cmp.Or(c.RefreshTokenFormat, "opaque")
+	if c.RunMode == "dev" {
+		c.LogFormat = cmp.Or(c.LogFormat, "text")
+	}
+	c.LogFormat = cmp.Or(c.LogFormat, "json")
+}
+
+// dataDir returns the directory of the SQLite file, or the working directory for any other database.
+func (c *Config) dataDir() string {
+	if c.DriverName != "sqlite" {
+		return "."
+	}
+	path := strings.TrimPrefix(c.sqlitePath(), "file:")
+	return filepath.Dir(strings.TrimPrefix(path, "//")) // of file:///path
+}
+
+// sqlitePath returns the data source without its parameters.
+func (c *Config) sqlitePath() string {
+	path, _, _ := strings.Cut(c.DataSourceName.Reveal(), "?")
+	return path
+}

@@ -1,0 +1,109 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// problems collects what is wrong with a Config.
+type problems []error
+
+// unless adds a problem of key when ok is false. What is formatted must not hold a secret: no data source, no seal key,
+// and no URL, which may hold a password.
+func (p *problems) unless(ok bool, key, format string, args ...any) {
+	if !ok {
+		*p = append(*p, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
+	}
+}
+
+// oneOf adds a problem unless value is one of allowed.
+func (p *problems) oneOf(key, value string, allowed ...string) {
+	p.unless(slices.Contains(allowed, value), key, "%q is not one of %s", value, strings.Join(allowed, ", "))
+}
+
+// Validate returns all that is wrong with c, one problem a line: the key, what is wrong, and what would be right. It
+// holds no secret.
+func (c *Config) Validate() error {
+	var p problems
+	c.validateServer(&p)
+	c.validateDatabase(&p)
+	c.validateSealing(&p)
+	c.validateCasdoor(&p)
+	p.unless(isURL(c.WeChatEndpoint), "wechatEndpoint", "not a URL such as https://api.weixin.qq.com")
+	p.oneOf("refreshTokenFormat", c.RefreshTokenFormat, "opaque", "jwt")
+	p.oneOf("logFormat", c.LogFormat, "json", "text")
+	return errors.Join(p...)
+}
+
+func (c *Config) validateServer(p *problems) {
+	p.unless(c.HTTPPort >= 0 && c.HTTPPort <= 65535, "httpport", "%d is not between 0 and 65535", c.HTTPPort)
+	p.unless(isHost(c.HTTPAddr), "httpaddr", "%q is not a bare IP address or host name", c.HTTPAddr)
+	p.oneOf("runmode", c.RunMode, "dev", "prod")
+	p.unless(c.Origin == "" || isOrigin(c.Origin), "origin", "not a URL such as https://id.example.com, without a path")
+}
+
+func (c *Config) validateDatabase(p *problems) {
+	p.oneOf("driverName", c.DriverName, "sqlite", "mysql", "postgres")
+	source := c.DataSourceName.Reveal()
+	p.unless(source != "", "dataSourceName", "empty; driver %q needs one", c.DriverName)
+	if c.DriverName == "sqlite" {
+		// Taken for a path, its password would show: in the name of a directory, in an error.
+		foreign := regexp.MustCompile(`^(postgres|postgresql|mysql)://|@(tcp|unix)?[(/]|\b(host|user|password)=`)
+		p.unless(!foreign.MatchString(c.sqlitePath()), "dataSourceName",
+			"not a SQLite file; for another database, set driverName to mysql or postgres")
+	}
+	if c.DriverName == "mysql" && source != "" {
+		slash := strings.LastIndexByte(source, '/')
+		name, _, _ := strings.Cut(source[slash+1:], "?")
+		p.unless(slash >= 0, "dataSourceName", "no / in it; MySQL's form is user:password@tcp(host:3306)/")
+		p.unless(slash < 0 || name != "" || c.DBName != "", "dbName", "empty, and dataSourceName names no database either")
+	}
+	prefix := regexp.MustCompile(`^[A-Za-z0-9_]*$`)
+	p.unless(prefix.MatchString(c.TableNamePrefix), "tableNamePrefix",
+		"%q holds other characters than letters, digits and underscores", c.TableNamePrefix)
+}
+
+func (c *Config) validateSealing(p *problems) {
+	for i, key := range c.SealKeys {
+		_, err := decodeSealKey(key.Reveal())
+		p.unless(err == nil, "sealKey", "number %d: %w", i+1, err)
+	}
+	p.unless(len(c.SealKeys) > 0 || c.SealKeyFile != "", "sealKeyFile", "empty, and sealKey too; one of them is needed")
+}
+
+// validateCasdoor checks the settings of the modes beside a Casdoor, and refuses them.
+func (c *Config) validateCasdoor(p *problems) {
+	const wantURL = "not a URL such as https://casdoor.example.com"
+	p.unless(c.CasdoorUpstream == "" || isURL(c.CasdoorUpstream), "casdoorUpstream", wantURL)
+	p.unless(c.CasdoorEndpoint == "" || isURL(c.CasdoorEndpoint), "casdoorEndpoint", wantURL)
+
+	const unavailable = "%s mode is not available in this version; leave it empty"
+	p.unless(c.CasdoorUpstream == "", "casdoorUpstream", unavailable, "gateway")
+	p.unless(c.CasdoorEndpoint == "", "casdoorEndpoint", unavailable, "remote")
+	p.unless(c.CasdoorClientID == "", "casdoorClientId", unavailable, "remote")
+	p.unless(c.CasdoorClientSecret == "", "casdoorClientSecret", unavailable, "remote")
+}
+
+// isURL reports whether s is an http or https URL to which a path can be appended.
+func isURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil &&
+		!strings.ContainsAny(s, "?#")
+}
+
+// isOrigin reports whether s is a URL of scheme, host and port only.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && isURL(s) && u.Path == ""
+}
+
+// isHost reports whether s can be the host that a port is appended to. An empty one can.
+func isHost(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil || !strings.ContainsAny(s, ":/[] ")
+}

@@ -1,0 +1,47 @@
+package controllers
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/beego/beego/v2/server/web"
+	"github.com/minidoor/minidoor/object"
+)
+
+// Base is what all controllers share. beego copies its exported field into the instance that serves a request.
+type Base struct {
+	web.Controller
+
+	Deps *Deps
+}
+
+// casdoorReply is Casdoor's answer to a request that it did.
+type casdoorReply struct {
+	Status string `json:"status"`
+	Msg    string `json:"msg"`
+	Sub    string `json:"sub"`
+	Name   string `json:"name"`
+	Data   any    `json:"data"`
+	Data2  any    `json:"data2"`
+	Data3  any    `json:"data3"`
+}
+
+// reply answers 200 with v as JSON.
+func (b *Base) reply(v any) { writeJSON(b.Ctx.ResponseWriter, http.StatusOK, v) }
+
+// replyData answers as Casdoor does.
+func (b *Base) replyData(data any) { b.reply(casdoorReply{Status: "ok", Data: data}) }
+
+// fail answers with an error, in the form of the request's path.
+func (b *Base) fail(err error) {
+	writeError(b.Ctx.ResponseWriter, b.Deps.Logger, b.Ctx.Request, shapeOf(b.Ctx.Request.URL.Path), err)
+}
+
+// principal returns the user of the bearer token (RFC 6750 §2.1).
+func (b *Base) principal() (*object.Principal, error) {
+	scheme, token, _ := strings.Cut(b.Ctx.Request.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return nil, &object.Refusal{Code: object.InvalidToken, Message: "Please login first"}
+	}
+	return b.Deps.Service.Authenticate(b.Ctx.Request.Context(), strings.TrimSpace(token))
+}

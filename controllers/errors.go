@@ -1,0 +1,194 @@
+package controllers
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
+)
+
+// APIError is an answer that is no success: what the client reads, and what the log says.
+type APIError struct {
+	Status     int              // of HTTP
+	Code       object.ErrorCode // OAuth's error
+	Message    string           // fixed text for the client
+	RetryAfter time.Duration    // 0: no Retry-After
+	Err        error            // the cause, for the log only; may be nil
+}
+
+// Error returns what the log says.
+func (e *APIError) Error() string {
+	if e.Err != nil {
+		return e.Err.Error()
+	}
+	return string(e.Code) + ": " + e.Message
+}
+
+// Unwrap returns the cause.
+func (e *APIError) Unwrap() error { return e.Err }
+
+func badRequest(message string) *APIError {
+	return &APIError{Status: http.StatusBadRequest, Code: object.InvalidRequest, Message: message}
+}
+
+func notFound() *APIError {
+	return &APIError{Status: http.StatusNotFound, Code: object.InvalidRequest, Message: "There is nothing at this path"}
+}
+
+func methodNotAllowed(methods string) *APIError {
+	return &APIError{
+		Status: http.StatusMethodNotAllowed, Code: object.InvalidRequest, Message: "This path takes " + methods + " only",
+	}
+}
+
+func serverError(err error) *APIError {
+	return &APIError{Status: http.StatusInternalServerError, Code: "server_error", Message: "Something is wrong here", Err: err}
+}
+
+// defaultRetry is what Retry-After says where nobody knows better.
+const defaultRetry = 5 * time.Second
+
+// apiError turns any error into an answer. The words of an error that is not meant for clients stay in the log.
+func apiError(err error) *APIError {
+	if e, ok := errors.AsType[*APIError](err); ok {
+		return e
+	}
+	if refusal, ok := errors.AsType[*object.Refusal](err); ok {
+		return &APIError{statusOf(refusal.Code), refusal.Code, refusal.Message, refusal.RetryAfter, err}
+	}
+	if upstream, ok := errors.AsType[*provider.Error](err); ok {
+		return upstreamError(upstream)
+	}
+	if object.IsUnavailable(err) {
+		return unavailable("The server is busy, please try again", defaultRetry, err)
+	}
+	return serverError(err)
+}
+
+func statusOf(code object.ErrorCode) int {
+	switch code {
+	case object.InvalidClient, object.InvalidToken:
+		return http.StatusUnauthorized
+	case object.SlowDown:
+		return http.StatusTooManyRequests
+	case object.Unavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusBadRequest
+	}
+}
+
+func unavailable(message string, retry time.Duration, err error) *APIError {
+	return &APIError{http.StatusServiceUnavailable, object.Unavailable, message, retry, err}
+}
+
+// upstreamError says what a platform's failure means for the mini program: get a new code, give up, or wait.
+func upstreamError(e *provider.Error) *APIError {
+	switch e.Kind {
+	case provider.KindInvalidCode:
+		return &APIError{
+			Status: http.StatusBadRequest, Code: object.InvalidGrant, Err: e,
+			Message: "the code is invalid, expired or used: get a new one with wx.login",
+		}
+	case provider.KindRefused:
+		return &APIError{
+			Status: http.StatusBadRequest, Code: object.AccessDenied, Err: e,
+			Message: "WeChat refuses to sign this user in: do not try again",
+		}
+	case provider.KindThrottled:
+		return &APIError{
+			http.StatusTooManyRequests, object.SlowDown, "too many sign-ins: try again later", orDefault(e.RetryAfter), e,
+		}
+	case provider.KindMisconfigured:
+		return unavailable("signing in is not set up rightly: the administrator finds the reason in the log", 0, e)
+	default:
+		return unavailable("WeChat does not answer as it should: try again with a new code", orDefault(e.RetryAfter), e)
+	}
+}
+
+func orDefault(d time.Duration) time.Duration {
+	if d <= 0 {
+		return defaultRetry
+	}
+	return d
+}
+
+// shape is one of the two forms that errors have on the wire.
+type shape int
+
+const (
+	oauthShape   shape = iota // RFC 6749 §5.2
+	casdoorShape              // Casdoor's, with the status of HTTP
+	sdkShape                  // Casdoor's, with 200 for what the client did wrong: Casdoor's SDKs read the body alone
+)
+
+func shapeOf(path string) shape {
+	switch {
+	case strings.HasPrefix(path, "/api/login/oauth/"):
+		return oauthShape
+	case strings.HasPrefix(path, "/api/mini-program/"):
+		return casdoorShape
+	default:
+		return sdkShape
+	}
+}
+
+// writeError writes and logs an error; nothing else does either.
+func writeError(w http.ResponseWriter, log *slog.Logger, r *http.Request, form shape, err error) {
+	e := apiError(err)
+	level := slog.LevelInfo
+	if e.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	log.LogAttrs(r.Context(), level, "request refused", slog.String("path", r.URL.Path), slog.Int("status", e.Status),
+		slog.String("error", string(e.Code)), slog.String("cause", e.Error()))
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
+	status := e.Status
+	var body any = casdoorError{Status: "error", Msg: e.Message}
+	switch {
+	case form == oauthShape:
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Basic realm="minidoor"`)
+		}
+		body = oauthError{e.Code, e.Message}
+	case form == sdkShape && status < http.StatusInternalServerError && status != http.StatusMethodNotAllowed &&
+		status != http.StatusRequestEntityTooLarge:
+		status = http.StatusOK
+	}
+	writeJSON(w, status, body)
+}
+
+type oauthError struct {
+	Error       object.ErrorCode `json:"error"`
+	Description string           `json:"error_description"`
+}
+
+type casdoorError struct {
+	Status string `json:"status"`
+	Msg    string `json:"msg"`
+	Data   any    `json:"data"`
+	Data2  any    `json:"data2"`
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"error":"server_error","status":"error"}`)
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json; charset=utf-8")
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "no-store")
+	}
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // the client has left
+}

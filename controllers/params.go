@@ -1,0 +1,206 @@
+package controllers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// params are the parameters of a request, wherever they stood: in the query, or in a body of form fields or JSON, as
+// Casdoor takes them. A parameter that is there twice is an error (RFC 6749 §3.2).
+type params map[string]string
+
+// maxParam is the longest value that a parameter may have, in bytes, unless longParams says otherwise.
+const maxParam = 255
+
+// longParams bounds the parameters that may be longer. A nickname and an avatar that are too long are not refused but
+// ignored, where they are judged.
+func longParams(name string) int {
+	switch name {
+	case "refresh_token", "token", "access_token":
+		return 16 << 10
+	case "username", "avatar":
+		return maxBody
+	}
+	return maxParam
+}
+
+// params reads and checks the request's parameters.
+func (b *Base) params() (params, error) {
+	body, err := b.body()
+	if err != nil {
+		return nil, err
+	}
+	r := b.Ctx.Request
+	p := params{}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, badRequest("the query is malformed")
+	}
+	if err := p.addAll(query); err != nil {
+		return nil, err
+	}
+	if len(body) == 0 {
+		return p, nil
+	}
+	kind, kindParams, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case kind == "multipart/form-data":
+		return p, p.addMultipart(body, kindParams["boundary"])
+	case kind == "application/json" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")):
+		return p, p.addJSON(body)
+	case kind == "application/x-www-form-urlencoded":
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, badRequest("the form is malformed")
+		}
+		return p, p.addAll(form)
+	}
+	return nil, badRequest("the body must be a form or JSON")
+}
+
+// body reads the whole body.
+func (b *Base) body() ([]byte, error) {
+	body, err := io.ReadAll(b.Ctx.Request.Body)
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, &APIError{
+			Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Message: "the body is larger than 1 MB", Err: err,
+		}
+	}
+	if err != nil {
+		return nil, &APIError{
+			Status: http.StatusBadRequest, Code: "invalid_request", Message: "the body ends too early", Err: err,
+		}
+	}
+	return body, nil
+}
+
+func (p params) add(name, value string) error {
+	if _, twice := p[name]; twice {
+		return badRequest(fmt.Sprintf("parameter %.40q is there more than once", name))
+	}
+	if !utf8.ValidString(name) || !utf8.ValidString(value) {
+		return badRequest(fmt.Sprintf("parameter %.40q is not UTF-8", name))
+	}
+	limit := longParams(name)
+	if len(value) > limit {
+		return badRequest(fmt.Sprintf("parameter %.40q is longer than %d bytes", name, limit))
+	}
+	if limit < maxBody && strings.ContainsFunc(value, unicode.IsControl) {
+		return badRequest(fmt.Sprintf("parameter %.40q has control characters", name))
+	}
+	p[name] = value
+	return nil
+}
+
+func (p params) addAll(values url.Values) error {
+	for name, all := range values {
+		for _, value := range all {
+			if err := p.add(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p params) addMultipart(body []byte, boundary string) error {
+	reader := multipart.NewReader(bytes.NewReader(body), boundary)
+	for {
+		part, err := reader.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return badRequest("the form is malformed")
+		}
+		value, err := io.ReadAll(part)
+		if err != nil {
+			return badRequest("the form is malformed")
+		}
+		if part.FileName() != "" {
+			continue
+		}
+		if err := p.add(part.FormName(), string(value)); err != nil {
+			return err
+		}
+	}
+}
+
+func (p params) addJSON(body []byte) error {
+	fields, err := decodeObject(body)
+	if err != nil {
+		return err
+	}
+	for name, raw := range fields {
+		value, err := plainText(raw)
+		if err != nil {
+			return badRequest(fmt.Sprintf("parameter %.40q must be a text", name))
+		}
+		if err := p.add(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plainText takes a JSON text, and the numbers and booleans that some clients send in place of one; null is empty.
+func plainText(raw json.RawMessage) (string, error) {
+	var value any
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return "", err
+	}
+	switch v := value.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return v, nil
+	case float64, bool:
+		return string(raw), nil
+	}
+	return "", errors.New("not a text")
+}
+
+// decodeObject reads a JSON object, whose names must differ: a reader that takes the first of two and one that takes the
+// last would see different requests.
+func decodeObject(body []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(body) {
+		return nil, badRequest("the body is not UTF-8")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
+		return nil, badRequest("the body must be a JSON object")
+	}
+	fields := map[string]json.RawMessage{}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, badRequest("the body is malformed JSON")
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, badRequest("the body is malformed JSON")
+		}
+		key, _ := name.(string)
+		if _, twice := fields[key]; twice {
+			return nil, badRequest(fmt.Sprintf("field %.40q is there more than once", key))
+		}
+		fields[key] = value
+	}
+	if _, err := decoder.Token(); err != nil {
+		return nil, badRequest("the body is malformed JSON")
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, badRequest("there is something behind the JSON object")
+	}
+	return fields, nil
+}

@@ -1,0 +1,115 @@
+package controllers
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// ProfileController serves changes of the own account.
+type ProfileController struct{ Base }
+
+// UpdateUser is Casdoor's POST /api/update-user for the user of the bearer token: named by id=owner/name in the query, by
+// owner and name in the body, or by the token alone. With columns (camelCase or snake_case, comma-separated) only those
+// fields of the body count. The answer is "Affected", or "Unaffected" when nothing has changed.
+//
+//	@router /api/update-user [post]
+func (c *ProfileController) UpdateUser() {
+	p, err := c.principal()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	fields, err := c.object()
+	if err == nil {
+		err = c.checkSelf(p, fields)
+	}
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	var columns []string
+	if list := c.Ctx.Request.URL.Query().Get("columns"); list != "" {
+		columns = strings.Split(list, ",")
+	}
+	changed, err := c.Deps.Service.UpdateAccount(c.Ctx.Request.Context(), p, fields, columns)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	if !changed {
+		c.replyData("Unaffected")
+		return
+	}
+	c.replyData("Affected")
+}
+
+// checkSelf refuses a request that is about somebody else.
+func (c *ProfileController) checkSelf(p *object.Principal, fields map[string]json.RawMessage) error {
+	query := c.Ctx.Request.URL.Query()
+	for name, self := range map[string]string{
+		"id": p.User.GetId(), "userId": p.User.Id, "owner": p.User.Owner,
+	} {
+		if named := query.Get(name); named != "" && named != self {
+			return unauthorized()
+		}
+	}
+	if query.Get("id") != "" || query.Get("userId") != "" {
+		return nil // a name in the body is a new name then, which is refused as such
+	}
+	for name, self := range map[string]string{"owner": p.User.Owner, "name": p.User.Name} {
+		var named string
+		if raw, ok := fields[name]; ok && (json.Unmarshal(raw, &named) != nil || named != "" && named != self) {
+			return unauthorized()
+		}
+	}
+	return nil
+}
+
+// Profile is POST /api/mini-program/profile with wx's {"nickName", "avatarUrl"}, as JSON or as a form, either of which may
+// be left out. It answers with the account.
+//
+//	@router /api/mini-program/profile [post]
+func (c *ProfileController) Profile() {
+	p, err := c.principal()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	sent, err := c.wxProfile()
+	if err == nil {
+		_, err = c.Deps.Service.UpdateProfile(c.Ctx.Request.Context(), p, sent)
+	}
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.replyAccount(p)
+}
+
+func (c *ProfileController) wxProfile() ([]object.Change, error) {
+	sent, err := c.params()
+	if err != nil {
+		return nil, err
+	}
+	var changes []object.Change
+	for name, field := range map[string]string{"nickName": "displayName", "avatarUrl": "avatar"} {
+		if value, ok := sent[name]; ok {
+			changes = append(changes, object.Change{Field: field, Value: value})
+		}
+	}
+	if len(changes) == 0 {
+		return nil, badRequest("nickName or avatarUrl is required")
+	}
+	return changes, nil
+}
+
+// object reads the body as a JSON object.
+func (b *Base) object() (map[string]json.RawMessage, error) {
+	body, err := b.body()
+	if err != nil {
+		return nil, err
+	}
+	return decodeObject(body)
+}

@@ -1,0 +1,58 @@
+package controllers
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/beego/beego/v2/server/web"
+)
+
+// route is a path and what its methods do, as beego spells it: "get:Account;post:Update".
+type route struct {
+	path       string
+	controller web.ControllerInterface
+	methods    string
+}
+
+func routes(deps *Deps) []route {
+	base := Base{Deps: deps}
+	all := []route{
+		{"/api/login/oauth/access_token", &TokenController{base}, "post:AccessToken"},
+		{"/api/login/oauth/refresh_token", &TokenController{base}, "post:RefreshToken"},
+		{"/api/login/oauth/introspect", &TokenController{base}, "post:Introspect"},
+		{"/api/logout", &AccountController{base}, "get:Logout;post:Logout"},
+		{"/api/get-account", &AccountController{base}, "get:Account"},
+		{"/api/userinfo", &AccountController{base}, "get:Userinfo;post:Userinfo"},
+		{"/api/user", &AccountController{base}, "get:Userinfo"},
+		{"/api/get-user", &AccountController{base}, "get:User"},
+		{"/api/update-user", &ProfileController{base}, "post:UpdateUser"},
+		{"/api/mini-program/profile", &ProfileController{base}, "post:Profile"},
+		{"/.well-known/openid-configuration", &WellKnownController{base}, "get:Discovery"},
+		{"/.well-known/jwks", &WellKnownController{base}, "get:Keys"},
+		{"/api/health", &StateController{base}, "get:Health"},
+		{"/api/get-version-info", &StateController{base}, "get:Version"},
+	}
+	if deps.Demo != nil {
+		all = append(all, demoRoutes(base)...)
+	}
+	return all
+}
+
+// register adds the routes to beego and returns the methods of each path, as the header Allow lists them.
+func register(app *web.HttpServer, deps *Deps) map[string]string {
+	allowed := map[string]string{}
+	for _, r := range routes(deps) {
+		app.Router(r.path, r.controller, r.methods)
+		var methods []string
+		for mapping := range strings.SplitSeq(r.methods, ";") {
+			method, _, _ := strings.Cut(mapping, ":")
+			methods = append(methods, strings.ToUpper(method))
+		}
+		allowed[r.path] = strings.Join(methods, ", ")
+	}
+	return allowed
+}
+
+func allows(methods, method string) bool {
+	return slices.Contains(strings.Split(methods, ", "), method)
+}

@@ -1,0 +1,94 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"runtime/debug"
+	"time"
+
+	"github.com/beego/beego/v2/server/web"
+	"github.com/minidoor/minidoor/object"
+)
+
+// Deps is what the controllers work with. The zero value of a field means what its comment says.
+type Deps struct {
+	Service        *object.Service // required
+	Origin         string          // the server's public URL, without a slash at its end; empty: as each request names it
+	TrustedProxies []netip.Prefix  // who may say X-Forwarded-For and X-Forwarded-Proto; empty: nobody
+	Version        string          // of this build
+	Logger         *slog.Logger    // nil: silent
+	Demo           *Demo           // nil: no /demo
+}
+
+// Limits of one request.
+const (
+	maxBody        = 1 << 20
+	requestTimeout = 20 * time.Second
+)
+
+// New returns the handler of all routes. Several may live in one process.
+func New(deps Deps) http.Handler {
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg := &web.Config{
+		AppName: "minidoor", RunMode: web.PROD, RouterCaseSensitive: true, MaxMemory: maxBody, MaxUploadSize: maxBody,
+	}
+	cfg.WebConfig.AutoRender = false
+	app := web.NewHttpServerWithCfg(cfg)
+	allowed := register(app, &deps)
+	app.Handlers.Init()
+	return &server{deps: &deps, next: app.Handlers, allowed: allowed}
+}
+
+// server stands before beego: it does what holds for every request.
+type server struct {
+	deps    *Deps
+	next    http.Handler
+	allowed map[string]string // path → the methods it has, for the header Allow
+}
+
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(withRequestID(r), requestTimeout)
+	defer cancel()
+	r = r.WithContext(ctx)
+	header := w.Header()
+	header.Set(requestIDHeader, requestID(ctx))
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	defer s.recover(w, r)
+	if methods, known := s.allowed[r.URL.Path]; !known {
+		writeError(w, s.deps.Logger, r, casdoorShape, notFound())
+	} else if !allows(methods, r.Method) {
+		header.Set("Allow", methods)
+		writeError(w, s.deps.Logger, r, shapeOf(r.URL.Path), methodNotAllowed(methods))
+	} else {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		hideForm(r)
+		s.next.ServeHTTP(w, r)
+	}
+}
+
+// hideForm keeps beego from parsing the body: it would answer a malformed one with an HTML page, and take a method from
+// a field named "_method".
+func hideForm(r *http.Request) {
+	r.Form, r.PostForm, r.MultipartForm = url.Values{}, url.Values{}, &multipart.Form{}
+}
+
+func (s *server) recover(w http.ResponseWriter, r *http.Request) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(cause)
+	}
+	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
+	writeError(w, s.deps.Logger, r, shapeOf(r.URL.Path), serverError(nil))
+}

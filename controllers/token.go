@@ -1,0 +1,206 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
+)
+
+// TokenController serves the token routes of OAuth 2.
+type TokenController struct{ Base }
+
+// tokenReply is the answer of RFC 6749 §5.1; new_user is there after a mini program's sign-in only.
+type tokenReply struct {
+	AccessToken  string `json:"access_token"`
+	IDToken      string `json:"id_token"`
+	RefreshToken string `json:"refresh_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int    `json:"expires_in"` // seconds
+	Scope        string `json:"scope"`
+	NewUser      *bool  `json:"new_user,omitempty"`
+}
+
+// As in Casdoor, the access token is a JWT that serves as the id token too.
+func newTokenReply(t *object.Token) tokenReply {
+	return tokenReply{
+		AccessToken: t.AccessToken, IDToken: t.AccessToken, RefreshToken: t.RefreshToken, TokenType: "Bearer",
+		ExpiresIn: int(t.ExpiresIn / time.Second), Scope: t.Scope,
+	}
+}
+
+// AccessToken is POST /api/login/oauth/access_token. A tag asks for a mini program's sign-in; without one, grant_type says
+// what is asked for.
+//
+//	@router /api/login/oauth/access_token [post]
+func (c *TokenController) AccessToken() {
+	p, err := c.params()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	if p["tag"] != "" {
+		c.signIn(p)
+		return
+	}
+	switch p["grant_type"] {
+	case "refresh_token":
+		c.refresh(p)
+	case "client_credentials":
+		c.clientCredentials(p)
+	case "":
+		c.fail(badRequest("grant_type is missing"))
+	default:
+		c.fail(unsupportedGrant())
+	}
+}
+
+// RefreshToken is POST /api/login/oauth/refresh_token, Casdoor's second path for the same.
+//
+//	@router /api/login/oauth/refresh_token [post]
+func (c *TokenController) RefreshToken() {
+	p, err := c.params()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	if p["grant_type"] != "refresh_token" {
+		c.fail(unsupportedGrant())
+		return
+	}
+	c.refresh(p)
+}
+
+func unsupportedGrant() *APIError {
+	return &APIError{Status: 400, Code: "unsupported_grant_type", Message: "grant_type is not supported in this application"}
+}
+
+// client returns the application that the request names, by parameters or by HTTP Basic authentication (RFC 6749 §2.3.1).
+// A secret that is sent must be right; required says that one must be sent.
+func (c *TokenController) client(p params, required bool) (*object.Client, error) {
+	id, secret := p["client_id"], p["client_secret"]
+	if user, password, ok := c.Ctx.Request.BasicAuth(); ok {
+		id, secret = user, password
+	}
+	if id == "" {
+		return nil, badRequest("client_id is missing")
+	}
+	client, err := c.Deps.Service.Client(c.Ctx.Request.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	if (secret != "" || required) && !client.Authentic(secret) {
+		return nil, &object.Refusal{Code: object.InvalidClient, Message: "client_secret is invalid"}
+	}
+	return client, nil
+}
+
+// signIn answers a mini program, and writes the one log line of each sign-in.
+func (c *TokenController) signIn(p params) {
+	start := time.Now()
+	ctx := c.Ctx.Request.Context()
+	token, err := c.trySignIn(ctx, p)
+	attrs := []slog.Attr{
+		slog.Duration("duration", time.Since(start)), slog.String("client_id", p["client_id"]), slog.String("tag", p["tag"]),
+	}
+	if err != nil {
+		c.Deps.Logger.LogAttrs(ctx, slog.LevelInfo, "sign-in", append(attrs, failureAttrs(err)...)...)
+		c.fail(err)
+		return
+	}
+	c.Deps.Logger.LogAttrs(ctx, slog.LevelInfo, "sign-in", append(attrs, slog.String("outcome", "ok"),
+		slog.String("application", token.Application), slog.Bool("new_user", token.NewUser))...)
+	reply := newTokenReply(token)
+	reply.NewUser = &token.NewUser
+	c.reply(reply)
+}
+
+func failureAttrs(err error) []slog.Attr {
+	attrs := []slog.Attr{slog.String("outcome", string(apiError(err).Code))}
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		attrs = append(attrs, slog.String("kind", e.Kind.String()), slog.Int("errcode", e.Code), slog.String("rid", e.RequestID))
+		if e.Hint != "" {
+			attrs = append(attrs, slog.String("hint", e.Hint))
+		}
+	}
+	return attrs
+}
+
+func (c *TokenController) trySignIn(ctx context.Context, p params) (*object.Token, error) {
+	client, err := c.client(p, false)
+	if err != nil {
+		return nil, err
+	}
+	if p["code"] == "" {
+		return nil, badRequest("code is missing")
+	}
+	return c.Deps.Service.SignIn(ctx, object.SignInRequest{
+		Client: client, Tag: p["tag"], AppID: p["app_id"], Code: p["code"], Nickname: p["username"], Avatar: p["avatar"],
+		Issuer: c.Deps.origin(c.Ctx.Request), ClientIP: c.Deps.clientIP(c.Ctx.Request),
+	})
+}
+
+// refresh takes public clients without a secret, and confidential ones with theirs.
+func (c *TokenController) refresh(p params) {
+	client, err := c.client(p, false)
+	if err == nil && p["refresh_token"] == "" {
+		err = badRequest("refresh_token is missing")
+	}
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	ctx := c.Ctx.Request.Context()
+	token, err := c.Deps.Service.Refresh(ctx, client, p["refresh_token"], c.Deps.origin(c.Ctx.Request))
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.reply(newTokenReply(token))
+}
+
+func (c *TokenController) clientCredentials(p params) {
+	client, err := c.client(p, true)
+	if err == nil && !client.Grants("client_credentials") {
+		err = unsupportedGrant()
+	}
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	ctx := c.Ctx.Request.Context()
+	token, err := c.Deps.Service.ClientToken(ctx, client, c.Deps.origin(c.Ctx.Request), p["scope"])
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.reply(newTokenReply(token))
+}
+
+// Introspect is POST /api/login/oauth/introspect (RFC 7662), for clients with a secret.
+//
+//	@router /api/login/oauth/introspect [post]
+func (c *TokenController) Introspect() {
+	p, err := c.params()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	client, err := c.client(p, true)
+	if err == nil && p["token"] == "" {
+		err = badRequest("token is missing")
+	}
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	answer, err := c.Deps.Service.Introspect(c.Ctx.Request.Context(), client, p["token"])
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.reply(answer)
+}

@@ -1,0 +1,216 @@
+// The client of a minidoor server for WeChat mini programs: signs in by wx.login, keeps the tokens, and sends them with
+// every request. It never sees the SessionKey: that stays on the server.
+
+const STORAGE_KEY = 'minidoor.tokens'
+const TOKEN_PATH = '/api/login/oauth/access_token'
+const REFRESH_PATH = '/api/login/oauth/refresh_token'
+const FORM = 'application/x-www-form-urlencoded'
+const MAX_TRIES = 3 // of one call, when the server asks to come back later
+const MAX_WAIT = 30 // seconds that a call waits before its next try; longer waits are left to the user
+
+// MinidoorError is an answer that is an error, or no answer at all.
+//   status      the HTTP status; 0 when there was no answer
+//   code        the OAuth error ("invalid_grant", "access_denied", …); empty for other calls
+//   retryAfter  seconds after which the server invites a new try; 0 when it does not
+class MinidoorError extends Error {
+  constructor(message, { status = 0, code = '', retryAfter = 0 } = {}) {
+    super(message)
+    this.name = 'MinidoorError'
+    Object.assign(this, { status, code, retryAfter })
+  }
+}
+
+// createClient returns the client of one server. Make one for the whole mini program: callers at the same time then
+// share one sign-in and one refresh. Every method returns a promise that is rejected with a MinidoorError, or with
+// what uploadAvatar or getCode gave.
+//   server        the address, such as "https://login.example.com"
+//   clientId      the client id of the Casdoor application
+//   uploadAvatar  (filePath) => Promise of an https URL; without it updateProfile sends no picture
+//   getCode       () => Promise of a code; wx.login by default
+function createClient({ server, clientId, uploadAvatar = null, getCode = loginCode }) {
+  let tokens = wx.getStorageSync(STORAGE_KEY) || null
+  const running = {} // promises of the sign-in and the renewal under way, by name
+
+  function once(name, task) {
+    if (!running[name]) {
+      const done = () => { delete running[name] }
+      running[name] = task()
+      running[name].then(done, done)
+    }
+    return running[name]
+  }
+
+  function keep(answer) {
+    tokens = answer && { access: answer.access_token, refresh: answer.refresh_token }
+    if (tokens) wx.setStorageSync(STORAGE_KEY, tokens)
+    else wx.removeStorageSync(STORAGE_KEY)
+  }
+
+  // signIn signs in anew, whatever tokens there are, and resolves to { newUser }. Each try takes a new code, since a
+  // code may be spent even when the answer says "later". wx.login is limited: do not call this at every page.
+  function signIn() {
+    return once('signIn', async () => {
+      const answer = await patiently(async () => {
+        const code = await getCode()
+        return post(TOKEN_PATH, { tag: 'wechat_miniprogram', client_id: clientId, code })
+      }, (err) => err.code === 'invalid_grant')
+      keep(answer)
+      return { newUser: answer.new_user === true }
+    })
+  }
+
+  // renew replaces the tokens: by the refresh token, else by a new sign-in.
+  function renew() {
+    return once('renew', async () => {
+      const form = { grant_type: 'refresh_token', refresh_token: tokens.refresh, client_id: clientId }
+      try {
+        keep(await patiently(() => post(REFRESH_PATH, form)))
+      } catch (err) {
+        if (err.status !== 400 && err.status !== 401) throw err
+        await signIn()
+      }
+    })
+  }
+
+  // token throws where the user has signed out since: a call under way must not sign in again.
+  function token() {
+    if (!tokens) throw new MinidoorError('signed out')
+    return tokens.access
+  }
+
+  function post(path, form) {
+    return send(server + path, { method: 'POST', data: form, header: { 'content-type': FORM } })
+  }
+
+  // request calls path on the server as the signed-in user and resolves to the decoded answer. Without tokens it signs
+  // in first. When the server does not accept the token, it is renewed and the call repeated, once.
+  //   options  method ("GET" by default; wx.request knows no PATCH), data, header
+  async function request(path, options = {}) {
+    if (!tokens) await signIn()
+    const used = token()
+    const call = (bearer) => patiently(() => send(server + path, {
+      ...options, header: { ...options.header, Authorization: `Bearer ${bearer}` },
+    }))
+    try {
+      return await call(used)
+    } catch (err) {
+      if (!isTokenError(err)) throw err
+      if (token() === used) await renew() // else another call has renewed it already
+      return call(token())
+    }
+  }
+
+  // account resolves to { user, organization }, as Casdoor's get-account gives them.
+  async function account() {
+    const { data, data2 } = await request('/api/get-account')
+    return { user: data, organization: data2 }
+  }
+
+  // updateProfile saves the nickname, the avatar or both, and resolves to the user. avatarUrl is an https URL, or the
+  // temporary file of chooseAvatar ("wxfile://…", in DevTools "http://tmp/…"). No server can read such a file: it goes
+  // through uploadAvatar first; where that is not set, the picture is left out and only the nickname is sent.
+  async function updateProfile({ nickName, avatarUrl }) {
+    const data = {}
+    if (nickName) data.nickName = nickName
+    const url = isLocal(avatarUrl) ? uploadAvatar && await uploadAvatar(avatarUrl) : avatarUrl
+    if (url) data.avatarUrl = url
+    const answer = await request('/api/mini-program/profile', { method: 'POST', data })
+    return answer.data
+  }
+
+  // signOut ends the tokens on the server and forgets them here. They are forgotten even when the server cannot be
+  // reached; that is the only thing it rejects with.
+  async function signOut() {
+    for (const pending of Object.values(running)) await pending.catch(() => {}) // its tokens must end too
+    if (!tokens) return
+    const header = { Authorization: `Bearer ${tokens.access}` }
+    keep(null)
+    try {
+      await send(`${server}/api/logout`, { method: 'POST', header })
+    } catch (err) {
+      if (!isTokenError(err)) throw err
+    }
+  }
+
+  return {
+    signIn, request, account, updateProfile, signOut,
+    isSignedIn: () => tokens !== null,
+    canUploadAvatar: () => uploadAvatar !== null,
+  }
+}
+
+// patiently repeats task where the server names a time for it (Retry-After on 429 and 503), and where again says so.
+async function patiently(task, again = () => false) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await task()
+    } catch (err) {
+      const invited = err.retryAfter > 0 && err.retryAfter <= MAX_WAIT
+      if (tries >= MAX_TRIES || !(invited || again(err))) throw err
+      await pause(err.retryAfter)
+    }
+  }
+}
+
+function pause(seconds) {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+}
+
+// send is wx.request as a promise of the decoded answer. wx.request calls success for every HTTP status, and Casdoor
+// answers some errors with 200, so both are looked at.
+function send(url, options) {
+  return new Promise((resolve, reject) => {
+    wx.request({
+      ...options,
+      url,
+      success: (res) => {
+        const body = res.data && typeof res.data === 'object' ? res.data : {}
+        const ok = res.statusCode >= 200 && res.statusCode < 300 && !body.error && body.status !== 'error'
+        if (ok) resolve(body)
+        else reject(errorOf(res, body))
+      },
+      fail: (err) => reject(new MinidoorError(err.errMsg || 'request:fail')),
+    })
+  })
+}
+
+function errorOf({ statusCode, header }, body) {
+  const message = body.error_description || body.msg || body.error || `HTTP ${statusCode}`
+  const later = statusCode === 429 || statusCode === 503
+  return new MinidoorError(message, {
+    status: statusCode, code: body.error || '', retryAfter: later ? retryAfter(header) : 0,
+  })
+}
+
+// retryAfter reads the header in seconds. The spelling of header names differs between phones.
+function retryAfter(header = {}) {
+  const name = Object.keys(header).find((key) => key.toLowerCase() === 'retry-after')
+  return (name && parseInt(header[name], 10)) || 0
+}
+
+// isTokenError reports whether the server did not accept the token. Casdoor's calls say so with HTTP 200.
+function isTokenError(err) {
+  return err.status === 401 || (err.status === 200 && /token|please (log|sign) ?in/i.test(err.message))
+}
+
+function isLocal(url) {
+  return /^(wxfile|http):\/\//.test(url || '')
+}
+
+function loginCode() {
+  return new Promise((resolve, reject) => {
+    wx.login({
+      success: ({ code }) => resolve(code),
+      fail: (err) => reject(new MinidoorError(err.errMsg || 'login:fail')),
+    })
+  })
+}
+
+// demoCode resolves to a code of the fake WeChat inside `minidoor -demo`, for the user of that name.
+async function demoCode(server, user) {
+  const options = { method: 'POST', data: { user }, header: { 'content-type': FORM } }
+  const { code } = await send(`${server}/demo/code`, options)
+  return code
+}
+
+module.exports = { createClient, demoCode, MinidoorError }

@@ -1,0 +1,63 @@
+package idp
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+
+	"github.com/minidoor/minidoor/provider"
+)
+
+const (
+	breakerFailures = 10
+	breakerDelay    = 5 * time.Second
+)
+
+var errBreakerOpen = errors.New("circuit breaker is open")
+
+// breaker fails calls at once while WeChat is down: after 10 outages in a row for 5 s, then it lets one call try.
+type breaker struct {
+	state circuitbreaker.CircuitBreaker[any]
+}
+
+func newBreaker(logger *slog.Logger) breaker {
+	return breaker{circuitbreaker.NewBuilder[any]().
+		WithFailureThreshold(breakerFailures).
+		WithSuccessThreshold(1).
+		WithDelay(breakerDelay).
+		OnOpen(func(circuitbreaker.StateChangedEvent) { logger.Warn("provider is down", "retryAfter", breakerDelay) }).
+		OnClose(func(circuitbreaker.StateChangedEvent) { logger.Info("provider is back") }).
+		Build()}
+}
+
+// run calls f, unless the breaker is open.
+func (b breaker) run(op string, f func() error) error {
+	if !b.state.TryAcquirePermit() {
+		return &provider.Error{
+			Op:         op,
+			Kind:       provider.KindUnavailable,
+			RetryAfter: max(b.state.RemainingDelay(), time.Second),
+			Err:        errBreakerOpen,
+		}
+	}
+	up := false
+	defer func() { // deferred, for a permit that a panic kept would be lost for good
+		if up {
+			b.state.RecordSuccess()
+		} else {
+			b.state.RecordFailure()
+		}
+	}()
+	err := f()
+	up = !isOutage(err)
+	return err
+}
+
+// isOutage reports whether err speaks of WeChat as a whole. An errcode other than "busy" does not, even an unknown one:
+// WeChat answered, and a caller who can provoke such answers must not lock the others out.
+func isOutage(err error) bool {
+	var e *provider.Error
+	return errors.As(err, &e) && e.Kind == provider.KindUnavailable && (e.Code == 0 || e.Code == codeBusy)
+}

@@ -1,0 +1,211 @@
+package idp
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/minidoor/minidoor/provider"
+)
+
+const (
+	codeBusy         = -1
+	codeStaleToken   = 40001 // or a wrong AppSecret, where a token is fetched
+	codeInvalidToken = 40014
+	codeExpiredToken = 42001
+)
+
+// Where to look depends on the language and age of WeChat's console, so hints name the page by its Chinese title too.
+const (
+	settings        = " (mp.weixin.qq.com, Development settings / 开发设置)"
+	hintNoAppID     = "enter the mini program's AppID as the provider's client id" + settings
+	hintNoSecret    = "enter the mini program's AppSecret as the provider's client secret" + settings
+	hintWrongAppID  = "the provider's client id is not the AppID of a mini program: copy it anew" + settings
+	hintWrongSecret = "the provider's client secret is not the mini program's AppSecret: " +
+		"enter the current one, or reset it" + settings
+	hintFrozenSecret = "the AppSecret is frozen: unfreeze it, or reset it and enter the new one" + settings
+	hintAllowIP      = "add this server's outgoing address to the IP allow list" + settings
+	hintConfirmIP    = "the mini program's admin must confirm this server's address in WeChat's message to them"
+	hintRefusedIP    = "the mini program's admin refused this server's address: agree with them, " +
+		"and have the next request confirmed"
+	hintNoTokens      = "WeChat forbids this mini program to fetch access tokens: look for a notice in its console"
+	hintFrozenAccount = "the mini program's account is frozen: look for a notice in its console"
+)
+
+const (
+	maxMessage   = 200
+	maxRequestID = 64
+	mask         = "***"
+	busyRetry    = 5 * time.Second
+)
+
+// verdict is what an errcode means.
+type verdict struct {
+	kind       provider.Kind
+	retryAfter time.Duration
+	hint       string
+}
+
+// verdictOf is the table of WeChat's errcodes. It holds for every call; op tells apart what depends on it.
+func verdictOf(op string, code int) verdict {
+	switch code {
+	case 40029, 40163, 41008:
+		return verdict{kind: provider.KindInvalidCode}
+	case 40226:
+		return verdict{kind: provider.KindRefused}
+	case 45011: // calls a minute
+		return verdict{kind: provider.KindThrottled, retryAfter: time.Minute}
+	case 45009: // calls a day
+		return verdict{kind: provider.KindThrottled, retryAfter: time.Hour}
+	case 87007, 87009:
+		return verdict{kind: provider.KindInvalidSession}
+	case 89506:
+		return verdict{provider.KindMisconfigured, 24 * time.Hour, hintRefusedIP}
+	case 89507:
+		return verdict{provider.KindMisconfigured, time.Hour, hintRefusedIP}
+	}
+	if hint := hintOf(op, code); hint != "" {
+		return verdict{kind: provider.KindMisconfigured, hint: hint}
+	}
+	return verdict{kind: provider.KindUnavailable, retryAfter: busyRetry}
+}
+
+// hintOf tells the admin what to mend, or returns "" when it is not for them.
+func hintOf(op string, code int) string {
+	switch code {
+	case 40013:
+		return hintWrongAppID
+	case 40125:
+		return hintWrongSecret
+	case 40164:
+		return hintAllowIP
+	case 40243:
+		return hintFrozenSecret
+	case 41002:
+		return hintNoAppID
+	case 41004:
+		return hintNoSecret
+	case 50004:
+		return hintNoTokens
+	case 50007:
+		return hintFrozenAccount
+	case 89503:
+		return hintConfirmIP
+	case codeStaleToken:
+		if op == opStableToken {
+			return hintWrongSecret
+		}
+	}
+	return ""
+}
+
+// platformError is an answer of WeChat that holds an errcode.
+func platformError(r request, code int, errmsg string) *provider.Error {
+	v := verdictOf(r.op, code)
+	message, rid := splitMessage(r.secrets.clean(errmsg))
+	if code == 40164 {
+		v.hint = withAddress(v.hint, message)
+	}
+	return &provider.Error{
+		Op:         r.op,
+		Kind:       v.kind,
+		Code:       code,
+		Message:    truncate(message, maxMessage),
+		RequestID:  truncate(rid, maxRequestID),
+		RetryAfter: v.retryAfter,
+		Hint:       v.hint,
+	}
+}
+
+// unavailable is a call without a usable answer.
+func unavailable(r request, cause error) *provider.Error {
+	return &provider.Error{
+		Op:         r.op,
+		Kind:       provider.KindUnavailable,
+		RetryAfter: busyRetry,
+		Err:        r.secrets.cleanError(cause),
+	}
+}
+
+// splitMessage takes WeChat's id of the call off an errmsg: ", rid: <id>", once ", hints: [ req_id: <id> ]".
+func splitMessage(errmsg string) (message, rid string) {
+	for _, mark := range []string{" rid:", ",rid:", " hints:"} {
+		i := strings.LastIndex(errmsg, mark)
+		if i < 0 {
+			continue
+		}
+		tail := strings.TrimLeft(errmsg[i+len(mark):], " [")
+		tail = strings.TrimPrefix(tail, "req_id:")
+		return strings.TrimRight(errmsg[:i], " ,"), strings.Trim(tail, " ]")
+	}
+	return strings.TrimSpace(errmsg), ""
+}
+
+// withAddress puts the address of "invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist" into a hint.
+func withAddress(hint, message string) string {
+	_, rest, found := strings.Cut(message, "invalid ip ")
+	if !found {
+		return hint
+	}
+	address, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	address = strings.TrimRight(address, ",")
+	return strings.Replace(hint, "this server's outgoing address", "this server's outgoing address "+address, 1)
+}
+
+func truncate(text string, runes int) string {
+	for i := range text {
+		if runes == 0 {
+			return text[:i]
+		}
+		runes--
+	}
+	return text
+}
+
+// redactor lists what must not appear in a text.
+type redactor []string
+
+// clean removes the secrets of r, the query of any URL, and what is not printable.
+func (r redactor) clean(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) || c == unicode.ReplacementChar {
+			return -1
+		}
+		return c
+	}, text)
+	for _, secret := range r {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, mask)
+			text = strings.ReplaceAll(text, url.QueryEscape(secret), mask)
+		}
+	}
+	return cutQueries(text)
+}
+
+func cutQueries(text string) string {
+	var b strings.Builder
+	for {
+		head, tail, found := strings.Cut(text, "?")
+		b.WriteString(head)
+		if !found {
+			return b.String()
+		}
+		b.WriteByte('?')
+		text = strings.TrimLeftFunc(tail, func(c rune) bool { return !strings.ContainsRune(" \"'", c) })
+	}
+}
+
+// cleanError returns what is under every *url.Error of err, which prints the URL and so the AppSecret. A cause that
+// shows a secret all the same is replaced by a clean copy of its text.
+func (r redactor) cleanError(err error) error {
+	var u *url.Error
+	for errors.As(err, &u) {
+		err = u.Err
+	}
+	if clean := r.clean(err.Error()); clean != err.Error() {
+		return errors.New(clean)
+	}
+	return err
+}

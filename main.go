@@ -1,0 +1,165 @@
+// Command minidoor signs WeChat mini-program users in to Casdoor.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/minidoor/minidoor/conf"
+	"github.com/minidoor/minidoor/controllers"
+	"github.com/minidoor/minidoor/idp"
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
+	"github.com/minidoor/minidoor/test/demo"
+)
+
+// version is set when a release is built: -ldflags "-X main.version=v1.2.3".
+var version = "dev"
+
+// drainTime is how long requests that run may go on after SIGTERM.
+const drainTime = 20 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "minidoor:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the whole life of a server: it returns when ctx ends and what was running then has finished.
+func run(ctx context.Context, args []string, env func(string) (string, bool), stdout, stderr io.Writer) (err error) {
+	var files []string
+	flags := flag.NewFlagSet("minidoor", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Func("conf", "configuration `file`, such as Casdoor's app.conf; may be given again: later files win",
+		func(file string) error { files = append(files, file); return nil })
+	withDemo := flags.Bool("demo", false, "try it out: loopback only, a throw-away database, a fake WeChat")
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *showVersion {
+		_, err := fmt.Fprintln(stdout, "minidoor", version)
+		return err
+	}
+	var play *demo.Demo
+	if *withDemo {
+		if play, err = demo.Start(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, play.Close()) }()
+		env = play.LookupEnv(env)
+	}
+	cfg, err := conf.Load(files, env)
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg, stderr)
+	if len(cfg.Unknown) > 0 {
+		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
+	}
+	store, first, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	service, err := newService(store, cfg, log)
+	if err != nil {
+		return err
+	}
+	deps := controllers.Deps{
+		Service: service, Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
+	}
+	if play != nil {
+		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: play.NewCode}
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.HTTPAddr, fmt.Sprint(cfg.HTTPPort)))
+	if err != nil {
+		return err
+	}
+	switch {
+	case play != nil:
+		play.Banner(stdout, "http://"+listener.Addr().String(), first.AdminPassword)
+	case first != nil:
+		fmt.Fprintf(stdout, "First start: user %s, password %s (shown this once)\n", first.AdminName, first.AdminPassword)
+	}
+	log.Info("listening", "address", listener.Addr().String(), "version", version)
+	return serve(ctx, listener, controllers.New(deps), log)
+}
+
+func newLogger(cfg *conf.Config, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	var handler slog.Handler = slog.NewJSONHandler(w, options)
+	if cfg.LogFormat == "text" {
+		handler = slog.NewTextHandler(w, options)
+	}
+	return slog.New(controllers.LogHandler(handler))
+}
+
+func open(ctx context.Context, cfg *conf.Config, log *slog.Logger) (*object.Store, *object.FirstStart, error) {
+	store, first, err := object.Open(ctx, object.StoreConfig{
+		DriverName: cfg.DriverName, DataSourceName: cfg.DataSourceName.Reveal(), DBName: cfg.DBName,
+		TableNamePrefix: cfg.TableNamePrefix, Logger: log,
+	})
+	if err != nil || cfg.InitDataFile == "" {
+		return store, first, err
+	}
+	if err := store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly); err != nil {
+		store.Close()
+		return nil, nil, err
+	}
+	return store, first, nil
+}
+
+func newService(store *object.Store, cfg *conf.Config, log *slog.Logger) (*object.Service, error) {
+	keys, err := cfg.SealKeyRing()
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := object.NewSealer(keys)
+	if err != nil {
+		return nil, err
+	}
+	registry, err := provider.NewRegistry(
+		idp.WeChatPlatform(idp.Options{Endpoint: cfg.WeChatEndpoint, Logger: log}),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return object.NewService(store, object.ServiceConfig{
+		Registry: registry, Sealer: sealer, RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log,
+	})
+}
+
+// serve answers requests until ctx ends, and then lets those that run finish.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("draining")
+	drain, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	return server.Shutdown(drain)
+}

@@ -1,0 +1,88 @@
+package object
+
+import (
+	"context"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Account is what a user reads of the own account: the user without secrets, and the organization.
+type Account struct {
+	User         *sdk.User
+	Organization *sdk.Organization
+}
+
+// Account returns the principal's account.
+func (s *Service) Account(ctx context.Context, p *Principal) (Account, error) {
+	org, err := s.settings.organization(ctx, p.User.Owner)
+	if err != nil {
+		return Account{}, err
+	}
+	return Account{publicUser(p.User), publicOrganization(org)}, nil
+}
+
+// publicOrganization returns a copy without secrets.
+func publicOrganization(org *sdk.Organization) *sdk.Organization {
+	o := *org
+	for _, secret := range []*string{
+		&o.MasterPassword, &o.DefaultPassword, &o.MasterVerificationCode, &o.PasswordSalt, &o.PasswordObfuscatorKey,
+		&o.KerberosKeytab,
+	} {
+		if *secret != "" {
+			*secret = mask
+		}
+	}
+	return &o
+}
+
+// Userinfo returns the claims of OpenID Connect Core §5.3 that the token's scopes ask for, as Casdoor spells them.
+func (s *Service) Userinfo(ctx context.Context, p *Principal, issuer string) (*sdk.Userinfo, error) {
+	clientID, err := s.clientIDOf(ctx, p.row)
+	if err != nil {
+		return nil, err
+	}
+	info := &sdk.Userinfo{Sub: p.User.Id, Iss: issuer, Aud: clientID}
+	scopes := scopeSet(p.row.Scope)
+	if scopes["profile"] {
+		info.Name, info.DisplayName, info.Avatar = p.User.Name, p.User.DisplayName, p.User.Avatar
+		info.Groups = p.User.Groups
+	}
+	if scopes["email"] {
+		info.Email, info.EmailVerified = p.User.Email, p.User.EmailVerified
+	}
+	if scopes["address"] {
+		info.Address = p.User.Location
+	}
+	if scopes["phone"] {
+		info.Phone = p.User.Phone
+	}
+	return info, nil
+}
+
+// FindUser returns a user of the client's organization by name, or by id when name is empty, without secrets; ErrNotFound
+// where there is none. The caller has authenticated the client.
+func (s *Service) FindUser(ctx context.Context, c *Client, owner, name, id string) (*sdk.User, error) {
+	if owner != c.Organization.Name && c.Organization.Name != builtInName {
+		return nil, refuse(AccessDenied, "Unauthorized operation")
+	}
+	where, value := "WHERE owner=? AND name=?", name
+	if name == "" {
+		where, value = "WHERE owner=? AND id=?", id
+	}
+	user, err := s.store.users.get(s.store.read(ctx), where, owner, value)
+	if err != nil {
+		return nil, err
+	}
+	return publicUser(user), nil
+}
+
+// Keys returns the public keys of all certs that sign tokens, for JWKS (RFC 7517).
+func (s *Service) Keys(ctx context.Context) (jose.JSONWebKeySet, error) {
+	keys, err := s.settings.keys(ctx)
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, k := range keys {
+		set.Keys = append(set.Keys, k.jwk())
+	}
+	return set, err
+}

@@ -1,0 +1,218 @@
+package object
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"golang.org/x/sync/singleflight"
+)
+
+// Client is an application as a token request meets it, with all that its settings refer to. It is shared: read it only.
+type Client struct {
+	Application  *sdk.Application
+	Organization *sdk.Organization
+
+	miniPrograms []miniProgram
+	key          *key
+	keyErr       error // why the application cannot sign; nil when it can
+}
+
+// miniProgram is one of an application's providers.
+type miniProgram struct {
+	item    *sdk.ProviderItem
+	row     *sdk.Provider
+	options ProviderOptions
+}
+
+// Authentic reports whether secret is the client secret, in constant time. No secret is authentic where none is set.
+func (c *Client) Authentic(secret string) bool {
+	want := c.Application.ClientSecret
+	return want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(secret)) == 1
+}
+
+// Grants reports whether the application's settings allow a grant type.
+func (c *Client) Grants(grantType string) bool {
+	return slices.Contains(c.Application.GrantTypes, grantType)
+}
+
+// ID returns the client id that the application's tokens are for: a shared application has one per organization.
+func (c *Client) ID() string {
+	if c.Application.IsShared {
+		return c.Application.ClientId + sharedInfix + c.Organization.Name
+	}
+	return c.Application.ClientId
+}
+
+func (c *Client) lifetime() time.Duration {
+	const casdoorDefault = 168
+	return hours(cmp.Or(c.Application.ExpireInHours, casdoorDefault))
+}
+
+// refreshLifetime is the access token's where none is set, as in Casdoor.
+func (c *Client) refreshLifetime() time.Duration {
+	if c.Application.RefreshExpireInHours <= 0 {
+		return c.lifetime()
+	}
+	return hours(c.Application.RefreshExpireInHours)
+}
+
+func hours(n float64) time.Duration { return time.Duration(n * float64(time.Hour)) }
+
+// sharedInfix stands between the client id of a shared application and the organization that a client acts for.
+const sharedInfix = "-org-"
+
+// settingsTTL bounds for how long a change of an application, organization, provider or cert made elsewhere is unseen.
+const settingsTTL = 3 * time.Second
+
+// settings keeps what sign-ins need of the tables that only admins change: reading it costs more than a sign-in may.
+type settings struct {
+	store  *Store
+	now    func() time.Time
+	flight singleflight.Group
+	mu     sync.RWMutex
+	known  map[string]cached
+}
+
+type cached struct {
+	value any
+	until time.Time
+}
+
+func newSettings(store *Store, now func() time.Time) *settings {
+	return &settings{store: store, now: now, known: map[string]cached{}}
+}
+
+// load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names.
+func (s *settings) load(ctx context.Context, name string, read func(context.Context) (any, error)) (any, error) {
+	s.mu.RLock()
+	c, ok := s.known[name]
+	s.mu.RUnlock()
+	if ok && s.now().Before(c.until) {
+		return c.value, nil
+	}
+	// The one that reads does it for all: it must not stop when its own caller leaves.
+	value, err, _ := s.flight.Do(name, func() (any, error) { return read(context.WithoutCancel(ctx)) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		delete(s.known, name)
+		return nil, err
+	}
+	s.known[name] = cached{value, s.now().Add(settingsTTL)}
+	return value, nil
+}
+
+// client returns the application with that client id, which for a shared application may end in the organization, or
+// ErrNotFound.
+func (s *settings) client(ctx context.Context, clientID string) (*Client, error) {
+	value, err := s.load(ctx, "client/"+clientID, func(ctx context.Context) (any, error) {
+		return s.store.client(ctx, clientID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*Client), nil
+}
+
+// keys returns the keys that tokens are signed with.
+func (s *settings) keys(ctx context.Context) ([]*key, error) {
+	value, err := s.load(ctx, "keys", func(ctx context.Context) (any, error) { return s.store.keys(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	return value.([]*key), nil
+}
+
+// organization returns an organization, or ErrNotFound.
+func (s *settings) organization(ctx context.Context, name string) (*sdk.Organization, error) {
+	value, err := s.load(ctx, "organization/"+name, func(ctx context.Context) (any, error) {
+		return s.store.organizations.get(s.store.read(ctx), "WHERE owner=? AND name=?", adminOwner, name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*sdk.Organization), nil
+}
+
+func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
+	id, organization, _ := strings.Cut(clientID, sharedInfix)
+	app, err := s.applications.get(s.read(ctx), "WHERE client_id=?", id)
+	if err != nil {
+		return nil, err
+	}
+	shared := app.IsShared && organization != ""
+	if app.ClientId != id || id == "" || organization != "" && !shared {
+		return nil, ErrNotFound // the database may take another case for the same
+	}
+	if shared {
+		app.Organization = organization
+	}
+	return s.clientOf(ctx, app)
+}
+
+func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, error) {
+	c := &Client{Application: app}
+	var err error
+	c.Organization, err = s.organizations.get(s.read(ctx), "WHERE owner=? AND name=?", adminOwner, app.Organization)
+	if err != nil {
+		return nil, fmt.Errorf("organization %s of application %s: %w", app.Organization, app.Name, err)
+	}
+	for _, item := range app.Providers {
+		row, err := s.providers.get(s.read(ctx), "WHERE name=?", item.Name)
+		if errors.Is(err, ErrNotFound) {
+			continue // Casdoor lets admins delete a provider that applications still name
+		}
+		if err != nil {
+			return nil, err
+		}
+		options, err := s.options.get(s.read(ctx), "WHERE owner=? AND name=?", row.Owner, row.Name)
+		if errors.Is(err, ErrNotFound) {
+			options, err = &ProviderOptions{}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.miniPrograms = append(c.miniPrograms, miniProgram{item, row, *options})
+	}
+	cert, err := s.certs.get(s.read(ctx), "WHERE name=? AND owner IN (?, ?)", app.Cert, adminOwner, app.Organization)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, app.Cert)
+	case err != nil:
+		return nil, err
+	default:
+		c.key, c.keyErr = parseKey(cert)
+	}
+	return c, nil
+}
+
+// keys reads the certs that sign tokens. One that cannot be read is left out, with a warning.
+func (s *Store) keys(ctx context.Context) ([]*key, error) {
+	rows, err := s.certs.find(s.read(ctx), "ORDER BY owner, name")
+	if err != nil {
+		return nil, err
+	}
+	var keys []*key
+	for _, row := range rows {
+		if row.Scope != "" && row.Scope != "JWT" {
+			continue
+		}
+		k, err := parseKey(row)
+		if err != nil {
+			s.log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
+			continue
+		}
+		if !slices.ContainsFunc(keys, func(other *key) bool { return other.name == k.name }) {
+			keys = append(keys, k)
+		}
+	}
+	return keys, nil
+}

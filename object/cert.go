@@ -1,0 +1,184 @@
+package object
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// defaultAlgorithm is what Casdoor takes where neither application nor cert names one.
+const defaultAlgorithm = "RS256"
+
+// key is a cert ready for use.
+type key struct {
+	name        string // the kid
+	certificate *x509.Certificate
+	private     crypto.Signer // nil for a cert without a private key: it verifies, but does not sign
+	algorithm   string        // the cert's own
+}
+
+// parseKey reads the PEM blocks of a cert row.
+func parseKey(row *sdk.Cert) (*key, error) {
+	block, _ := pem.Decode([]byte(row.Certificate))
+	if block == nil {
+		return nil, fmt.Errorf("cert %s: no certificate in PEM form", row.Name)
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("cert %s: certificate: %w", row.Name, err)
+	}
+	k := &key{name: row.Name, certificate: certificate}
+	if row.PrivateKey != "" {
+		if k.private, err = parsePrivateKey(row.PrivateKey); err != nil {
+			return nil, fmt.Errorf("cert %s: private key: %w", row.Name, err)
+		}
+	}
+	k.algorithm = row.CryptoAlgorithm
+	if !k.supports(k.algorithm) {
+		k.algorithm = k.naturalAlgorithm()
+	}
+	return k, nil
+}
+
+func parsePrivateKey(text string) (crypto.Signer, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, errors.New("not in PEM form")
+	}
+	if rsaKey, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return rsaKey, nil
+	}
+	if ecKey, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
+		return ecKey, nil
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("neither PKCS #1, SEC 1 nor PKCS #8")
+	}
+	signer, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a %T does not sign", parsed)
+	}
+	return signer, nil
+}
+
+// curves maps the ECDSA algorithms of RFC 7518 §3.4 to their curves.
+func curves() map[string]elliptic.Curve {
+	return map[string]elliptic.Curve{"ES256": elliptic.P256(), "ES384": elliptic.P384(), "ES512": elliptic.P521()}
+}
+
+// supports reports whether the key can sign and verify with one of Casdoor's token signing methods.
+func (k *key) supports(algorithm string) bool {
+	switch public := k.certificate.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return algorithm == "RS256" || algorithm == "RS512"
+	case *ecdsa.PublicKey:
+		return curves()[algorithm] == public.Curve
+	}
+	return false
+}
+
+func (k *key) naturalAlgorithm() string {
+	for algorithm := range curves() {
+		if k.supports(algorithm) {
+			return algorithm
+		}
+	}
+	return defaultAlgorithm
+}
+
+// sign signs claims with the algorithm that the application asks for, or else with the cert's own.
+func (k *key) sign(algorithm string, claims jwt.Claims) (string, error) {
+	if algorithm == "" {
+		algorithm = k.algorithm
+	}
+	if k.private == nil || !k.supports(algorithm) {
+		return "", fmt.Errorf("cert %s cannot sign %s", k.name, algorithm)
+	}
+	token := jwt.NewWithClaims(jwt.GetSigningMethod(algorithm), claims)
+	token.Header["kid"] = k.name
+	return token.SignedString(k.private)
+}
+
+// jwk returns the public half as JWKS shows it (RFC 7517).
+func (k *key) jwk() jose.JSONWebKey {
+	return jose.JSONWebKey{
+		Key: k.certificate.PublicKey, KeyID: k.name, Algorithm: k.algorithm, Use: "sig",
+		Certificates: []*x509.Certificate{k.certificate},
+	}
+}
+
+// fillCert makes the key pair of a cert that has none, for its algorithm and bit size. A cert with keys stays as it is.
+func fillCert(row *sdk.Cert) error {
+	if row.Certificate != "" && row.PrivateKey != "" {
+		_, err := parseKey(row)
+		return err
+	}
+	if row.CryptoAlgorithm == "" {
+		row.CryptoAlgorithm = defaultAlgorithm
+	}
+	if row.ExpireInYears <= 0 {
+		row.ExpireInYears = 20
+	}
+	if row.CreatedTime == "" {
+		row.CreatedTime = now()
+	}
+	private, block, err := generateKey(row)
+	if err != nil {
+		return fmt.Errorf("cert %s: %w", row.Name, err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:      pkix.Name{Organization: []string{row.Owner}, CommonName: row.Name},
+		NotBefore:    time.Now().Add(-time.Hour), // the clocks of those who verify may be late
+		NotAfter:     time.Now().AddDate(row.ExpireInYears, 0, 0),
+
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return fmt.Errorf("cert %s: %w", row.Name, err)
+	}
+	row.Certificate = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	row.PrivateKey = string(pem.EncodeToMemory(block))
+	return nil
+}
+
+func generateKey(row *sdk.Cert) (crypto.Signer, *pem.Block, error) {
+	if curve, ok := curves()[row.CryptoAlgorithm]; ok {
+		private, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			return nil, nil, err
+		}
+		der, err := x509.MarshalECPrivateKey(private)
+		return private, &pem.Block{Type: "EC PRIVATE KEY", Bytes: der}, err
+	}
+	if row.CryptoAlgorithm != "RS256" && row.CryptoAlgorithm != "RS512" {
+		return nil, nil, fmt.Errorf("cryptoAlgorithm %q: want RS256, RS512, ES256, ES384 or ES512", row.CryptoAlgorithm)
+	}
+	switch row.BitSize {
+	case 0:
+		row.BitSize = 2048
+	case 2048, 3072, 4096:
+	default:
+		return nil, nil, fmt.Errorf("bitSize %d: want 2048, 3072 or 4096", row.BitSize)
+	}
+	private, err := rsa.GenerateKey(rand.Reader, row.BitSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	return private, &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)}, nil
+}

@@ -1,0 +1,99 @@
+package object
+
+import (
+	"errors"
+	"net/mail"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Casdoor's columns hold texts of 100 characters, of whatever script; an avatar is longer.
+const (
+	maxText   = 100
+	maxAvatar = 1000
+)
+
+// cleanText takes a text of one line.
+func cleanText(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	if !utf8.ValidString(s) {
+		return "", errors.New("is not UTF-8")
+	}
+	if utf8.RuneCountInString(s) > maxText {
+		return "", errors.New("is longer than 100 characters")
+	}
+	if strings.ContainsFunc(s, isControl) {
+		return "", errors.New("has control characters")
+	}
+	return s, nil
+}
+
+// isControl is true for what makes a name look like another one or breaks its line: control characters, line and
+// paragraph separators, and the overrides of the writing direction. The joiner of emoji families is none of them.
+func isControl(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) ||
+		r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+}
+
+// cleanDisplayName takes 1 to 100 characters, of which one at least can be seen.
+func cleanDisplayName(s string) (string, error) {
+	s, err := cleanText(s)
+	if err != nil {
+		return "", err
+	}
+	visible := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+	if !strings.ContainsFunc(s, visible) {
+		return "", errors.New("must have 1 to 100 characters")
+	}
+	return s, nil
+}
+
+// cleanAvatar takes an https URL. What chooseAvatar gives to a mini program is the path of a temporary file: it has to be
+// uploaded first.
+func cleanAvatar(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	if strings.HasPrefix(s, "wxfile://") || strings.HasPrefix(s, "http://tmp/") {
+		return "", errors.New("is a temporary file of the mini program: upload the file and send its https:// URL")
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > maxAvatar ||
+		strings.ContainsFunc(s, unicode.IsSpace) {
+		return "", errors.New("must be an https:// URL of at most 1000 bytes")
+	}
+	return s, nil
+}
+
+func cleanBio(s string) (string, error) { return cleanText(strings.Join(strings.Fields(s), " ")) }
+
+func cleanHomepage(s string) (string, error) {
+	s, err := cleanText(s)
+	if err != nil || s == "" {
+		return s, err
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return "", errors.New("must be an http:// or https:// URL")
+	}
+	return s, nil
+}
+
+func cleanEmail(s string) (string, error) {
+	s, err := cleanText(s)
+	if err != nil || s == "" {
+		return s, err
+	}
+	parsed, err := mail.ParseAddress(s)
+	if err != nil || parsed.Address != s {
+		return "", errors.New("must be an e-mail address")
+	}
+	return s, nil
+}
+
+func cleanPassword(s string) (string, error) {
+	if len(s) < 6 || len(s) > maxPassword {
+		return "", errors.New("must have 6 to 72 bytes")
+	}
+	return s, nil
+}

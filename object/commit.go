@@ -1,0 +1,255 @@
+package object
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// querier reads: outside a transaction (Store.read) or inside (*txn).
+type querier interface {
+	query(query string, args ...any) (*sql.Rows, error)
+}
+
+// statements keeps queries prepared: SQLite alone would spend longer on parsing an INSERT of 190 columns than on
+// running it.
+type statements struct {
+	db      *sql.DB
+	dialect dialect
+	mu      sync.RWMutex
+	known   map[string]*sql.Stmt
+}
+
+// maxPrepared bounds the statements that are kept: which columns an update has is up to its sender.
+const maxPrepared = 200
+
+func newStatements(db *sql.DB, d dialect) *statements {
+	return &statements{db: db, dialect: d, known: map[string]*sql.Stmt{}}
+}
+
+// get returns the prepared query, or nil when it is not prepared.
+func (s *statements) get(query string) *sql.Stmt {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.known[query]
+}
+
+// prepare prepares a query once; past maxPrepared it returns nil.
+func (s *statements) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt := s.get(query); stmt != nil {
+		return stmt, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stmt := s.known[query]; stmt != nil || len(s.known) == maxPrepared {
+		return stmt, nil
+	}
+	stmt, err := s.db.PrepareContext(ctx, s.dialect.rebind(query))
+	if err != nil {
+		return nil, err
+	}
+	s.known[query] = stmt
+	return stmt, nil
+}
+
+// reader is the querier outside a transaction.
+type reader struct {
+	ctx   context.Context
+	stmts *statements
+}
+
+func (s *Store) read(ctx context.Context) reader { return reader{ctx, s.reads} }
+
+func (r reader) query(query string, args ...any) (*sql.Rows, error) {
+	stmt, err := r.stmts.prepare(r.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if stmt == nil {
+		return r.stmts.db.QueryContext(r.ctx, r.stmts.dialect.rebind(query), args...)
+	}
+	return stmt.QueryContext(r.ctx, args...)
+}
+
+// txn is a transaction, and the querier inside it.
+type txn struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	stmts *statements
+	fresh []string // queries to prepare when the connection is free again
+}
+
+func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
+	if stmt := t.stmts.get(query); stmt != nil {
+		return t.tx.StmtContext(t.ctx, stmt).QueryContext(t.ctx, args...)
+	}
+	t.fresh = append(t.fresh, query)
+	return t.tx.QueryContext(t.ctx, t.stmts.dialect.rebind(query), args...)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *txn) exec(query string, args ...any) (n int64, err error) {
+	var result sql.Result
+	if stmt := t.stmts.get(query); stmt != nil {
+		result, err = t.tx.StmtContext(t.ctx, stmt).ExecContext(t.ctx, args...)
+	} else {
+		t.fresh = append(t.fresh, query)
+		result, err = t.tx.ExecContext(t.ctx, t.stmts.dialect.rebind(query), args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// write runs fn in a transaction that is durable when write returns nil, and undone when it returns an error. fn may run
+// more than once, and must do nothing but read and write through its txn and set variables that each run sets anew.
+func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
+	if s.queue != nil {
+		return s.queue.do(ctx, fn)
+	}
+	const attempts = 5
+	for attempt := 1; ; attempt++ {
+		err := s.writes.transact(ctx, fn)
+		if err == nil || attempt == attempts || !isTransient(err) {
+			return err
+		}
+		select {
+		case <-time.After(rand.N(time.Duration(attempt) * 20 * time.Millisecond)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// transact runs each fn, in order, in one transaction.
+func (s *statements) transact(ctx context.Context, fns ...func(*txn) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	t := &txn{ctx: ctx, tx: tx, stmts: s}
+	for _, fn := range fns {
+		if err := fn(t); err != nil {
+			_ = tx.Rollback()
+			return err
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	for _, query := range t.fresh {
+		// Where this fails the next transaction does without.
+		_, _ = s.prepare(ctx, query)
+	}
+	return nil
+}
+
+// commitQueue lets the writers that wait together share one commit of SQLite, whose cost is one fsync.
+type commitQueue struct {
+	stmts *statements
+	jobs  chan *job
+	quit  chan struct{}
+	ended chan struct{}
+	once  sync.Once
+}
+
+type job struct {
+	ctx  context.Context
+	fn   func(*txn) error
+	done chan error
+}
+
+// maxShared bounds how many writers share a commit, and so how long the first of them waits for the others.
+const maxShared = 256
+
+var errClosed = errors.New("the store is closed")
+
+func newCommitQueue(stmts *statements) *commitQueue {
+	q := &commitQueue{
+		stmts: stmts, jobs: make(chan *job, maxShared), quit: make(chan struct{}), ended: make(chan struct{}),
+	}
+	go q.run()
+	return q
+}
+
+func (q *commitQueue) do(ctx context.Context, fn func(*txn) error) error {
+	j := &job{ctx, fn, make(chan error, 1)}
+	select {
+	case q.jobs <- j:
+	case <-q.quit:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-j.done:
+		return err
+	case <-q.ended:
+		select {
+		case err := <-j.done:
+			return err
+		default:
+			return errClosed
+		}
+	}
+}
+
+func (q *commitQueue) close() {
+	q.once.Do(func() { close(q.quit) })
+	<-q.ended
+}
+
+func (q *commitQueue) run() {
+	defer close(q.ended)
+	for {
+		select {
+		case first := <-q.jobs:
+			q.commit(q.gather(first))
+		case <-q.quit:
+			for len(q.jobs) > 0 {
+				q.commit(q.gather(<-q.jobs))
+			}
+			return
+		}
+	}
+}
+
+// gather takes the jobs that wait now. A job whose caller has left is dropped, unwritten.
+func (q *commitQueue) gather(first *job) []*job {
+	batch := make([]*job, 0, len(q.jobs)+1)
+	for j := first; ; j = <-q.jobs {
+		if err := j.ctx.Err(); err != nil {
+			j.done <- err
+		} else {
+			batch = append(batch, j)
+		}
+		if len(batch) == maxShared || len(q.jobs) == 0 {
+			return batch
+		}
+	}
+}
+
+// commit writes a batch. Where one job of several fails, all are undone and each is run again alone, so that it is
+// judged by itself.
+func (q *commitQueue) commit(batch []*job) {
+	if len(batch) == 0 {
+		return
+	}
+	fns := make([]func(*txn) error, len(batch))
+	for i, j := range batch {
+		fns[i] = j.fn
+	}
+	// A shared commit must not end with one caller's patience.
+	err := q.stmts.transact(context.Background(), fns...)
+	for _, j := range batch {
+		if err != nil && len(batch) > 1 {
+			j.done <- q.stmts.transact(context.Background(), j.fn)
+		} else {
+			j.done <- err
+		}
+	}
+}

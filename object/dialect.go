@@ -1,0 +1,117 @@
+package object
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// dialect is what differs between the databases in the few statements that are written by hand.
+type dialect struct {
+	driver    string // as database/sql and xorm know it
+	quoteMark string
+	numbered  bool // $1 rather than ?
+	lock      string
+	unlock    string
+}
+
+// setUpLock is the name, and the number, under which instances that start at once wait for each other.
+const (
+	setUpLockName   = "minidoor-set-up"
+	setUpLockNumber = 0x6d696e69
+)
+
+func dialectOf(driverName string) (dialect, error) {
+	switch driverName {
+	case "sqlite":
+		return dialect{driver: "sqlite", quoteMark: "`"}, nil
+	case "mysql":
+		return dialect{
+			driver: "mysql", quoteMark: "`",
+			lock:   fmt.Sprintf("SELECT GET_LOCK('%s', 60)", setUpLockName),
+			unlock: fmt.Sprintf("SELECT RELEASE_LOCK('%s')", setUpLockName),
+		}, nil
+	case "postgres":
+		return dialect{
+			driver: "pgx", quoteMark: `"`, numbered: true,
+			lock: fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", setUpLockNumber),
+		}, nil
+	default:
+		return dialect{}, fmt.Errorf("driverName %q: want sqlite, mysql or postgres", driverName)
+	}
+}
+
+func (d dialect) quote(name string) string { return d.quoteMark + name + d.quoteMark }
+
+// rebind turns the question marks of query into what the driver expects. No query of ours has one inside a string.
+func (d dialect) rebind(query string) string {
+	if !d.numbered {
+		return query
+	}
+	var b strings.Builder
+	n := 0
+	for _, r := range query {
+		if r == '?' {
+			n++
+			fmt.Fprintf(&b, "$%d", n)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// orIgnore ends an INSERT that changes nothing, and affects no row, when the row exists. It names one column of the key.
+func (d dialect) orIgnore(column string) string {
+	if d.driver == "mysql" {
+		return " ON DUPLICATE KEY UPDATE " + column + "=" + column
+	}
+	return " ON CONFLICT DO NOTHING"
+}
+
+// orUpdate ends an INSERT that overwrites columns when a row with the same key exists.
+func (d dialect) orUpdate(key []string, columns []string) string {
+	sets := make([]string, len(columns))
+	for i, c := range columns {
+		if d.driver == "mysql" {
+			sets[i] = fmt.Sprintf("%s=VALUES(%s)", c, c)
+		} else {
+			sets[i] = fmt.Sprintf("%s=excluded.%s", c, c)
+		}
+	}
+	if d.driver == "mysql" {
+		return " ON DUPLICATE KEY UPDATE " + strings.Join(sets, ", ")
+	}
+	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(key, ", "), strings.Join(sets, ", "))
+}
+
+// Errors after which the same transaction may succeed when run again.
+const (
+	mysqlLockTimeout  = 1205
+	mysqlDeadlock     = 1213
+	pgSerialization   = "40001"
+	pgDeadlock        = "40P01"
+	pgUniqueViolation = "23505" // two transactions that took the same free key: the next run sees the other's row
+)
+
+func isTransient(err error) bool {
+	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		return my.Number == mysqlDeadlock || my.Number == mysqlLockTimeout
+	}
+	switch sqlState(err) {
+	case pgSerialization, pgDeadlock, pgUniqueViolation:
+		return true
+	}
+	return false
+}
+
+// sqlState returns PostgreSQL's code of err, or "" for any other error.
+func sqlState(err error) string {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code
+	}
+	return ""
+}

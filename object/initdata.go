@@ -1,0 +1,183 @@
+package object
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/google/uuid"
+)
+
+// initData is Casdoor's init data file, as far as we have the tables, and our own options of providers.
+type initData struct {
+	Organizations []json.RawMessage `json:"organizations"`
+	Providers     []json.RawMessage `json:"providers"`
+	Certs         []json.RawMessage `json:"certs"`
+	Applications  []json.RawMessage `json:"applications"`
+	Users         []json.RawMessage `json:"users"`
+
+	MiniProgramProviders []json.RawMessage `json:"miniProgramProviders"`
+}
+
+// ApplyInitData brings the rows of a file in Casdoor's init data format into the store: all of them, or none. A row that
+// exists keeps what the file does not mention, and its id, password hash, keys and client secret where the file leaves
+// them empty; with newOnly it is left alone. So the same file may be applied at every start.
+func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Casdoor's own configuration names a file that few have.
+		s.log.WarnContext(ctx, "there is no init data file", "initDataFile", path)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("init data: %w", err)
+	}
+	var data initData
+	if err := json.Unmarshal(text, &data); err != nil {
+		return fmt.Errorf("init data %s: %w", path, err)
+	}
+	err = s.write(ctx, func(tx *txn) error {
+		return errors.Join(
+			applyRows(tx, s.organizations, data.Organizations, newOnly, completeOrganization),
+			applyRows(tx, s.providers, data.Providers, newOnly, completeProvider),
+			applyRows(tx, s.certs, data.Certs, newOnly, completeCert),
+			applyRows(tx, s.applications, data.Applications, newOnly, completeApplication),
+			applyRows(tx, s.users, data.Users, newOnly, completeUser),
+			applyRows(tx, s.options, data.MiniProgramProviders, newOnly, nil),
+		)
+	})
+	if err != nil {
+		return fmt.Errorf("init data %s: %w", path, err)
+	}
+	return nil
+}
+
+// applyRows merges each JSON object into the row of its owner and name. complete fills in what the file leaves out; old
+// is nil for a new row.
+func applyRows[T any](
+	tx *txn, t *table[T], objects []json.RawMessage, newOnly bool, complete func(row, old *T) error,
+) error {
+	for i, object := range objects {
+		var id struct{ Owner, Name string }
+		if err := json.Unmarshal(object, &id); err != nil {
+			return fmt.Errorf("%s %d: %w", t.name, i+1, err)
+		}
+		if id.Owner == "" || id.Name == "" {
+			return fmt.Errorf("%s %d: owner and name are required", t.name, i+1)
+		}
+		if err := applyRow(tx, t, id.Owner, id.Name, object, newOnly, complete); err != nil {
+			return fmt.Errorf("%s %s/%s: %w", t.name, id.Owner, id.Name, err)
+		}
+	}
+	return nil
+}
+
+func applyRow[T any](
+	tx *txn, t *table[T], owner, name string, object json.RawMessage, newOnly bool, complete func(row, old *T) error,
+) error {
+	const where = "owner=? AND name=?"
+	old, err := t.get(tx, "WHERE "+where, owner, name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if old != nil && newOnly {
+		return nil
+	}
+	row := new(T)
+	if old != nil {
+		*row = *old
+	}
+	if err := json.Unmarshal(object, row); err != nil {
+		return err
+	}
+	if complete != nil {
+		if err := complete(row, old); err != nil {
+			return err
+		}
+	}
+	if old == nil {
+		_, err = t.insert(tx, row, "")
+		return err
+	}
+	if reflect.DeepEqual(row, old) {
+		return nil
+	}
+	_, err = t.update(tx, row, t.columnNames(), where, owner, name)
+	return err
+}
+
+// keep restores what the file left empty.
+func keep(row, old *string) {
+	if *row == "" {
+		*row = *old
+	}
+}
+
+func completeOrganization(row, _ *sdk.Organization) error {
+	keep(&row.CreatedTime, new(now()))
+	keep(&row.PasswordType, new(passwordType))
+	if row.AccountItems == nil {
+		row.AccountItems = defaultAccountItems()
+	}
+	return nil
+}
+
+func completeProvider(row, old *sdk.Provider) error {
+	if old != nil {
+		keep(&row.ClientSecret, &old.ClientSecret)
+	}
+	keep(&row.CreatedTime, new(now()))
+	return nil
+}
+
+func completeCert(row, old *sdk.Cert) error {
+	if old != nil && row.CryptoAlgorithm == old.CryptoAlgorithm && row.BitSize == old.BitSize {
+		keep(&row.Certificate, &old.Certificate)
+		keep(&row.PrivateKey, &old.PrivateKey)
+	}
+	keep(&row.Scope, new("JWT"))
+	keep(&row.Type, new("x509"))
+	return fillCert(row)
+}
+
+func completeApplication(row, old *sdk.Application) error {
+	if old != nil {
+		keep(&row.ClientId, &old.ClientId)
+		keep(&row.ClientSecret, &old.ClientSecret)
+	}
+	keep(&row.ClientId, new(newClientID()))
+	keep(&row.ClientSecret, new(newClientSecret()))
+	keep(&row.CreatedTime, new(now()))
+	keep(&row.Cert, new(builtInCert))
+	return nil
+}
+
+// completeUser hashes the password, which the file has in clear, unless it is the one that is set.
+func completeUser(row, old *sdk.User) error {
+	if old != nil {
+		keep(&row.Id, &old.Id)
+	}
+	keep(&row.Id, new(uuid.NewString()))
+	keep(&row.Type, new(normalUser))
+	keep(&row.CreatedTime, new(now()))
+	keep(&row.UpdatedTime, new(row.CreatedTime))
+	keep(&row.BalanceCurrency, new(defaultCurrency))
+	if row.Properties == nil {
+		row.Properties = map[string]string{}
+	}
+	if old != nil && (row.Password == old.Password || row.Password == "" || passwordMatches(old.Password, row.Password)) {
+		row.Password, row.PasswordType, row.PasswordSalt = old.Password, old.PasswordType, old.PasswordSalt
+		return nil
+	}
+	if row.Password == "" || row.PasswordType == passwordType && len(row.Password) == len("$2a$10$")+53 {
+		return nil // none, or hashed already, as in a file that Casdoor dumped
+	}
+	hash, err := hashPassword(row.Password)
+	row.Password, row.PasswordType, row.PasswordSalt = hash, passwordType, ""
+	return err
+}

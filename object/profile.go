@@ -1,0 +1,302 @@
+package object
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// profileField is a field of the account that its user may change: how Casdoor spells it, and what may stand in it.
+type profileField struct {
+	json   string
+	column string
+	item   string                       // the organization's account item with the modify rule
+	clean  func(string) (string, error) // nil: any text of one line that fits the column
+}
+
+// profileFields is the whole of what users may change of themselves. Address is a list of lines, all others are texts.
+func profileFields() []profileField {
+	return []profileField{
+		{"displayName", "display_name", "Display name", cleanDisplayName},
+		{"avatar", "avatar", "Avatar", cleanAvatar},
+		{"firstName", "first_name", "First name", nil},
+		{"lastName", "last_name", "Last name", nil},
+		{"gender", "gender", "Gender", nil},
+		{"birthday", "birthday", "Birthday", nil},
+		{"region", "region", "Country/Region", nil},
+		{"location", "location", "Location", nil},
+		{"language", "language", "Language", nil},
+		{"bio", "bio", "Bio", cleanBio},
+		{"homepage", "homepage", "Homepage", cleanHomepage},
+		{"title", "title", "Title", nil},
+		{"affiliation", "affiliation", "Affiliation", nil},
+		{"education", "education", "Education", nil},
+		{"address", "address", "Address", nil},
+		{"email", "email", "Email", cleanEmail},
+		{"password", "password", "Password", cleanPassword},
+	}
+}
+
+// profileRules says what the users of one organization may change of themselves.
+type profileRules struct {
+	fields []profileField
+	items  []*sdk.AccountItem
+}
+
+func (s *Service) profileRules(org *sdk.Organization) profileRules {
+	return profileRules{s.profileFields, org.AccountItems}
+}
+
+// field returns the rule of a JSON name, without regard to case: encoding/json has none either.
+func (r profileRules) field(name string) (profileField, bool) {
+	i := slices.IndexFunc(r.fields, func(f profileField) bool { return strings.EqualFold(f.json, name) })
+	if i < 0 {
+		return profileField{}, false
+	}
+	return r.fields[i], true
+}
+
+// allow reports, as a *Refusal, a field or value that the organization's account items forbid.
+func (r profileRules) allow(name, value string) error {
+	field, ok := r.field(name)
+	if !ok {
+		return refuse(AccessDenied, "%s cannot be changed by the user", name)
+	}
+	i := slices.IndexFunc(r.items, func(item *sdk.AccountItem) bool { return item.Name == field.item })
+	if i < 0 {
+		return nil
+	}
+	item := r.items[i]
+	if item.ModifyRule == "Admin" || item.ModifyRule == "Immutable" {
+		return refuse(AccessDenied, "%s cannot be changed by the user (modify rule %s)", field.json, item.ModifyRule)
+	}
+	if item.Regex != "" && value != "" {
+		if pattern, err := regexp.Compile(item.Regex); err == nil && !pattern.MatchString(value) {
+			return refuse(InvalidRequest, "%s does not have the form that the organization asks for", field.json)
+		}
+	}
+	return nil
+}
+
+// Change is a new value for one field of the account, by its JSON name.
+type Change struct {
+	Field string
+	Value string
+}
+
+// UpdateProfile applies changes to the user's own account, all of them or none, and reports whether any of them changed
+// something. What the user may not change, or a value that is not fit, is a *Refusal that names the field. A platform's
+// placeholder for nickname or avatar changes nothing.
+func (s *Service) UpdateProfile(ctx context.Context, p *Principal, changes []Change) (bool, error) {
+	fields := map[string]json.RawMessage{}
+	for _, c := range changes {
+		text, err := json.Marshal(c.Value)
+		if err != nil {
+			return false, err
+		}
+		fields[c.Field] = text
+	}
+	return s.UpdateAccount(ctx, p, fields, nil)
+}
+
+// UpdateAccount is Casdoor's update-user of one's own account. Fields are the account's JSON fields; those that are as
+// they are may be sent along. Columns, in camelCase or snake_case, name the fields to look at; none means all.
+func (s *Service) UpdateAccount(
+	ctx context.Context, p *Principal, fields map[string]json.RawMessage, columns []string,
+) (bool, error) {
+	org, err := s.settings.organization(ctx, p.User.Owner)
+	if err != nil {
+		return false, err
+	}
+	changed, err := s.changedFields(p.User, fields, columns)
+	if err != nil {
+		return false, err
+	}
+	update := profileUpdate{rules: s.profileRules(org), user: *p.User}
+	for _, name := range changed {
+		if err := s.plan(&update, name, fields[name]); err != nil {
+			return false, err
+		}
+	}
+	if len(update.columns) == 0 {
+		return false, nil
+	}
+	update.user.UpdatedTime = s.stamp()
+	update.columns = append(update.columns, "updated_time")
+	err = s.store.write(ctx, func(tx *txn) error {
+		_, err := s.store.users.update(tx, &update.user, update.columns, "owner=? AND name=? AND id=?",
+			p.User.Owner, p.User.Name, p.User.Id)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	*p.User = update.user
+	return true, nil
+}
+
+// profileUpdate is an update that is being put together.
+type profileUpdate struct {
+	rules   profileRules
+	user    sdk.User
+	columns []string
+}
+
+// plan checks one changed field and adds it to the update.
+func (s *Service) plan(u *profileUpdate, name string, raw json.RawMessage) error {
+	field, ok := u.rules.field(name)
+	if !ok {
+		return refuse(AccessDenied, "%s cannot be changed by the user", name)
+	}
+	if field.json == "address" {
+		return u.planAddress(field, raw)
+	}
+	var value string
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return refuse(InvalidRequest, "%s must be a text", field.json)
+	}
+	if field.json == "displayName" && s.registry.IsPlaceholderNickname(strings.TrimSpace(value)) ||
+		field.json == "avatar" && s.registry.IsPlaceholderAvatar(value) {
+		return nil
+	}
+	clean := field.clean
+	if clean == nil {
+		clean = cleanText
+	}
+	value, err := clean(value)
+	if err != nil {
+		return refuse(InvalidRequest, "%s %s", field.json, err)
+	}
+	if err := u.rules.allow(field.json, value); err != nil {
+		return err
+	}
+	return u.set(field, value)
+}
+
+func (u *profileUpdate) planAddress(field profileField, raw json.RawMessage) error {
+	var lines []string
+	if err := json.Unmarshal(raw, &lines); err != nil || len(lines) > 10 {
+		return refuse(InvalidRequest, "address must be a list of at most 10 texts")
+	}
+	for i, line := range lines {
+		var err error
+		if lines[i], err = cleanText(line); err != nil {
+			return refuse(InvalidRequest, "address %s", err)
+		}
+	}
+	if err := u.rules.allow(field.json, strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	u.user.Address = lines
+	u.columns = append(u.columns, field.column)
+	return nil
+}
+
+func (u *profileUpdate) set(field profileField, value string) error {
+	switch field.json {
+	case "email":
+		u.user.EmailVerified = false
+		u.columns = append(u.columns, "email_verified")
+	case "password":
+		hash, err := hashPassword(value)
+		if err != nil {
+			return err
+		}
+		value = hash
+		u.user.PasswordType, u.user.PasswordSalt = passwordType, ""
+		u.columns = append(u.columns, "password_type", "password_salt")
+	}
+	v := reflect.ValueOf(&u.user).Elem()
+	v.FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, field.json) }).SetString(value)
+	u.columns = append(u.columns, field.column)
+	return nil
+}
+
+// changedFields returns the names of the fields that differ from the account as its user reads it, in a fixed order.
+func (s *Service) changedFields(user *sdk.User, fields map[string]json.RawMessage, columns []string) ([]string, error) {
+	text, err := json.Marshal(publicUser(user))
+	if err != nil {
+		return nil, err
+	}
+	var account map[string]json.RawMessage
+	if err := json.Unmarshal(text, &account); err != nil {
+		return nil, err
+	}
+	var changed []string
+	for name, value := range fields {
+		if len(columns) > 0 && !slices.ContainsFunc(columns, func(c string) bool { return sameName(c, name) }) {
+			continue
+		}
+		if strings.EqualFold(name, "password") && isMask(value) {
+			continue
+		}
+		if !sameValue(value, lookUp(account, name)) {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed, nil
+}
+
+// sameName compares a column with a JSON name: "displayName", "display_name" and "displayname" are one.
+func sameName(column, name string) bool {
+	return strings.EqualFold(strings.ReplaceAll(column, "_", ""), strings.ReplaceAll(name, "_", ""))
+}
+
+func lookUp(account map[string]json.RawMessage, name string) json.RawMessage {
+	if value, ok := account[name]; ok {
+		return value
+	}
+	for key, value := range account {
+		if strings.EqualFold(key, name) {
+			return value
+		}
+	}
+	return nil
+}
+
+// isMask is true for what stands for the password that is set.
+func isMask(value json.RawMessage) bool {
+	var text *string
+	return json.Unmarshal(value, &text) == nil && (text == nil || *text == "" || *text == mask)
+}
+
+// sameValue compares JSON values. Nothing, null and the empty values are one: SDKs turn them into each other.
+func sameValue(a, b json.RawMessage) bool {
+	var x, y any
+	if json.Unmarshal(orNull(a), &x) != nil || json.Unmarshal(orNull(b), &y) != nil {
+		return false
+	}
+	return isEmpty(x) && isEmpty(y) || reflect.DeepEqual(x, y)
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+func isEmpty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case bool:
+		return !v
+	case float64:
+		return v == 0
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
+}

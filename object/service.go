@@ -1,0 +1,100 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/minidoor/minidoor/provider"
+)
+
+// ServiceConfig is what the use cases need beside the Store. The zero value of a field means what its comment says.
+type ServiceConfig struct {
+	Registry        *provider.Registry // required
+	Sealer          *Sealer            // required
+	RefreshTokenJWT bool               // refresh tokens are JWTs, as Casdoor's; false: opaque, which saves a signature
+	Now             func() time.Time   // nil: time.Now
+	Logger          *slog.Logger       // nil: silent
+}
+
+// Service is the use cases. It is safe for concurrent use.
+type Service struct {
+	store         *Store
+	registry      *provider.Registry
+	sealer        *Sealer
+	refreshJWT    bool
+	now           func() time.Time
+	log           *slog.Logger
+	settings      *settings
+	claims        *claimWriter
+	profileFields []profileField
+
+	principalQuery string
+	signInQuery    string
+	signInColumns  []column
+
+	mu        sync.Mutex
+	providers map[string]provider.Provider
+	configs   map[string]provider.Config
+}
+
+// NewService returns the use cases on store.
+func NewService(store *Store, cfg ServiceConfig) (*Service, error) {
+	if cfg.Registry == nil || cfg.Sealer == nil {
+		return nil, errors.New("a service needs a registry and a sealer")
+	}
+	s := &Service{
+		store: store, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
+		now: cfg.Now, log: cfg.Logger,
+		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.settings = newSettings(store, s.now)
+	s.claims = newClaimWriter(store.users)
+	s.profileFields = profileFields()
+	s.principalQuery = principalQuery(store)
+	s.signInColumns = store.users.pick(s.claims.columns...)
+	s.signInQuery = signInQuery(store, s.signInColumns)
+	return s, nil
+}
+
+// Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.
+func (s *Service) Client(ctx context.Context, clientID string) (*Client, error) {
+	c, err := s.settings.client(ctx, clientID)
+	if errors.Is(err, ErrNotFound) {
+		return nil, refuse(InvalidClient, "client_id is invalid")
+	}
+	return c, err
+}
+
+// Ping reports whether the database answers.
+func (s *Service) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
+
+// providerOf returns the provider of a row, made anew when the row's settings have changed.
+func (s *Service) providerOf(m miniProgram, platform provider.Platform) (provider.Provider, error) {
+	cfg := provider.Config{
+		Type: m.row.Type, SubType: m.row.SubType, ClientID: m.row.ClientId,
+		ClientSecret: provider.Secret(m.row.ClientSecret),
+	}
+	name := m.row.Owner + "/" + m.row.Name
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.providers[name]; p != nil && s.configs[name] == cfg {
+		return p, nil
+	}
+	p, err := platform.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.providers[name], s.configs[name] = p, cfg
+	return p, nil
+}
+
+func (s *Service) stamp() string { return s.now().UTC().Format(time.RFC3339) }

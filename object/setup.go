@@ -1,0 +1,156 @@
+package object
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/google/uuid"
+	"xorm.io/xorm"
+)
+
+// FirstStart is what was made in an empty store. The password is stored as a hash only: show it now or never.
+type FirstStart struct {
+	AdminName     string // owner/name
+	AdminPassword string
+}
+
+// Casdoor's names for what is there from the first start on.
+const (
+	adminOwner         = "admin"
+	builtInName        = "built-in"
+	builtInApplication = "app-built-in"
+	builtInCert        = "cert-built-in"
+	builtInAdmin       = "admin"
+)
+
+// setUp creates and upgrades the tables. All of it happens under one lock, so that instances that start at once do not
+// race: SQLite's write lock, and a named lock of the other databases.
+func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
+	session := s.engine.NewSession().Context(ctx)
+	defer func() { _ = session.Close() }()
+	if err := s.lock(session); err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.unlock(session, err == nil)) }()
+	if _, err := session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true},
+		new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert), new(sdk.User), new(sdk.Token),
+		new(Identity), new(Session), new(Union), new(ProviderOptions)); err != nil {
+		return nil, fmt.Errorf("tables: %w", err)
+	}
+	if err := s.distinguishCase(session); err != nil {
+		return nil, err
+	}
+	known, err := session.Count(new(sdk.Organization))
+	if err != nil || known > 0 {
+		return nil, err
+	}
+	return makeBuiltIn(session)
+}
+
+func (s *Store) lock(session *xorm.Session) error {
+	if err := session.Begin(); err != nil {
+		return err
+	}
+	if s.dialect.lock == "" {
+		// The first write of a transaction takes SQLite's lock: one that changes nothing does.
+		_, err := session.Exec("PRAGMA user_version = 0")
+		return err
+	}
+	_, err := session.Exec(s.dialect.lock)
+	return err
+}
+
+func (s *Store) unlock(session *xorm.Session, commit bool) error {
+	if s.dialect.unlock != "" {
+		// MySQL commits at each CREATE TABLE: its lock belongs to the connection, not to the transaction.
+		defer func() { _, _ = session.Exec(s.dialect.unlock) }()
+	}
+	if commit {
+		return session.Commit()
+	}
+	return session.Rollback()
+}
+
+// distinguishCase makes MySQL tell OpenIDs apart that differ in case only: they are different people.
+func (s *Store) distinguishCase(session *xorm.Session) error {
+	if s.dialect.driver != "mysql" {
+		return nil
+	}
+	for _, row := range []any{new(Identity), new(Session), new(Union)} {
+		name := s.engine.TableName(row)
+		var current string
+		if _, err := session.SQL("SELECT table_collation FROM information_schema.tables "+
+			"WHERE table_schema=DATABASE() AND table_name=?", name).Get(&current); err != nil {
+			return err
+		}
+		const exact = "utf8mb4_bin"
+		if current == exact {
+			continue
+		}
+		convert := "ALTER TABLE " + s.dialect.quote(name) + " CONVERT TO CHARACTER SET utf8mb4 COLLATE " + exact
+		if _, err := session.Exec(convert); err != nil {
+			return fmt.Errorf("collation of %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// makeBuiltIn makes the organization, application, cert and user that Casdoor makes at its first start.
+func makeBuiltIn(session *xorm.Session) (*FirstStart, error) {
+	password := rand.Text()
+	hash, err := hashPassword(password)
+	if err != nil {
+		return nil, err
+	}
+	cert := &sdk.Cert{
+		Owner: adminOwner, Name: builtInCert, DisplayName: "Built-in Cert", Scope: "JWT", Type: "x509",
+		CryptoAlgorithm: "RS256", BitSize: 2048, ExpireInYears: 20,
+	}
+	if err := fillCert(cert); err != nil {
+		return nil, err
+	}
+	rows := []any{
+		&sdk.Organization{
+			Owner: adminOwner, Name: builtInName, CreatedTime: now(), DisplayName: "Built-in Organization",
+			PasswordType: passwordType, Languages: []string{"en", "zh"}, InitScore: 2000,
+			AccountItems: defaultAccountItems(),
+		},
+		cert,
+		&sdk.Application{
+			Owner: adminOwner, Name: builtInApplication, CreatedTime: now(), DisplayName: "minidoor",
+			Organization: builtInName, Cert: builtInCert, EnablePassword: true,
+			GrantTypes: []string{"authorization_code", "client_credentials", "refresh_token"},
+			ClientId:   newClientID(), ClientSecret: newClientSecret(), TokenFormat: "JWT", ExpireInHours: 168,
+			FailedSigninLimit: 5, FailedSigninFrozenTime: 15,
+		},
+		&sdk.User{
+			Owner: builtInName, Name: builtInAdmin, CreatedTime: now(), UpdatedTime: now(), Id: uuid.NewString(),
+			Type: normalUser, Password: hash, PasswordType: passwordType, DisplayName: "Admin", IsAdmin: true,
+			SignupApplication: builtInApplication, RegisterType: "Add User", RegisterSource: builtInName + "/" + builtInAdmin,
+			Properties: map[string]string{}, BalanceCurrency: defaultCurrency,
+		},
+	}
+	for _, row := range rows {
+		if _, err := session.Insert(row); err != nil {
+			return nil, fmt.Errorf("first start: %w", err)
+		}
+	}
+	return &FirstStart{AdminName: builtInName + "/" + builtInAdmin, AdminPassword: password}, nil
+}
+
+// now is the present in Casdoor's form, RFC 3339 in seconds.
+func now() string { return time.Now().UTC().Format(time.RFC3339) }
+
+func newClientID() string     { return randomHex(10) }
+func newClientSecret() string { return randomHex(20) }
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,135 @@
+package object
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// source is where the driver connects to. SQLite has one connection of its own that writes.
+type source struct{ read, write string }
+
+// source turns Casdoor's way to name a database into the driver's, and makes the database when it is missing. Its errors
+// do not hold the data source name, which may hold a password.
+func (d dialect) source(ctx context.Context, cfg StoreConfig) (source, error) {
+	switch d.driver {
+	case "sqlite":
+		return sqliteSource(cfg.DataSourceName), nil
+	case "mysql":
+		return mysqlSource(ctx, cfg)
+	default:
+		return postgresSource(ctx, cfg)
+	}
+}
+
+// sqliteSource asks for a write-ahead log that is synced at each commit: what is acknowledged survives a power cut, and
+// readers never wait for the writer. The shared cache of Casdoor's default would make them wait.
+func sqliteSource(name string) source {
+	file, query, _ := strings.Cut(strings.TrimPrefix(name, "file:"), "?")
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		params = url.Values{}
+	}
+	params.Del("cache")
+	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)")
+	read := "file:" + file + "?" + params.Encode()
+	return source{read: read, write: read + "&_txlock=immediate"}
+}
+
+func mysqlSource(ctx context.Context, cfg StoreConfig) (source, error) {
+	dsn, err := mysql.ParseDSN(cfg.DataSourceName)
+	if err != nil {
+		return source{}, errors.New("dataSourceName: not a MySQL data source name: want user:password@tcp(host:port)/")
+	}
+	if err := dsn.Apply(mysql.Charset("utf8mb4", "")); err != nil {
+		return source{}, err
+	}
+	if dsn.DBName == "" {
+		dsn.DBName = cfg.DBName
+	}
+	if err := makeMySQLDatabase(ctx, *dsn); err != nil {
+		return source{}, err
+	}
+	return source{read: dsn.FormatDSN()}, nil
+}
+
+func makeMySQLDatabase(ctx context.Context, dsn mysql.Config) error {
+	name := dsn.DBName
+	dsn.DBName = ""
+	connector, err := mysql.NewConnector(&dsn)
+	if err != nil {
+		return err
+	}
+	db := sql.OpenDB(connector)
+	defer func() { _ = db.Close() }()
+	var known int
+	err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name=?", name).Scan(&known)
+	if err != nil || known > 0 {
+		return err
+	}
+	quoted := "`" + strings.ReplaceAll(name, "`", "``") + "`"
+	_, err = db.ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS "+quoted+" DEFAULT CHARACTER SET utf8mb4")
+	return err
+}
+
+func postgresSource(ctx context.Context, cfg StoreConfig) (source, error) {
+	dsn := cfg.DataSourceName
+	keywords := !strings.Contains(dsn, "://")
+	if keywords {
+		// Casdoor's own example ends in "dbname=", to which it appends the name.
+		dsn = strings.TrimSuffix(strings.TrimSpace(dsn), "dbname=")
+	}
+	parsed, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return source{}, errors.New("dataSourceName: not a PostgreSQL data source name: want user=… host=… port=…, or a URL")
+	}
+	if cfg.DBName != "" {
+		parsed.Database = cfg.DBName
+		if dsn, err = withDatabase(dsn, cfg.DBName, keywords); err != nil {
+			return source{}, err
+		}
+	}
+	if err := makePostgresDatabase(ctx, parsed.Copy()); err != nil {
+		return source{}, err
+	}
+	return source{read: dsn}, nil
+}
+
+func withDatabase(dsn, name string, keywords bool) (string, error) {
+	if keywords {
+		return fmt.Sprintf("%s dbname='%s'", dsn, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(name)), nil
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "", errors.New("dataSourceName: not a PostgreSQL URL")
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}
+
+func makePostgresDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
+	name := cfg.Database
+	db := stdlib.OpenDB(*cfg)
+	err := db.PingContext(ctx)
+	_ = db.Close()
+	const noSuchDatabase = "3D000"
+	if sqlState(err) != noSuchDatabase {
+		return err
+	}
+	cfg.Database = "postgres"
+	db = stdlib.OpenDB(*cfg)
+	defer func() { _ = db.Close() }()
+	_, err = db.ExecContext(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+	const duplicateDatabase, uniqueViolation = "42P04", "23505" // another instance was faster
+	if state := sqlState(err); state == duplicateDatabase || state == uniqueViolation {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,133 @@
+package object
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+)
+
+// Token is what a token request is answered with.
+type Token struct {
+	AccessToken  string
+	RefreshToken string // empty for client credentials
+	ExpiresIn    time.Duration
+	Scope        string
+	NewUser      bool // the sign-in made the user
+	UserName     string
+	Application  string
+}
+
+// grant is what a token is issued for.
+type grant struct {
+	client  *Client
+	user    *sdk.User
+	issuer  string
+	scope   string
+	family  string // name of the token row that is renewed; empty for a new one
+	refresh bool
+}
+
+// issue signs the tokens of a grant and returns them with the row that makes them valid once it is stored. The row holds
+// hashes only: who reads the database cannot use a token.
+func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
+	if g.client.keyErr != nil {
+		return nil, nil, g.client.keyErr
+	}
+	app := g.client.Application
+	name, id := g.family, app.Owner+"/"+g.family
+	if name == "" {
+		name = uuid.NewString()
+		id = app.Owner + "/" + name
+	} else {
+		id += "." + rand.Text()[:8] // a jti names one token, a row a family of them
+	}
+	issued, life := s.now(), g.client.lifetime()
+	claims := grantClaims{
+		TokenType: accessTokenType, Scope: g.scope, Azp: app.ClientId,
+		RegisteredClaims: registered(g.client, g.user, g.issuer, id, issued, life),
+	}
+	token := &Token{ExpiresIn: life, Scope: g.scope, UserName: g.user.Name, Application: app.Name}
+	var err error
+	if token.AccessToken, err = s.sign(g, claims); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case !g.refresh:
+	case s.refreshJWT:
+		claims.TokenType = refreshTokenType
+		claims.ExpiresAt = jwt.NewNumericDate(issued.Add(g.client.refreshLifetime()))
+		if token.RefreshToken, err = s.sign(g, claims); err != nil {
+			return nil, nil, err
+		}
+	default:
+		token.RefreshToken = s.opaqueRefreshToken(name)
+	}
+	return token, &sdk.Token{
+		Owner: app.Owner, Name: name, CreatedTime: issued.UTC().Format(time.RFC3339),
+		Application: app.Name, Organization: g.client.Organization.Name, User: g.user.Name,
+		AccessTokenHash: tokenHash(token.AccessToken), RefreshTokenHash: tokenHash(token.RefreshToken),
+		ExpiresIn: int(life / time.Second), Scope: g.scope, TokenType: "Bearer", CodeIsUsed: true,
+	}, nil
+}
+
+func (s *Service) sign(g grant, claims grantClaims) (string, error) {
+	encoded, err := s.claims.encode(g.client.Application, g.user, claims)
+	if err != nil {
+		return "", err
+	}
+	return g.client.key.sign(g.client.Application.TokenSigningMethod, encoded)
+}
+
+// tokenHash is the form in which Casdoor looks tokens up; the hash of no token is empty.
+func tokenHash(token string) string {
+	if token == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// An opaque refresh token is the id of its row, 16 random bytes, and a code over both: so a spent one, which no row knows
+// any more, is told from one that was made up.
+const (
+	refreshNonce = 16
+	refreshSize  = 16 + refreshNonce + sha256.Size
+)
+
+func (s *Service) opaqueRefreshToken(name string) string {
+	id := uuid.MustParse(name)
+	message := make([]byte, 0, refreshSize)
+	message = append(message, id[:]...)
+	message = message[:len(id)+refreshNonce]
+	_, _ = rand.Read(message[len(id):]) // never fails
+	return base64.RawURLEncoding.EncodeToString(append(message, s.sealer.authenticate(message)...))
+}
+
+// refreshTokenRow returns the name of the row that a refresh token of ours was issued for, valid still or spent. It
+// returns "" for anything else.
+func (s *Service) refreshTokenRow(ctx context.Context, token string) string {
+	if strings.Count(token, ".") == 2 {
+		claims, err := s.verify(ctx, token)
+		if err != nil || claims.TokenType != refreshTokenType {
+			return ""
+		}
+		return claims.row()
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(raw) != refreshSize {
+		return ""
+	}
+	message := raw[:len(raw)-sha256.Size]
+	if !s.sealer.authentic(message, raw[len(message):]) {
+		return ""
+	}
+	return uuid.UUID(raw[:16]).String()
+}

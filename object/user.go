@@ -1,0 +1,88 @@
+package object
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"reflect"
+	"strings"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/google/uuid"
+)
+
+// Casdoor's values for a user.
+const (
+	normalUser      = "normal-user"
+	defaultCurrency = "USD"
+)
+
+// makeUser prepares the user of an OpenID that has none, with what organization and application give to new users.
+func (s *Service) makeUser(ctx context.Context, req SignInRequest, p *person) error {
+	name, err := s.freeName(ctx, p.identity.Organization, p.platform.Prefix+"-"+p.session.OpenID)
+	if err != nil {
+		return err
+	}
+	app, org, stamp := req.Client.Application, req.Client.Organization, s.stamp()
+	user := &sdk.User{
+		Owner: org.Name, Name: name, CreatedTime: stamp, UpdatedTime: stamp, Id: uuid.NewString(), Type: normalUser,
+		Avatar: org.DefaultAvatar, Tag: app.DefaultTag, Score: org.InitScore, SignupApplication: app.Name,
+		BalanceCurrency: cmp.Or(org.BalanceCurrency, defaultCurrency), CreatedIp: req.ClientIP,
+		Properties: map[string]string{
+			p.platform.Prefix + "OpenId":  p.session.OpenID,
+			p.platform.Prefix + "UnionId": p.session.UnionID,
+		},
+	}
+	if group := cmp.Or(p.program.item.SignupGroup, app.DefaultGroup); group != "" {
+		user.Groups = []string{group}
+	}
+	if i, ok := s.store.users.byName[p.platform.Prefix]; ok {
+		field := s.store.users.columns[i].field
+		reflect.ValueOf(user).Elem().FieldByIndex(field).SetString(p.session.OpenID)
+	}
+	p.user = user
+	return nil
+}
+
+// freeName returns want, or want with a random end when somebody has that name: an account made otherwise, or, in a
+// database that ignores case, another OpenID's.
+func (s *Service) freeName(ctx context.Context, owner, want string) (string, error) {
+	var name string
+	err := scanOne(s.store.read(ctx), []any{&name},
+		"SELECT name FROM "+s.store.users.name+" WHERE owner=? AND name=?", owner, want)
+	if errors.Is(err, ErrNotFound) {
+		return want, nil
+	}
+	return want + "-" + strings.ToLower(rand.Text()[:8]), err
+}
+
+// User returns a copy of the user as others may see it: without secrets, and with empty lists rather than null.
+func publicUser(user *sdk.User) *sdk.User {
+	u := *user
+	if u.Password != "" {
+		u.Password = mask
+	}
+	u.PasswordSalt, u.TotpSecret, u.Hash, u.PreHash = "", "", "", ""
+	u.AccessToken, u.OriginalToken, u.OriginalRefreshToken = "", "", ""
+	u.RecoveryCodes, u.ManagedAccounts, u.MfaAccounts, u.FaceIds, u.WebauthnCredentials = nil, nil, nil, nil, nil
+	if u.Address == nil {
+		u.Address = []string{}
+	}
+	if u.Properties == nil {
+		u.Properties = map[string]string{}
+	}
+	if u.Roles == nil {
+		u.Roles = []*sdk.Role{}
+	}
+	if u.Permissions == nil {
+		u.Permissions = []*sdk.Permission{}
+	}
+	if u.Groups == nil {
+		u.Groups = []string{}
+	}
+	return &u
+}
+
+// mask is what Casdoor shows in place of a secret; sent back, it means "unchanged".
+const mask = "***"

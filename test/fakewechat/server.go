@@ -1,0 +1,212 @@
+// Package fakewechat is a stand-in for api.weixin.qq.com: what WeChat's server API does when a mini program signs in,
+// and, on request, what it does when it fails. Tests, benchmarks and the -demo flag use it.
+package fakewechat
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The paths that a Server serves.
+const (
+	PathCode2Session = "/sns/jscode2session"
+	PathStableToken  = "/cgi-bin/stable_token"
+	PathToken        = "/cgi-bin/token"
+	PathCheckSession = "/wxa/checksession"
+)
+
+const defaultCodesPerMinute = 100
+
+// Options set a Server up. AppID and AppSecret are the only ones it needs.
+type Options struct {
+	AppID     string // the one mini program that the server knows
+	AppSecret string // its secret
+
+	Now     func() time.Time // the clock of codes, quotas and tokens; nil means time.Now
+	Latency time.Duration    // how long each call takes at least
+
+	// CodesPerMinute is how many codes of one user may be exchanged in a minute; zero means 100, as WeChat has it, and
+	// less than zero means no limit.
+	CodesPerMinute int
+
+	// SelfMintedCodes accepts codes "u:OPENID:NONCE" and "u:OPENID:UNIONID:NONCE" that nobody asked NewCode for, each
+	// once, so that a load test can make its own.
+	SelfMintedCodes bool
+
+	// KeepSecrets makes Secrets complete. The memory for it grows with every sign-in.
+	KeepSecrets bool
+}
+
+// Server is a fake api.weixin.qq.com. It is an http.Handler, safe for concurrent use.
+type Server struct {
+	options Options
+	routes  map[string]http.HandlerFunc
+	closed  context.Context
+	close   context.CancelFunc
+
+	mu      sync.Mutex
+	calls   map[string]int
+	faults  map[string][]*injected
+	secrets []string
+	codes   codes
+	users   map[string]*user
+	tokens  tokens
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New returns a Server without users.
+func New(o Options) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CodesPerMinute == 0 {
+		o.CodesPerMinute = defaultCodesPerMinute
+	}
+	s := &Server{
+		options: o,
+		calls:   map[string]int{},
+		faults:  map[string][]*injected{},
+		codes:   newCodes(),
+		users:   map[string]*user{},
+		tokens:  newTokens(),
+	}
+	s.closed, s.close = context.WithCancel(context.Background())
+	s.routes = map[string]http.HandlerFunc{
+		PathCode2Session: s.code2Session,
+		PathStableToken:  s.stableToken,
+		PathToken:        s.plainToken,
+		PathCheckSession: s.checkSession,
+	}
+	return s
+}
+
+// Close ends the calls that hang. It does not stop the server from answering others.
+func (s *Server) Close() { s.close() }
+
+// ServeHTTP answers a call as WeChat does, after the latency, or as an injected fault wants it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer, found := s.routes[r.URL.Path]
+	if !found {
+		http.NotFound(w, r)
+		return
+	}
+	fault := s.arrive(r.URL.Path)
+	if s.options.Latency > 0 && !pause(r.Context(), s.options.Latency) {
+		return
+	}
+	if fault == nil {
+		answer(w, r)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.closed, cancel)()
+	fault(w, r.WithContext(ctx), answer)
+}
+
+// arrive counts a call and takes the fault that is due for it, or nil.
+func (s *Server) arrive(path string) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[path]++
+	return s.nextFault(path)
+}
+
+// Calls returns how many calls to path have arrived, those that a fault took included.
+func (s *Server) Calls(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[path]
+}
+
+// Secrets returns what must appear in no log: the AppSecret and, with Options.KeepSecrets, every code, SessionKey and
+// access token that the server gave out or took.
+func (s *Server) Secrets() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string{s.options.AppSecret}, s.secrets...)
+}
+
+// keep remembers a secret. The caller holds s.mu.
+func (s *Server) keep(secret string) {
+	if s.options.KeepSecrets {
+		s.secrets = append(s.secrets, secret)
+	}
+}
+
+// reply writes v as WeChat does: JSON that is called text.
+func reply(w http.ResponseWriter, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only strings and numbers are ever passed
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	w.Write(body) //nolint:errcheck // the client is gone
+}
+
+// status is a reply that says no more than how it went.
+type status struct {
+	Code    int    `json:"errcode"`
+	Message string `json:"errmsg"`
+}
+
+// refuse writes an error with WeChat's words and an id of the call.
+func refuse(w http.ResponseWriter, code int) {
+	reply(w, status{code, messageOf(code)})
+}
+
+func messageOf(code int) string {
+	return fmt.Sprintf("%s, rid: %08x-%08x-%08x", words(code), rand.Uint32(), rand.Uint32(), rand.Uint32())
+}
+
+func words(code int) string {
+	text, found := map[int]string{
+		-1:    "system error",
+		40001: "invalid credential, access_token is invalid or not latest",
+		40002: "invalid grant_type",
+		40003: "invalid openid",
+		40013: "invalid appid",
+		40029: "invalid code",
+		40125: "invalid appsecret",
+		40163: "code been used",
+		40164: "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
+		40226: "code blocked",
+		41001: "access_token missing",
+		41002: "appid missing",
+		41004: "appsecret missing",
+		41008: "missing code",
+		43002: "require POST method",
+		45009: "reach max api daily quota limit",
+		45011: "api minute-quota reach limit, must slower, retry next minute",
+		47001: "data format error",
+		87007: "session_key is not existd or expired",
+		87008: "invalid sig_method",
+		87009: "invalid signature",
+	}[code]
+	if !found {
+		return "error"
+	}
+	return text
+}
+
+// pause waits for d and returns false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// readAll reads what a token request may hold.
+func readAll(r *http.Request) ([]byte, error) { return io.ReadAll(io.LimitReader(r.Body, 4<<10)) }
