@@ -189,7 +189,7 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 	case err != nil:
 		return nil, err
 	default:
-		c.key, c.keyErr = parseKey(cert)
+		c.key, c.keyErr = s.keyring.parse(cert)
 	}
 	return c, nil
 }
@@ -205,7 +205,7 @@ func (s *Store) keys(ctx context.Context) ([]*key, error) {
 		if row.Scope != "" && row.Scope != "JWT" {
 			continue
 		}
-		k, err := parseKey(row)
+		k, err := s.keyring.parse(row)
 		if err != nil {
 			s.log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
 			continue

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"sync"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -28,6 +29,33 @@ type key struct {
 	certificate *x509.Certificate
 	private     crypto.Signer // nil for a cert without a private key: it verifies, but does not sign
 	algorithm   string        // the cert's own
+}
+
+// keyring keeps parsed certs: to parse an RSA key costs as much as a signature, and settings are read anew every few
+// seconds. An unchanged cert is the same *key each time.
+type keyring struct {
+	mu   sync.Mutex
+	keys map[sdk.Cert]*key
+}
+
+func newKeyring() *keyring { return &keyring{keys: map[sdk.Cert]*key{}} }
+
+func (r *keyring) parse(row *sdk.Cert) (*key, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k := r.keys[*row]; k != nil {
+		return k, nil
+	}
+	k, err := parseKey(row)
+	if err != nil {
+		return nil, err
+	}
+	const plenty = 1000 // of certs that came and went
+	if len(r.keys) >= plenty {
+		clear(r.keys)
+	}
+	r.keys[*row] = k
+	return k, nil
 }
 
 // parseKey reads the PEM blocks of a cert row.

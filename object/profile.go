@@ -176,7 +176,7 @@ func (s *Service) plan(u *profileUpdate, name string, raw json.RawMessage) error
 	if err := u.rules.allow(field.json, value); err != nil {
 		return err
 	}
-	return u.set(field, value)
+	return s.set(u, field, value)
 }
 
 func (u *profileUpdate) planAddress(field profileField, raw json.RawMessage) error {
@@ -198,7 +198,7 @@ func (u *profileUpdate) planAddress(field profileField, raw json.RawMessage) err
 	return nil
 }
 
-func (u *profileUpdate) set(field profileField, value string) error {
+func (s *Service) set(u *profileUpdate, field profileField, value string) error {
 	switch field.json {
 	case "email":
 		u.user.EmailVerified = false
@@ -212,22 +212,15 @@ func (u *profileUpdate) set(field profileField, value string) error {
 		u.user.PasswordType, u.user.PasswordSalt = passwordType, ""
 		u.columns = append(u.columns, "password_type", "password_salt")
 	}
-	v := reflect.ValueOf(&u.user).Elem()
-	v.FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, field.json) }).SetString(value)
+	index := s.accountFields[strings.ToLower(field.json)]
+	reflect.ValueOf(&u.user).Elem().FieldByIndex(index).SetString(value)
 	u.columns = append(u.columns, field.column)
 	return nil
 }
 
 // changedFields returns the names of the fields that differ from the account as its user reads it, in a fixed order.
 func (s *Service) changedFields(user *sdk.User, fields map[string]json.RawMessage, columns []string) ([]string, error) {
-	text, err := json.Marshal(publicUser(user))
-	if err != nil {
-		return nil, err
-	}
-	var account map[string]json.RawMessage
-	if err := json.Unmarshal(text, &account); err != nil {
-		return nil, err
-	}
+	account := reflect.ValueOf(publicUser(user)).Elem()
 	var changed []string
 	for name, value := range fields {
 		if len(columns) > 0 && !slices.ContainsFunc(columns, func(c string) bool { return sameName(c, name) }) {
@@ -236,7 +229,15 @@ func (s *Service) changedFields(user *sdk.User, fields map[string]json.RawMessag
 		if strings.EqualFold(name, "password") && isMask(value) {
 			continue
 		}
-		if !sameValue(value, lookUp(account, name)) {
+		var current json.RawMessage // null for a field that the account does not have
+		if index, ok := s.accountFields[strings.ToLower(name)]; ok {
+			text, err := json.Marshal(account.FieldByIndex(index).Interface())
+			if err != nil {
+				return nil, err
+			}
+			current = text
+		}
+		if !sameValue(value, current) {
 			changed = append(changed, name)
 		}
 	}
@@ -244,21 +245,19 @@ func (s *Service) changedFields(user *sdk.User, fields map[string]json.RawMessag
 	return changed, nil
 }
 
+// accountFields maps the JSON names of a user, in lower case, to its fields.
+func accountFields() map[string][]int {
+	fields := map[string][]int{}
+	for field := range reflect.TypeFor[sdk.User]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		fields[strings.ToLower(name)] = field.Index
+	}
+	return fields
+}
+
 // sameName compares a column with a JSON name: "displayName", "display_name" and "displayname" are one.
 func sameName(column, name string) bool {
 	return strings.EqualFold(strings.ReplaceAll(column, "_", ""), strings.ReplaceAll(name, "_", ""))
-}
-
-func lookUp(account map[string]json.RawMessage, name string) json.RawMessage {
-	if value, ok := account[name]; ok {
-		return value
-	}
-	for key, value := range account {
-		if strings.EqualFold(key, name) {
-			return value
-		}
-	}
-	return nil
 }
 
 // isMask is true for what stands for the password that is set.

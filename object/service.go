@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/minidoor/minidoor/provider"
 )
 
@@ -30,10 +31,12 @@ type Service struct {
 	settings      *settings
 	claims        *claimWriter
 	profileFields []profileField
+	accountFields map[string][]int
 
-	principalQuery string
-	signInQuery    string
-	signInColumns  []column
+	verified      *lru.Cache[[32]byte, verified]
+	accountQuery  accountQuery
+	signInQuery   string
+	signInColumns []column
 
 	mu        sync.Mutex
 	providers map[string]provider.Provider
@@ -56,10 +59,14 @@ func NewService(store *Store, cfg ServiceConfig) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	var err error
+	if s.verified, err = lru.New[[32]byte, verified](maxVerified); err != nil {
+		return nil, err
+	}
 	s.settings = newSettings(store, s.now)
 	s.claims = newClaimWriter(store.users)
-	s.profileFields = profileFields()
-	s.principalQuery = principalQuery(store)
+	s.profileFields, s.accountFields = profileFields(), accountFields()
+	s.accountQuery = newAccountQuery(store, s.registry)
 	s.signInColumns = store.users.pick(s.claims.columns...)
 	s.signInQuery = signInQuery(store, s.signInColumns)
 	return s, nil

@@ -33,6 +33,7 @@ type Store struct {
 	writes  *statements
 	queue   *commitQueue // nil where the database itself shares commits
 	log     *slog.Logger
+	keyring *keyring
 
 	organizations *table[sdk.Organization]
 	applications  *table[sdk.Application]
@@ -53,7 +54,7 @@ func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &Store{dialect: d, log: cfg.Logger}
+	s := &Store{dialect: d, log: cfg.Logger, keyring: newKeyring()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

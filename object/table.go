@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"xorm.io/xorm"
-	"xorm.io/xorm/schemas"
 )
 
 // table reads and writes rows of T with the columns that xorm derives from T's tags. xorm itself needs half a millisecond
@@ -26,8 +25,9 @@ type table[T any] struct {
 type column struct {
 	name   string
 	field  []int
-	json   bool // stored as JSON text
-	binary bool
+	json   bool   // stored as JSON text
+	binary bool   // that text is stored as bytes
+	zero   string // the field's zero value as SQL
 }
 
 func newTable[T any](engine *xorm.Engine, d dialect) (*table[T], error) {
@@ -43,14 +43,30 @@ func newTable[T any](engine *xorm.Engine, d dialect) (*table[T], error) {
 			return nil, fmt.Errorf("columns of %T: no field %s", bean, c.FieldName)
 		}
 		t.byName[c.Name] = len(t.columns)
-		t.columns = append(t.columns, column{
-			name: c.Name, field: field.Index, json: storedAsJSON(field.Type), binary: isBinary(c),
-		})
+		col := column{name: c.Name, field: field.Index, json: storedAsJSON(field.Type), binary: c.SQLType.IsBlob()}
+		col.zero = col.zeroOf(field.Type.Kind(), d)
+		t.columns = append(t.columns, col)
 	}
 	return t, nil
 }
 
-func isBinary(c *schemas.Column) bool { return c.SQLType.IsBlob() }
+// zeroOf returns the zero value of a field as SQL, or "" for one that has to be sent as an argument.
+func (c column) zeroOf(kind reflect.Kind, d dialect) string {
+	switch {
+	case c.binary:
+		return ""
+	case kind == reflect.Pointer:
+		return "NULL"
+	case c.json:
+		return "'null'"
+	case kind == reflect.String:
+		return "''"
+	case kind == reflect.Bool && d.numbered:
+		return "FALSE"
+	default:
+		return "0"
+	}
+}
 
 func storedAsJSON(t reflect.Type) bool {
 	switch t.Kind() {
@@ -135,12 +151,6 @@ func plainValue(field reflect.Value) any {
 	return field.Interface()
 }
 
-// insertSQL is an INSERT of a whole row, with suffix behind it.
-func (t *table[T]) insertSQL(suffix string) string {
-	marks := strings.TrimSuffix(strings.Repeat("?, ", len(t.columns)), ", ")
-	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)%s", t.name, t.list(t.columns, ""), marks, suffix)
-}
-
 // updateSQL is an UPDATE of columns of the row that where selects.
 func (t *table[T]) updateSQL(columns []column, where string) string {
 	sets := make([]string, len(columns))
@@ -150,13 +160,30 @@ func (t *table[T]) updateSQL(columns []column, where string) string {
 	return fmt.Sprintf("UPDATE %s SET %s WHERE %s", t.name, strings.Join(sets, ", "), where)
 }
 
-// insert adds a row and reports whether it did: with an "or ignore" suffix it may not.
+// insert adds a row, with suffix behind the INSERT, and reports whether it did: with an "or ignore" suffix it may not. Most
+// fields of most rows are empty; those stand in the statement itself, which is several times cheaper than an argument.
 func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
-	values, err := t.values(row, t.columns)
+	var names, marks strings.Builder
+	var filled []column
+	v := reflect.ValueOf(row).Elem()
+	for i, c := range t.columns {
+		if i > 0 {
+			names.WriteString(", ")
+			marks.WriteString(", ")
+		}
+		names.WriteString(t.dialect.quote(c.name))
+		if c.zero != "" && v.FieldByIndex(c.field).IsZero() {
+			marks.WriteString(c.zero)
+			continue
+		}
+		marks.WriteByte('?')
+		filled = append(filled, c)
+	}
+	values, err := t.values(row, filled)
 	if err != nil {
 		return false, err
 	}
-	n, err := tx.exec(t.insertSQL(suffix), values...)
+	n, err := tx.exec("INSERT INTO "+t.name+" ("+names.String()+") VALUES ("+marks.String()+")"+suffix, values...)
 	return n == 1, err
 }
 

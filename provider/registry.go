@@ -53,6 +53,11 @@ func (r *Registry) ByType(typ string) (Platform, bool) {
 	return r.find(func(p Platform) bool { return p.Type == typ })
 }
 
+// ByPrefix returns the platform whose users' names and properties begin with prefix.
+func (r *Registry) ByPrefix(prefix string) (Platform, bool) {
+	return r.find(func(p Platform) bool { return p.Prefix == prefix })
+}
+
 // IsPlaceholderNickname reports whether any platform gives name to users who did not share theirs.
 func (r *Registry) IsPlaceholderNickname(name string) bool {
 	_, found := r.find(func(p Platform) bool { return p.PlaceholderNickname != nil && p.PlaceholderNickname(name) })
