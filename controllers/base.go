@@ -32,9 +32,16 @@ func (b *Base) reply(v any) { writeJSON(b.Ctx.ResponseWriter, http.StatusOK, v) 
 // replyData answers as Casdoor does.
 func (b *Base) replyData(data any) { b.reply(casdoorReply{Status: "ok", Data: data}) }
 
-// fail answers with an error, in the form of the request's path.
+// fail logs an error and answers with it, in the form of the request's path.
 func (b *Base) fail(err error) {
-	writeError(b.Ctx.ResponseWriter, b.Deps.Logger, b.Ctx.Request, shapeOf(b.Ctx.Request.URL.Path), err)
+	e := apiError(err)
+	logError(b.Deps.Logger, b.Ctx.Request, "request refused", e)
+	b.refuse(e)
+}
+
+// refuse answers with an error that has been logged.
+func (b *Base) refuse(e *APIError) {
+	writeError(b.Ctx.ResponseWriter, shapeOf(b.Ctx.Request.URL.Path), e)
 }
 
 // principal returns the user of the bearer token (RFC 6750 §2.1).

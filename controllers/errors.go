@@ -139,15 +139,19 @@ func shapeOf(path string) shape {
 	}
 }
 
-// writeError writes and logs an error; nothing else does either.
-func writeError(w http.ResponseWriter, log *slog.Logger, r *http.Request, form shape, err error) {
-	e := apiError(err)
+// logError logs an error with its cause: ours, when the server is to blame, as an error.
+func logError(log *slog.Logger, r *http.Request, message string, e *APIError, attrs ...slog.Attr) {
 	level := slog.LevelInfo
 	if e.Status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	log.LogAttrs(r.Context(), level, "request refused", slog.String("path", r.URL.Path), slog.Int("status", e.Status),
-		slog.String("error", string(e.Code)), slog.String("cause", e.Error()))
+	attrs = append(attrs, slog.String("path", r.URL.Path), slog.Int("status", e.Status),
+		slog.String("outcome", string(e.Code)), slog.String("cause", e.Error()))
+	log.LogAttrs(r.Context(), level, message, attrs...)
+}
+
+// writeError answers with an error in one of its forms.
+func writeError(w http.ResponseWriter, form shape, e *APIError) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}

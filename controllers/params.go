@@ -52,7 +52,7 @@ func (b *Base) params() (params, error) {
 	if len(body) == 0 {
 		return p, nil
 	}
-	kind, kindParams, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	kind, kindParams, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // a malformed one is none
 	switch {
 	case kind == "multipart/form-data":
 		return p, p.addMultipart(body, kindParams["boundary"])

@@ -64,10 +64,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Referrer-Policy", "no-referrer")
 	defer s.recover(w, r)
 	if methods, known := s.allowed[r.URL.Path]; !known {
-		writeError(w, s.deps.Logger, r, casdoorShape, notFound())
+		writeError(w, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)
-		writeError(w, s.deps.Logger, r, shapeOf(r.URL.Path), methodNotAllowed(methods))
+		writeError(w, shapeOf(r.URL.Path), methodNotAllowed(methods))
 	} else {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		hideForm(r)
@@ -90,5 +90,5 @@ func (s *server) recover(w http.ResponseWriter, r *http.Request) {
 		panic(cause)
 	}
 	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
-	writeError(w, s.deps.Logger, r, shapeOf(r.URL.Path), serverError(nil))
+	writeError(w, shapeOf(r.URL.Path), serverError(nil))
 }

@@ -98,7 +98,7 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	return client, nil
 }
 
-// signIn answers a mini program, and writes the one log line of each sign-in.
+// signIn answers a mini program, and writes the one log line that each sign-in has.
 func (c *TokenController) signIn(p params) {
 	start := time.Now()
 	ctx := c.Ctx.Request.Context()
@@ -107,8 +107,9 @@ func (c *TokenController) signIn(p params) {
 		slog.Duration("duration", time.Since(start)), slog.String("client_id", p["client_id"]), slog.String("tag", p["tag"]),
 	}
 	if err != nil {
-		c.Deps.Logger.LogAttrs(ctx, slog.LevelInfo, "sign-in", append(attrs, failureAttrs(err)...)...)
-		c.fail(err)
+		e := apiError(err)
+		logError(c.Deps.Logger, c.Ctx.Request, "sign-in", e, append(attrs, upstreamAttrs(err)...)...)
+		c.refuse(e)
 		return
 	}
 	c.Deps.Logger.LogAttrs(ctx, slog.LevelInfo, "sign-in", append(attrs, slog.String("outcome", "ok"),
@@ -118,15 +119,15 @@ func (c *TokenController) signIn(p params) {
 	c.reply(reply)
 }
 
-func failureAttrs(err error) []slog.Attr {
-	attrs := []slog.Attr{slog.String("outcome", string(apiError(err).Code))}
-	if e, ok := errors.AsType[*provider.Error](err); ok {
-		attrs = append(attrs, slog.String("kind", e.Kind.String()), slog.Int("errcode", e.Code), slog.String("rid", e.RequestID))
-		if e.Hint != "" {
-			attrs = append(attrs, slog.String("hint", e.Hint))
-		}
+func upstreamAttrs(err error) []slog.Attr {
+	e, ok := errors.AsType[*provider.Error](err)
+	if !ok {
+		return nil
 	}
-	return attrs
+	return []slog.Attr{
+		slog.String("kind", e.Kind.String()), slog.Int("errcode", e.Code), slog.String("rid", e.RequestID),
+		slog.String("hint", e.Hint),
+	}
 }
 
 func (c *TokenController) trySignIn(ctx context.Context, p params) (*object.Token, error) {

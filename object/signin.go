@@ -283,13 +283,3 @@ func raced(won bool, err error) error {
 	}
 	return err
 }
-
-// sessionOf returns the SessionKey of an identity's last sign-in, or ErrNotFound.
-func (s *Service) sessionOf(ctx context.Context, id Identity) (provider.Secret, error) {
-	row, err := s.store.sessions.get(s.store.read(ctx), "WHERE organization=? AND app_id=? AND open_id=?",
-		id.Organization, id.AppID, id.OpenID)
-	if err != nil {
-		return "", err
-	}
-	return s.sealer.open(id, row.SealedKey, row.KeyID)
-}
