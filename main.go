@@ -9,13 +9,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/minidoor/minidoor/conf"
 	"github.com/minidoor/minidoor/controllers"
@@ -25,13 +24,13 @@ import (
 	"github.com/minidoor/minidoor/test/demo"
 )
 
+type lookup = func(string) (string, bool)
+
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
 var version = "dev"
 
-// drainTime is how long requests that run may go on after SIGTERM.
-const drainTime = 20 * time.Second
-
-// gcPercent lets the heap grow to five times what lives, a few MB, before it is swept: that halves the cost of sweeping.
+// gcPercent lets the heap grow to five times what lives, a few MB, before it is swept: that halves the cost of
+// sweeping.
 const gcPercent = 400
 
 func main() {
@@ -43,38 +42,49 @@ func main() {
 	}
 }
 
-// run is the whole life of a server: it returns when ctx ends and what was running then has finished.
-func run(ctx context.Context, args []string, env func(string) (string, bool), stdout, stderr io.Writer) (err error) {
-	var files []string
+// options are the flags.
+type options struct {
+	files   []string
+	demo    bool
+	version bool
+}
+
+func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("minidoor", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Func("conf", "configuration `file`, such as Casdoor's app.conf; may be given again: later files win",
-		func(file string) error { files = append(files, file); return nil })
-	withDemo := flags.Bool("demo", false, "try it out: loopback only, a throw-away database, a fake WeChat")
-	showVersion := flags.Bool("version", false, "print the version and exit")
-	if err := flags.Parse(args); err != nil {
+		func(file string) error { o.files = append(o.files, file); return nil })
+	flags.BoolVar(&o.demo, "demo", false, "try it out: loopback only, a throw-away database, a fake WeChat")
+	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	return o, flags.Parse(args)
+}
+
+// run is the whole life of a server: it returns when ctx has ended and what was running then has finished.
+func run(ctx context.Context, args []string, env lookup, stdout, stderr io.Writer) (err error) {
+	o, err := parse(args, stderr)
+	if err != nil {
 		return err
 	}
-	if *showVersion {
+	if o.version {
 		_, err := fmt.Fprintln(stdout, "minidoor", version)
 		return err
 	}
 	var play *demo.Demo
-	if *withDemo {
+	if o.demo {
 		if play, err = demo.Start(); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, play.Close()) }()
 		env = play.LookupEnv(env)
 	}
-	cfg, err := conf.Load(files, env)
+	cfg, err := conf.Load(o.files, env)
 	if err != nil {
 		return err
 	}
 	if _, set := env("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
-	log := newLogger(cfg, stderr)
+	log := controllers.NewLogger(stderr, cfg.LogLevel, cfg.LogFormat)
 	if len(cfg.Unknown) > 0 {
 		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
 	}
@@ -87,33 +97,22 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	if err != nil {
 		return err
 	}
-	deps := controllers.Deps{
-		Service: service, Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
-	}
-	if play != nil {
-		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: play.NewCode}
-	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.HTTPAddr, fmt.Sprint(cfg.HTTPPort)))
+	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.HTTPAddr, strconv.Itoa(cfg.HTTPPort)))
 	if err != nil {
 		return err
 	}
+	deps := controllers.Deps{
+		Service: service, Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
+	}
 	switch {
 	case play != nil:
+		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: play.NewCode}
 		play.Banner(stdout, "http://"+listener.Addr().String(), first.AdminPassword)
 	case first != nil:
 		fmt.Fprintf(stdout, "First start: user %s, password %s (shown this once)\n", first.AdminName, first.AdminPassword)
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
-	return serve(ctx, listener, controllers.New(deps), log)
-}
-
-func newLogger(cfg *conf.Config, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	var handler slog.Handler = slog.NewJSONHandler(w, options)
-	if cfg.LogFormat == "text" {
-		handler = slog.NewTextHandler(w, options)
-	}
-	return slog.New(controllers.LogHandler(handler))
+	return controllers.Serve(ctx, listener, controllers.New(deps), log)
 }
 
 func open(ctx context.Context, cfg *conf.Config, log *slog.Logger) (*object.Store, *object.FirstStart, error) {
@@ -149,24 +148,4 @@ func newService(store *object.Store, cfg *conf.Config, log *slog.Logger) (*objec
 	return object.NewService(store, object.ServiceConfig{
 		Registry: registry, Sealer: sealer, RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log,
 	})
-}
-
-// serve answers requests until ctx ends, and then lets those that run finish.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
-		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	log.Info("draining")
-	drain, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	return server.Shutdown(drain)
 }

@@ -66,8 +66,8 @@ func (c *AccountController) Logout() {
 	c.replyData(p.User.GetId())
 }
 
-// User is GET /api/get-user?id=owner/name, or ?owner=…&userId=…: a user of the organization for a client that shows its
-// secret, and oneself for the bearer of a token. A user who does not exist is null.
+// User is GET /api/get-user?id=owner/name, or ?owner=…&userId=…: a user of the organization for a client that shows
+// its secret, and oneself for the bearer of a token. A user who does not exist is null.
 //
 //	@router /api/get-user [get]
 func (c *AccountController) User() {

@@ -48,7 +48,9 @@ func methodNotAllowed(methods string) *APIError {
 }
 
 func serverError(err error) *APIError {
-	return &APIError{Status: http.StatusInternalServerError, Code: "server_error", Message: "Something is wrong here", Err: err}
+	return &APIError{
+		Status: http.StatusInternalServerError, Code: "server_error", Message: "Something is wrong here", Err: err,
+	}
 }
 
 // defaultRetry is what Retry-After says where nobody knows better.

@@ -28,7 +28,7 @@ func longParams(name string) int {
 	switch name {
 	case "refresh_token", "token", "access_token":
 		return 16 << 10
-	case "username", "avatar":
+	case "username", "avatar", "nickName", "avatarUrl":
 		return maxBody
 	}
 	return maxParam
@@ -170,8 +170,8 @@ func plainText(raw json.RawMessage) (string, error) {
 	return "", errors.New("not a text")
 }
 
-// decodeObject reads a JSON object, whose names must differ: a reader that takes the first of two and one that takes the
-// last would see different requests.
+// decodeObject reads a JSON object, whose names must differ: a reader that takes the first of two and one that takes
+// the last would see different requests.
 func decodeObject(body []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(body) {
 		return nil, badRequest("the body is not UTF-8")

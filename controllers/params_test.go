@@ -103,7 +103,9 @@ func TestBadParameters(t *testing.T) {
 		}
 	}
 	runAll(t, s.Handler, scenarios)
-	t.Cleanup(func() { assert.Zero(t, s.Fake.Calls(fakewechat.PathCode2Session), "none of these is WeChat's business") })
+	t.Cleanup(func() {
+		assert.Zero(t, s.Fake.Calls(fakewechat.PathCode2Session), "none of these is WeChat's business")
+	})
 }
 
 func TestBadJSON(t *testing.T) {

@@ -10,9 +10,10 @@ import (
 // ProfileController serves changes of the own account.
 type ProfileController struct{ Base }
 
-// UpdateUser is Casdoor's POST /api/update-user for the user of the bearer token: named by id=owner/name in the query, by
-// owner and name in the body, or by the token alone. With columns (camelCase or snake_case, comma-separated) only those
-// fields of the body count. The answer is "Affected", or "Unaffected" when nothing has changed.
+// UpdateUser is Casdoor's POST /api/update-user for the user of the bearer token: named by id=owner/name in the
+// query, by owner and name in the body, or by the token alone. With columns (camelCase or snake_case,
+// comma-separated) only those fields of the body count. The answer is "Affected", or "Unaffected" when nothing has
+// changed.
 //
 //	@router /api/update-user [post]
 func (c *ProfileController) UpdateUser() {
@@ -67,8 +68,8 @@ func (c *ProfileController) checkSelf(p *object.Principal, fields map[string]jso
 	return nil
 }
 
-// Profile is POST /api/mini-program/profile with wx's {"nickName", "avatarUrl"}, as JSON or as a form, either of which may
-// be left out. It answers with the account.
+// Profile is POST /api/mini-program/profile with wx's {"nickName", "avatarUrl"}, as JSON or as a form, either of
+// which may be left out. It answers with the account.
 //
 //	@router /api/mini-program/profile [post]
 func (c *ProfileController) Profile() {

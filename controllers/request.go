@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"crypto/rand"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,8 +13,8 @@ const requestIDHeader = "X-Request-Id"
 
 type requestIDKey struct{}
 
-// withRequestID returns the request's context with an id that joins its log lines and its reply: the client's own, when
-// it sends a sane one.
+// withRequestID returns the request's context with an id that joins its log lines and its reply: the client's own,
+// when it sends a sane one.
 func withRequestID(r *http.Request) context.Context {
 	id := r.Header.Get(requestIDHeader)
 	if len(id) > 64 || strings.ContainsFunc(id, notIDRune) || id == "" {
@@ -32,27 +31,6 @@ func requestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
 }
-
-// LogHandler adds the request id to what is logged with a request's context.
-func LogHandler(next slog.Handler) slog.Handler { return logHandler{next} }
-
-type logHandler struct{ slog.Handler }
-
-// Handle implements slog.Handler.
-func (h logHandler) Handle(ctx context.Context, record slog.Record) error {
-	if id := requestID(ctx); id != "" {
-		record.AddAttrs(slog.String("request_id", id))
-	}
-	return h.Handler.Handle(ctx, record)
-}
-
-// WithAttrs implements slog.Handler.
-func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return logHandler{h.Handler.WithAttrs(attrs)}
-}
-
-// WithGroup implements slog.Handler.
-func (h logHandler) WithGroup(name string) slog.Handler { return logHandler{h.Handler.WithGroup(name)} }
 
 // clientIP returns the address that the request came from, past the proxies that we trust.
 func (d *Deps) clientIP(r *http.Request) string {

@@ -63,6 +63,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
 	defer s.recover(w, r)
+	if r.Method == http.MethodHead {
+		r.Method = http.MethodGet // net/http keeps the body back
+	}
 	if methods, known := s.allowed[r.URL.Path]; !known {
 		writeError(w, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
@@ -75,8 +78,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// hideForm keeps beego from parsing the body: it would answer a malformed one with an HTML page, and take a method from
-// a field named "_method".
+// hideForm keeps beego from parsing the body: it would answer a malformed one with an HTML page, and take a method
+// from a field named "_method".
 func hideForm(r *http.Request) {
 	r.Form, r.PostForm, r.MultipartForm = url.Values{}, url.Values{}, &multipart.Form{}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/minidoor/minidoor/object"
@@ -32,8 +33,8 @@ func newTokenReply(t *object.Token) tokenReply {
 	}
 }
 
-// AccessToken is POST /api/login/oauth/access_token. A tag asks for a mini program's sign-in; without one, grant_type says
-// what is asked for.
+// AccessToken is POST /api/login/oauth/access_token. A tag asks for a mini program's sign-in; without one, grant_type
+// says what is asked for.
 //
 //	@router /api/login/oauth/access_token [post]
 func (c *TokenController) AccessToken() {
@@ -75,11 +76,14 @@ func (c *TokenController) RefreshToken() {
 }
 
 func unsupportedGrant() *APIError {
-	return &APIError{Status: 400, Code: "unsupported_grant_type", Message: "grant_type is not supported in this application"}
+	return &APIError{
+		Status: http.StatusBadRequest, Code: "unsupported_grant_type",
+		Message: "grant_type is not supported in this application",
+	}
 }
 
-// client returns the application that the request names, by parameters or by HTTP Basic authentication (RFC 6749 §2.3.1).
-// A secret that is sent must be right; required says that one must be sent.
+// client returns the application that the request names, by parameters or by HTTP Basic authentication (RFC 6749
+// §2.3.1). A secret that is sent must be right; required says that one must be sent.
 func (c *TokenController) client(p params, required bool) (*object.Client, error) {
 	id, secret := p["client_id"], p["client_secret"]
 	if user, password, ok := c.Ctx.Request.BasicAuth(); ok {

@@ -60,8 +60,8 @@ func (s *Service) Userinfo(ctx context.Context, p *Principal, issuer string) (*s
 	return info, nil
 }
 
-// FindUser returns a user of the client's organization by name, or by id when name is empty, without secrets; ErrNotFound
-// where there is none. The caller has authenticated the client.
+// FindUser returns a user of the client's organization by name, or by id when name is empty, without secrets;
+// ErrNotFound where there is none. The caller has authenticated the client.
 func (s *Service) FindUser(ctx context.Context, c *Client, owner, name, id string) (*sdk.User, error) {
 	if owner != c.Organization.Name && c.Organization.Name != builtInName {
 		return nil, refuse(AccessDenied, "Unauthorized operation")

@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Client is an application as a token request meets it, with all that its settings refer to. It is shared: read it only.
+// Client is an application as a token request meets it, with all that its settings refer to. It is shared: read it
+// only.
 type Client struct {
 	Application  *sdk.Application
 	Organization *sdk.Organization
@@ -69,7 +70,8 @@ func hours(n float64) time.Duration { return time.Duration(n * float64(time.Hour
 // sharedInfix stands between the client id of a shared application and the organization that a client acts for.
 const sharedInfix = "-org-"
 
-// settingsTTL bounds for how long a change of an application, organization, provider or cert made elsewhere is unseen.
+// settingsTTL bounds for how long a change of an application, organization, provider or cert made elsewhere is
+// unseen.
 const settingsTTL = 3 * time.Second
 
 // settings keeps what sign-ins need of the tables that only admins change: reading it costs more than a sign-in may.
@@ -162,6 +164,9 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 	c := &Client{Application: app}
 	var err error
 	c.Organization, err = s.organizations.get(s.read(ctx), "WHERE owner=? AND name=?", adminOwner, app.Organization)
+	if errors.Is(err, ErrNotFound) && !app.IsShared { // a shared one's is named by the request
+		return nil, fmt.Errorf("application %s: organization %q does not exist", app.Name, app.Organization)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("organization %s of application %s: %w", app.Organization, app.Name, err)
 	}

@@ -149,7 +149,8 @@ func (k *key) jwk() jose.JSONWebKey {
 	}
 }
 
-// fillCert makes the key pair of a cert that has none, for its algorithm and bit size. A cert with keys stays as it is.
+// fillCert makes the key pair of a cert that has none, for its algorithm and bit size. A cert with keys stays as it
+// is.
 func fillCert(row *sdk.Cert) error {
 	if row.Certificate != "" && row.PrivateKey != "" {
 		_, err := parseKey(row)

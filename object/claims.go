@@ -272,9 +272,9 @@ func lowerFirst(s string) string {
 	return string(r)
 }
 
-func registered(c *Client, user *sdk.User, issuer, id string, issued time.Time, life time.Duration) jwt.RegisteredClaims {
+func (g grant) registered(id string, issued time.Time, life time.Duration) jwt.RegisteredClaims {
 	return jwt.RegisteredClaims{
-		Issuer: issuer, Subject: user.Id, Audience: jwt.ClaimStrings{c.ID()}, ID: id,
+		Issuer: g.issuer, Subject: g.user.Id, Audience: jwt.ClaimStrings{g.client.ID()}, ID: id,
 		IssuedAt: jwt.NewNumericDate(issued), NotBefore: jwt.NewNumericDate(issued),
 		ExpiresAt: jwt.NewNumericDate(issued.Add(life)),
 	}

@@ -50,8 +50,8 @@ func cleanDisplayName(s string) (string, error) {
 	return s, nil
 }
 
-// cleanAvatar takes an https URL. What chooseAvatar gives to a mini program is the path of a temporary file: it has to be
-// uploaded first.
+// cleanAvatar takes an https URL. What chooseAvatar gives to a mini program is the path of a temporary file: it has
+// to be uploaded first.
 func cleanAvatar(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if strings.HasPrefix(s, "wxfile://") || strings.HasPrefix(s, "http://tmp/") {

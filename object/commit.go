@@ -39,17 +39,22 @@ func (s *statements) get(query string) *sql.Stmt {
 
 // prepare prepares a query once; past maxPrepared it returns nil.
 func (s *statements) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	if stmt := s.get(query); stmt != nil {
+	s.mu.RLock()
+	stmt, full := s.known[query], len(s.known) >= maxPrepared
+	s.mu.RUnlock()
+	if stmt != nil || full {
 		return stmt, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if stmt := s.known[query]; stmt != nil || len(s.known) == maxPrepared {
-		return stmt, nil
-	}
+	// Outside the lock: this may wait for a connection, and those who have one wait for the lock.
 	stmt, err := s.db.PrepareContext(ctx, s.dialect.rebind(query))
 	if err != nil {
 		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.known[query]; known != nil || len(s.known) >= maxPrepared {
+		_ = stmt.Close() // somebody else was faster
+		return known, nil
 	}
 	s.known[query] = stmt
 	return stmt, nil
@@ -105,8 +110,9 @@ func (t *txn) exec(query string, args ...any) (n int64, err error) {
 	return result.RowsAffected()
 }
 
-// write runs fn in a transaction that is durable when write returns nil, and undone when it returns an error. fn may run
-// more than once, and must do nothing but read and write through its txn and set variables that each run sets anew.
+// write runs fn in a transaction that is durable when write returns nil, and undone when it returns an error. fn may
+// run more than once, and must do nothing but read and write through its txn and set variables that each run sets
+// anew.
 func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
 	if s.queue != nil {
 		return s.queue.do(ctx, fn)

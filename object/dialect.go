@@ -64,7 +64,8 @@ func (d dialect) rebind(query string) string {
 	return b.String()
 }
 
-// orIgnore ends an INSERT that changes nothing, and affects no row, when the row exists. It names one column of the key.
+// orIgnore ends an INSERT that changes nothing, and affects no row, when the row exists. It names one column of the
+// key.
 func (d dialect) orIgnore(column string) string {
 	if d.driver == "mysql" {
 		return " ON DUPLICATE KEY UPDATE " + column + "=" + column

@@ -56,8 +56,8 @@ func refuse(code ErrorCode, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// IsUnavailable reports whether err means that the database did not do its part, so that a later try may succeed: it is
-// gone, locked, full, slow or was closed.
+// IsUnavailable reports whether err means that the database did not do its part, so that a later try may succeed: it
+// is gone, locked, full, slow or was closed.
 func IsUnavailable(err error) bool {
 	for _, known := range []error{
 		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, mysql.ErrInvalidConn, io.EOF, io.ErrUnexpectedEOF,

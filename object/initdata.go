@@ -24,9 +24,9 @@ type initData struct {
 	MiniProgramProviders []json.RawMessage `json:"miniProgramProviders"`
 }
 
-// ApplyInitData brings the rows of a file in Casdoor's init data format into the store: all of them, or none. A row that
-// exists keeps what the file does not mention, and its id, password hash, keys and client secret where the file leaves
-// them empty; with newOnly it is left alone. So the same file may be applied at every start.
+// ApplyInitData brings the rows of a file in Casdoor's init data format into the store: all of them, or none. A row
+// that exists keeps what the file does not mention, and its id, password hash, keys and client secret where the file
+// leaves them empty; with newOnly it is left alone. So the same file may be applied at every start.
 func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,8 +57,8 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 	return nil
 }
 
-// applyRows merges each JSON object into the row of its owner and name. complete fills in what the file leaves out; old
-// is nil for a new row.
+// applyRows merges each JSON object into the row of its owner and name. complete fills in what the file leaves out;
+// old is nil for a new row.
 func applyRows[T any](
 	tx *txn, t *table[T], objects []json.RawMessage, newOnly bool, complete func(row, old *T) error,
 ) error {
@@ -89,10 +89,7 @@ func applyRow[T any](
 		return nil
 	}
 	row := new(T)
-	if old != nil {
-		*row = *old
-	}
-	if err := json.Unmarshal(object, row); err != nil {
+	if err := t.merge(row, old, object); err != nil {
 		return err
 	}
 	if complete != nil {
@@ -109,6 +106,30 @@ func applyRow[T any](
 	}
 	_, err = t.update(tx, row, t.columnNames(), where, owner, name)
 	return err
+}
+
+// merge sets row to old, where there is one, with the fields that object has. Lists and maps are replaced as a whole:
+// decoded into those of old they would mix with what is there, and change old.
+func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
+	if old == nil {
+		return json.Unmarshal(object, row)
+	}
+	*row = *old
+	v, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
+	for _, c := range t.columns {
+		if c.json {
+			v.FieldByIndex(c.field).SetZero()
+		}
+	}
+	if err := json.Unmarshal(object, row); err != nil {
+		return err
+	}
+	for _, c := range t.columns {
+		if field := v.FieldByIndex(c.field); c.json && field.IsZero() {
+			field.Set(was.FieldByIndex(c.field))
+		}
+	}
+	return nil
 }
 
 // keep restores what the file left empty.

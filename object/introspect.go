@@ -7,8 +7,8 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// Introspection is the answer of RFC 7662 §2.2. Times are in seconds since 1970; for a refresh token that is no JWT they
-// are unknown, and 0.
+// Introspection is the answer of RFC 7662 §2.2. Times are in seconds since 1970; for a refresh token that is no JWT
+// they are unknown, and 0.
 type Introspection struct {
 	Active    bool     `json:"active"`
 	ClientID  string   `json:"client_id,omitempty"`
@@ -24,8 +24,8 @@ type Introspection struct {
 	Jti       string   `json:"jti,omitempty"`
 }
 
-// Introspect tells a client about a token. One that is invalid, expired, ended, another organization's, or whose user may
-// not sign in any more, is not active, and nothing else is said about it.
+// Introspect tells a client about a token. One that is invalid, expired, ended, another organization's, or whose user
+// may not sign in any more, is not active, and nothing else is said about it.
 func (s *Service) Introspect(ctx context.Context, c *Client, token string) (Introspection, error) {
 	hash := tokenHash(token)
 	if hash == "" {
@@ -41,28 +41,37 @@ func (s *Service) Introspect(ctx context.Context, c *Client, token string) (Intr
 	if row.Organization != c.Organization.Name {
 		return Introspection{}, nil
 	}
-	active := Introspection{
-		Active: true, ClientID: c.Application.ClientId, Username: row.User, TokenType: row.TokenType, Scope: row.Scope,
-	}
-	if row.Application != c.Application.Name {
-		if active.ClientID, err = s.clientIDOf(ctx, row); err != nil {
+	app := c.Application
+	if row.Application != app.Name {
+		app, err = s.store.applications.get(s.store.read(ctx), "WHERE name=?", row.Application)
+		if errors.Is(err, ErrNotFound) {
+			return Introspection{}, nil
+		}
+		if err != nil {
 			return Introspection{}, err
 		}
 	}
-	return s.describe(ctx, row, token, active)
+	if hash == row.RefreshTokenHash && (&Client{Application: app}).refreshExpired(row, s.now()) {
+		return Introspection{}, nil
+	}
+	return s.describe(ctx, row, token, Introspection{
+		Active: true, ClientID: app.ClientId, Username: row.User, TokenType: row.TokenType, Scope: row.Scope,
+	})
 }
 
 // describe adds what the token itself says, and looks whether it may still be used.
-func (s *Service) describe(ctx context.Context, row *sdk.Token, token string, active Introspection) (Introspection, error) {
+func (s *Service) describe(
+	ctx context.Context, row *sdk.Token, token string, active Introspection,
+) (Introspection, error) {
 	refusal := &Refusal{}
 	if row.GrantType != "client_credentials" {
-		if _, err := s.userOf(ctx, row); errors.As(err, &refusal) {
+		if _, err := s.userOf(ctx, row, token); errors.As(err, &refusal) {
 			return Introspection{}, nil
 		} else if err != nil {
 			return Introspection{}, err
 		}
 	}
-	if tokenHash(token) == row.RefreshTokenHash && !s.refreshJWT {
+	if tokenHash(token) == row.RefreshTokenHash && !isJWT(token) {
 		return active, nil
 	}
 	claims, err := s.verify(ctx, token)

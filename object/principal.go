@@ -81,8 +81,8 @@ func (s *Service) checkSignature(token string, keys []*key) (verified, error) {
 	return v, nil
 }
 
-// Authenticate returns the user of an access token. A token that is invalid, expired or logged out, or that speaks for no
-// user, is a *Refusal with InvalidToken; one whose user has been forbidden or deleted, one with AccessDenied.
+// Authenticate returns the user of an access token. A token that is invalid, expired or logged out, or that speaks
+// for no user, is a *Refusal with InvalidToken; one whose user has been forbidden or deleted, one with AccessDenied.
 func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Principal, error) {
 	claims, err := s.verify(ctx, accessToken)
 	if err != nil {
@@ -97,6 +97,9 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Princi
 	}
 	if err != nil {
 		return nil, err
+	}
+	if p.row.ExpiresIn <= 0 {
+		return nil, refuse(InvalidToken, "the token is expired") // so Casdoor marks a token that it has ended
 	}
 	// A user who was deleted may have been made again under the same name: the id is another one.
 	if p.User.Id == "" || p.User.Id != claims.Subject {
@@ -116,8 +119,8 @@ func usable(user *sdk.User) error {
 	return nil
 }
 
-// accountQuery selects the token row with a hash, and of its user's row all but the accounts at platforms that are not
-// ours. Those are half of the columns, and empty for nearly everybody: the last column tells whether they are.
+// accountQuery selects the token row with a hash, and of its user's row all but the accounts at platforms that are
+// not ours. Those are half of the columns, and empty for nearly everybody: the last column tells whether they are.
 type accountQuery struct {
 	text    string
 	columns []column // of the user

@@ -20,7 +20,8 @@ type profileField struct {
 	clean  func(string) (string, error) // nil: any text of one line that fits the column
 }
 
-// profileFields is the whole of what users may change of themselves. Address is a list of lines, all others are texts.
+// profileFields is the whole of what users may change of themselves. Address is a list of lines, all others are
+// texts.
 func profileFields() []profileField {
 	return []profileField{
 		{"displayName", "display_name", "Display name", cleanDisplayName},
@@ -90,9 +91,9 @@ type Change struct {
 	Value string
 }
 
-// UpdateProfile applies changes to the user's own account, all of them or none, and reports whether any of them changed
-// something. What the user may not change, or a value that is not fit, is a *Refusal that names the field. A platform's
-// placeholder for nickname or avatar changes nothing.
+// UpdateProfile applies changes to the user's own account, all of them or none, and reports whether any of them
+// changed something. What the user may not change, or a value that is not fit, is a *Refusal that names the field. A
+// platform's placeholder for nickname or avatar changes nothing.
 func (s *Service) UpdateProfile(ctx context.Context, p *Principal, changes []Change) (bool, error) {
 	fields := map[string]json.RawMessage{}
 	for _, c := range changes {
@@ -105,8 +106,8 @@ func (s *Service) UpdateProfile(ctx context.Context, p *Principal, changes []Cha
 	return s.UpdateAccount(ctx, p, fields, nil)
 }
 
-// UpdateAccount is Casdoor's update-user of one's own account. Fields are the account's JSON fields; those that are as
-// they are may be sent along. Columns, in camelCase or snake_case, name the fields to look at; none means all.
+// UpdateAccount is Casdoor's update-user of one's own account. Fields are the account's JSON fields; those that are
+// as they are may be sent along. Columns, in camelCase or snake_case, name the fields to look at; none means all.
 func (s *Service) UpdateAccount(
 	ctx context.Context, p *Principal, fields map[string]json.RawMessage, columns []string,
 ) (bool, error) {

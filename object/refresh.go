@@ -8,11 +8,12 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// A token row is a family: the tokens of one sign-in and of all the refreshes that followed it. A refresh overwrites the
-// hashes, so that the tokens before it die; a refresh token that was spent before proves a thief, and ends the family.
+// A token row is a family: the tokens of one sign-in and of all the refreshes that followed it. A refresh overwrites
+// the hashes, so that the tokens before it die; a refresh token that was spent before proves a thief, and ends the
+// family.
 
-// Refresh spends a refresh token for a new access token and a new refresh token. One that is not valid, or no longer, is
-// a *Refusal with InvalidGrant. issuer is the iss of the new token.
+// Refresh spends a refresh token for a new access token and a new refresh token. One that is not valid, or no longer,
+// is a *Refusal with InvalidGrant. issuer is the iss of the new token.
 func (s *Service) Refresh(ctx context.Context, c *Client, refreshToken, issuer string) (*Token, error) {
 	spent := tokenHash(refreshToken)
 	row, err := s.store.tokens.get(s.store.read(ctx), "WHERE refresh_token_hash=?", spent)
@@ -25,11 +26,10 @@ func (s *Service) Refresh(ctx context.Context, c *Client, refreshToken, issuer s
 	if row.Application != c.Application.Name || row.Organization != c.Organization.Name {
 		return nil, refuse(InvalidGrant, "the refresh token is another application's")
 	}
-	created, err := time.Parse(time.RFC3339, row.CreatedTime)
-	if err != nil || !s.now().Before(created.Add(c.refreshLifetime())) || row.ExpiresIn <= 0 {
+	if c.refreshExpired(row, s.now()) {
 		return nil, refuse(InvalidGrant, "refresh token is expired")
 	}
-	user, err := s.userOf(ctx, row)
+	user, err := s.userOf(ctx, row, refreshToken)
 	if err != nil {
 		return nil, err
 	}
@@ -43,19 +43,27 @@ func (s *Service) Refresh(ctx context.Context, c *Client, refreshToken, issuer s
 	return token, s.rotate(ctx, next, spent)
 }
 
-func (s *Service) userOf(ctx context.Context, row *sdk.Token) (*sdk.User, error) {
+// refreshExpired reports whether the refresh token of a row has outlived what the application's settings allow now.
+func (c *Client) refreshExpired(row *sdk.Token, now time.Time) bool {
+	created, err := time.Parse(time.RFC3339, row.CreatedTime)
+	return err != nil || !now.Before(created.Add(c.refreshLifetime())) || row.ExpiresIn <= 0
+}
+
+// userOf returns the user of a row's token.
+func (s *Service) userOf(ctx context.Context, row *sdk.Token, token string) (*sdk.User, error) {
 	user, err := s.store.users.get(s.store.read(ctx), "WHERE owner=? AND name=?", row.Organization, row.User)
-	if errors.Is(err, ErrNotFound) {
-		return nil, refuse(InvalidGrant, "the user of the refresh token doesn't exist")
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
+	}
+	// A user who was deleted may have been made again under the same name.
+	if err != nil || !speaksFor(token, user) {
+		return nil, refuse(InvalidGrant, "the user of the refresh token doesn't exist")
 	}
 	return user, usable(user)
 }
 
-// rotate replaces a row's tokens if its refresh token is still the one that was sent: of two requests with one refresh
-// token one wins, and the other ends the family.
+// rotate replaces a row's tokens if its refresh token is still the one that was sent: of two requests with one
+// refresh token one wins, and the other ends the family.
 func (s *Service) rotate(ctx context.Context, next *sdk.Token, spent string) error {
 	var won int64
 	err := s.store.write(ctx, func(tx *txn) (err error) {

@@ -38,7 +38,13 @@ type ProviderOptions struct {
 }
 
 // TableName puts the table beside Casdoor's without taking a name that Casdoor may want.
-func (Identity) TableName() string        { return "mini_program_identity" }
-func (Session) TableName() string         { return "mini_program_session" }
-func (Union) TableName() string           { return "mini_program_union" }
+func (Identity) TableName() string { return "mini_program_identity" }
+
+// TableName is as Identity's.
+func (Session) TableName() string { return "mini_program_session" }
+
+// TableName is as Identity's.
+func (Union) TableName() string { return "mini_program_union" }
+
+// TableName is as Identity's.
 func (ProviderOptions) TableName() string { return "mini_program_provider" }

@@ -15,8 +15,8 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// Sealer seals SessionKeys with AES-256-GCM and authenticates refresh tokens. The first of its keys is used for what is
-// new, all of them for what is there.
+// Sealer seals SessionKeys with AES-256-GCM and authenticates refresh tokens. The first of its keys is used for what
+// is new, all of them for what is there.
 type Sealer struct {
 	keys []sealKey
 }

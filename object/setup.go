@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,8 +29,8 @@ const (
 	builtInAdmin       = "admin"
 )
 
-// setUp creates and upgrades the tables. All of it happens under one lock, so that instances that start at once do not
-// race: SQLite's write lock, and a named lock of the other databases.
+// setUp creates and upgrades the tables. All of it happens under one lock, so that instances that start at once do
+// not race: SQLite's write lock, and a named lock of the other databases.
 func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 	session := s.engine.NewSession().Context(ctx)
 	defer func() { _ = session.Close() }()
@@ -61,8 +62,14 @@ func (s *Store) lock(session *xorm.Session) error {
 		_, err := session.Exec("PRAGMA user_version = 0")
 		return err
 	}
-	_, err := session.Exec(s.dialect.lock)
-	return err
+	var got sql.NullString
+	if _, err := session.SQL(s.dialect.lock).Get(&got); err != nil {
+		return err
+	}
+	if s.dialect.driver == "mysql" && got.String != "1" {
+		return errors.New("another instance has been setting the database up for too long")
+	}
+	return nil
 }
 
 func (s *Store) unlock(session *xorm.Session, commit bool) error {
@@ -81,23 +88,30 @@ func (s *Store) distinguishCase(session *xorm.Session) error {
 	if s.dialect.driver != "mysql" {
 		return nil
 	}
-	for _, row := range []any{new(Identity), new(Session), new(Union)} {
-		name := s.engine.TableName(row)
-		var current string
-		if _, err := session.SQL("SELECT table_collation FROM information_schema.tables "+
-			"WHERE table_schema=DATABASE() AND table_name=?", name).Get(&current); err != nil {
-			return err
-		}
-		const exact = "utf8mb4_bin"
-		if current == exact {
-			continue
-		}
-		convert := "ALTER TABLE " + s.dialect.quote(name) + " CONVERT TO CHARACTER SET utf8mb4 COLLATE " + exact
-		if _, err := session.Exec(convert); err != nil {
-			return fmt.Errorf("collation of %s: %w", name, err)
+	for _, c := range []struct {
+		row    any
+		column string
+	}{{new(Identity), "open_id"}, {new(Session), "open_id"}, {new(Union), "union_id"}} {
+		if err := s.collateExactly(session, s.engine.TableName(c.row), c.column); err != nil {
+			return fmt.Errorf("collation of %s: %w", c.column, err)
 		}
 	}
 	return nil
+}
+
+// collateExactly changes one column and not the table: user ids must compare as they do in Casdoor's tables, or else MySQL
+// cannot use the index of those.
+func (s *Store) collateExactly(session *xorm.Session, table, column string) error {
+	const exact = "utf8mb4_bin"
+	var current string
+	_, err := session.SQL("SELECT collation_name FROM information_schema.columns "+
+		"WHERE table_schema=DATABASE() AND table_name=? AND column_name=?", table, column).Get(&current)
+	if err != nil || current == exact {
+		return err
+	}
+	_, err = session.Exec(fmt.Sprintf("ALTER TABLE %s MODIFY %s varchar(128) CHARACTER SET utf8mb4 COLLATE %s NOT NULL",
+		s.dialect.quote(table), s.dialect.quote(column), exact))
+	return err
 }
 
 // makeBuiltIn makes the organization, application, cert and user that Casdoor makes at its first start.

@@ -33,6 +33,8 @@ type person struct {
 	isNew    bool      // user is to be made
 	nickname string
 	avatar   string
+
+	unionUser string // id of the user to whom the UnionID is stored to belong, who may be gone
 }
 
 // errRaced means that another request has changed what this one built on: look again.
@@ -99,10 +101,12 @@ func (s *Service) choose(p *person, req SignInRequest) error {
 // profileOf returns the nickname and avatar of the request, each empty unless it is fit to be stored.
 func (s *Service) profileOf(req SignInRequest) (nickname, avatar string) {
 	rules := s.profileRules(req.Client.Organization)
-	if name, err := cleanDisplayName(req.Nickname); err == nil && rules.allow("displayName", name) == nil {
+	name, err := cleanDisplayName(req.Nickname)
+	if err == nil && !s.registry.IsPlaceholderNickname(name) && rules.allow("displayName", name) == nil {
 		nickname = name
 	}
-	if url, err := cleanAvatar(req.Avatar); err == nil && rules.allow("avatar", url) == nil {
+	url, err := cleanAvatar(req.Avatar)
+	if err == nil && !s.registry.IsPlaceholderAvatar(url) && rules.allow("avatar", url) == nil {
 		avatar = url
 	}
 	return nickname, avatar
@@ -147,17 +151,21 @@ func (s *Service) readmit(ctx context.Context, req SignInRequest, p *person) err
 	return usable(p.user)
 }
 
+// ownUser joins a user by id within the organization of a row of ours. The function around the owner keeps the database
+// from taking the primary key, which begins with it, and reading all users of the organization.
+const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
+
 // signInQuery selects an identity and, where there still is one, the claim columns of its user.
 func signInQuery(s *Store, columns []column) string {
-	return fmt.Sprintf("SELECT %s, %s FROM %s i LEFT JOIN %s u ON u.owner=i.organization AND u.id=i.user_id "+
+	return fmt.Sprintf("SELECT %s, %s FROM %s i LEFT JOIN %s u ON %s "+
 		"WHERE i.organization=? AND i.app_id=? AND i.open_id=?", s.identities.list(s.identities.columns, "i."),
-		s.users.list(columns, "u."), s.identities.name, s.users.name)
+		s.users.list(columns, "u."), s.identities.name, s.users.name, fmt.Sprintf(ownUser, "i"))
 }
 
 // findUser looks the OpenID up, and the UnionID where the provider shares users by it. Nothing else finds a user: no
 // name, phone, e-mail or wechat column.
 func (s *Service) findUser(ctx context.Context, p *person) error {
-	p.user, p.known = &sdk.User{}, true
+	p.user, p.known, p.unionUser = &sdk.User{}, true, ""
 	identities := s.store.identities
 	dest := append(identities.dest(&p.identity, identities.columns), s.store.users.dest(p.user, s.signInColumns)...)
 	read := s.store.read(ctx)
@@ -166,6 +174,9 @@ func (s *Service) findUser(ctx context.Context, p *person) error {
 	if errors.Is(err, ErrNotFound) {
 		p.known = false
 		p.identity = Identity{Organization: id.Organization, AppID: id.AppID, OpenID: id.OpenID}
+		err = nil
+	}
+	if err == nil && p.user.Id == "" {
 		err = s.findByUnion(read, p)
 	}
 	p.isNew = p.user.Id == ""
@@ -177,9 +188,11 @@ func (s *Service) findByUnion(read reader, p *person) error {
 		return nil
 	}
 	users := s.store.users
-	query := fmt.Sprintf("SELECT %s FROM %s n JOIN %s u ON u.owner=n.organization AND u.id=n.user_id "+
-		"WHERE n.organization=? AND n.union_id=?", users.list(s.signInColumns, "u."), s.store.unions.name, users.name)
-	err := scanOne(read, users.dest(p.user, s.signInColumns), query, p.identity.Organization, p.session.UnionID)
+	query := fmt.Sprintf("SELECT n.user_id, %s FROM %s n LEFT JOIN %s u ON %s "+
+		"WHERE n.organization=? AND n.union_id=?",
+		users.list(s.signInColumns, "u."), s.store.unions.name, users.name, fmt.Sprintf(ownUser, "n"))
+	dest := append([]any{&p.unionUser}, users.dest(p.user, s.signInColumns)...)
+	err := scanOne(read, dest, query, p.identity.Organization, p.session.UnionID)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -233,9 +246,9 @@ func (s *Service) storeSignIn(tx *txn, p *person, changed []string, token *sdk.T
 		return err
 	}
 	sealed, keyID := s.sealer.seal(p.identity, p.session.SessionKey)
-	_, err := s.store.sessions.insert(tx,
-		&Session{p.identity.Organization, p.identity.AppID, p.identity.OpenID, sealed, keyID, stamp},
-		s.store.dialect.orUpdate([]string{"organization", "app_id", "open_id"}, []string{"sealed_key", "key_id", "updated_time"}))
+	session := &Session{p.identity.Organization, p.identity.AppID, p.identity.OpenID, sealed, keyID, stamp}
+	_, err := s.store.sessions.insert(tx, session, s.store.dialect.orUpdate(
+		[]string{"organization", "app_id", "open_id"}, []string{"sealed_key", "key_id", "updated_time"}))
 	return err
 }
 
@@ -270,6 +283,12 @@ func (s *Service) storeUser(tx *txn, p *person, changed []string) error {
 func (s *Service) storeUnion(tx *txn, p *person, stamp string) error {
 	if !p.sharesUnion() {
 		return nil
+	}
+	if p.isNew && p.unionUser != "" {
+		// The former user was deleted.
+		n, err := tx.exec("UPDATE "+s.store.unions.name+" SET user_id=? WHERE organization=? AND union_id=? AND user_id=?",
+			p.user.Id, p.identity.Organization, p.session.UnionID, p.unionUser)
+		return raced(n == 1, err)
 	}
 	union := &Union{p.identity.Organization, p.session.UnionID, p.user.Id, stamp}
 	fresh, err := s.store.unions.insert(tx, union, s.store.dialect.orIgnore("user_id"))

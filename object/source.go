@@ -16,8 +16,8 @@ import (
 // source is where the driver connects to. SQLite has one connection of its own that writes.
 type source struct{ read, write string }
 
-// source turns Casdoor's way to name a database into the driver's, and makes the database when it is missing. Its errors
-// do not hold the data source name, which may hold a password.
+// source turns Casdoor's way to name a database into the driver's, and makes the database when it is missing. Its
+// errors do not hold the data source name, which may hold a password.
 func (d dialect) source(ctx context.Context, cfg StoreConfig) (source, error) {
 	switch d.driver {
 	case "sqlite":
@@ -29,8 +29,8 @@ func (d dialect) source(ctx context.Context, cfg StoreConfig) (source, error) {
 	}
 }
 
-// sqliteSource asks for a write-ahead log that is synced at each commit: what is acknowledged survives a power cut, and
-// readers never wait for the writer. The shared cache of Casdoor's default would make them wait.
+// sqliteSource asks for a write-ahead log that is synced at each commit: what is acknowledged survives a power cut,
+// and readers never wait for the writer. The shared cache of Casdoor's default would make them wait.
 func sqliteSource(name string) source {
 	file, query, _ := strings.Cut(strings.TrimPrefix(name, "file:"), "?")
 	params, err := url.ParseQuery(query)
@@ -51,6 +51,7 @@ func mysqlSource(ctx context.Context, cfg StoreConfig) (source, error) {
 	if err := dsn.Apply(mysql.Charset("utf8mb4", "")); err != nil {
 		return source{}, err
 	}
+	dsn.ClientFoundRows = false // rows affected are rows changed: an INSERT that met another row affects none
 	if dsn.DBName == "" {
 		dsn.DBName = cfg.DBName
 	}
@@ -70,7 +71,8 @@ func makeMySQLDatabase(ctx context.Context, dsn mysql.Config) error {
 	db := sql.OpenDB(connector)
 	defer func() { _ = db.Close() }()
 	var known int
-	err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name=?", name).Scan(&known)
+	const exists = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name=?"
+	err = db.QueryRowContext(ctx, exists, name).Scan(&known)
 	if err != nil || known > 0 {
 		return err
 	}

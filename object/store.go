@@ -47,8 +47,8 @@ type Store struct {
 	options       *table[ProviderOptions]
 }
 
-// Open connects to the database, creates or upgrades the schema and, in an empty store, makes what Casdoor makes at its
-// first start. It may run in several processes at once. The returned FirstStart is nil unless this call made it.
+// Open connects to the database, creates or upgrades the schema and, in an empty store, makes what Casdoor makes at
+// its first start. It may run in several processes at once. The returned FirstStart is nil unless this call made it.
 func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 	d, err := dialectOf(cfg.DriverName)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 		s.writes = newStatements(writer, s.dialect)
 		s.queue = newCommitQueue(s.writes)
 	}
-	if err := s.Ping(ctx); err != nil {
+	if err := db.PingContext(ctx); err != nil {
 		s.Close()
 		return err
 	}
@@ -132,10 +132,14 @@ func mapTable[T any](s *Store, t **table[T], mapped func(error)) {
 	mapped(err)
 }
 
-// Ping reports whether the database answers.
+// Ping reports whether the database answers and can read.
 func (s *Store) Ping(ctx context.Context) error {
-	var one int
-	return s.engine.DB().QueryRowContext(ctx, "SELECT 1").Scan(&one)
+	var name string
+	err := scanOne(s.read(ctx), []any{&name}, "SELECT name FROM "+s.organizations.name+" LIMIT 1")
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // Close waits for the writes that have begun and closes the connections. Writes that come later fail.

@@ -12,8 +12,9 @@ import (
 	"xorm.io/xorm"
 )
 
-// table reads and writes rows of T with the columns that xorm derives from T's tags. xorm itself needs half a millisecond
-// for one of Casdoor's 190-column users, many times what a sign-in may cost; so the paths that must be fast use this.
+// table reads and writes rows of T with the columns that xorm derives from T's tags. xorm itself needs half a
+// millisecond for one of Casdoor's 190-column users, many times what a sign-in may cost; so the paths that must be
+// fast use this.
 type table[T any] struct {
 	name    string // quoted
 	dialect dialect
@@ -160,8 +161,9 @@ func (t *table[T]) updateSQL(columns []column, where string) string {
 	return fmt.Sprintf("UPDATE %s SET %s WHERE %s", t.name, strings.Join(sets, ", "), where)
 }
 
-// insert adds a row, with suffix behind the INSERT, and reports whether it did: with an "or ignore" suffix it may not. Most
-// fields of most rows are empty; those stand in the statement itself, which is several times cheaper than an argument.
+// insert adds a row, with suffix behind the INSERT, and reports whether it did: with an "or ignore" suffix it may
+// not. Most fields of most rows are empty; those stand in the statement itself, which is several times cheaper than
+// an argument.
 func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
 	var names, marks strings.Builder
 	var filled []column

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -35,8 +36,8 @@ type grant struct {
 	refresh bool
 }
 
-// issue signs the tokens of a grant and returns them with the row that makes them valid once it is stored. The row holds
-// hashes only: who reads the database cannot use a token.
+// issue signs the tokens of a grant and returns them with the row that makes them valid once it is stored. The row
+// holds hashes only: who reads the database cannot use a token.
 func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	if g.client.keyErr != nil {
 		return nil, nil, g.client.keyErr
@@ -52,7 +53,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	issued, life := s.now(), g.client.lifetime()
 	claims := grantClaims{
 		TokenType: accessTokenType, Scope: g.scope, Azp: app.ClientId,
-		RegisteredClaims: registered(g.client, g.user, g.issuer, id, issued, life),
+		RegisteredClaims: g.registered(id, issued, life),
 	}
 	token := &Token{ExpiresIn: life, Scope: g.scope, UserName: g.user.Name, Application: app.Name}
 	var err error
@@ -68,7 +69,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 			return nil, nil, err
 		}
 	default:
-		token.RefreshToken = s.opaqueRefreshToken(name)
+		token.RefreshToken = s.opaqueRefreshToken(name, g.user.Id)
 	}
 	return token, &sdk.Token{
 		Owner: app.Owner, Name: name, CreatedTime: issued.UTC().Format(time.RFC3339),
@@ -95,26 +96,42 @@ func tokenHash(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// An opaque refresh token is the id of its row, 16 random bytes, and a code over both: so a spent one, which no row knows
-// any more, is told from one that was made up.
+func isJWT(token string) bool { return strings.Count(token, ".") == 2 }
+
+// An opaque refresh token is the id of its row, the start of the hash of its user's id, 16 random bytes, and a code over
+// all that: so a spent one, which no row knows any more, is told from one that was made up.
 const (
-	refreshNonce = 16
-	refreshSize  = 16 + refreshNonce + sha256.Size
+	refreshSubject = 16 // where each part begins
+	refreshNonce   = 32
+	refreshCode    = 48
+	refreshSize    = refreshCode + sha256.Size
 )
 
-func (s *Service) opaqueRefreshToken(name string) string {
-	id := uuid.MustParse(name)
-	message := make([]byte, 0, refreshSize)
-	message = append(message, id[:]...)
-	message = message[:len(id)+refreshNonce]
-	_, _ = rand.Read(message[len(id):]) // never fails
+func (s *Service) opaqueRefreshToken(name, userID string) string {
+	id, subject := uuid.MustParse(name), sha256.Sum256([]byte(userID))
+	message := make([]byte, refreshCode, refreshSize)
+	copy(message, id[:])
+	copy(message[refreshSubject:refreshNonce], subject[:])
+	_, _ = rand.Read(message[refreshNonce:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(append(message, s.sealer.authenticate(message)...))
+}
+
+// speaksFor reports whether a token that a row knows was issued for this user, and not for one who had the name before.
+func speaksFor(token string, user *sdk.User) bool {
+	if isJWT(token) {
+		claims := &tokenClaims{}
+		_, _, err := jwt.NewParser().ParseUnverified(token, claims) // the row's hash vouches for it
+		return err == nil && claims.Subject == user.Id
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	subject := sha256.Sum256([]byte(user.Id))
+	return err == nil && len(raw) == refreshSize && bytes.HasPrefix(subject[:], raw[refreshSubject:refreshNonce])
 }
 
 // refreshTokenRow returns the name of the row that a refresh token of ours was issued for, valid still or spent. It
 // returns "" for anything else.
 func (s *Service) refreshTokenRow(ctx context.Context, token string) string {
-	if strings.Count(token, ".") == 2 {
+	if isJWT(token) {
 		claims, err := s.verify(ctx, token)
 		if err != nil || claims.TokenType != refreshTokenType {
 			return ""
@@ -125,9 +142,8 @@ func (s *Service) refreshTokenRow(ctx context.Context, token string) string {
 	if err != nil || len(raw) != refreshSize {
 		return ""
 	}
-	message := raw[:len(raw)-sha256.Size]
-	if !s.sealer.authentic(message, raw[len(message):]) {
+	if !s.sealer.authentic(raw[:refreshCode], raw[refreshCode:]) {
 		return ""
 	}
-	return uuid.UUID(raw[:16]).String()
+	return uuid.UUID(raw[:refreshSubject]).String()
 }

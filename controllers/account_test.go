@@ -1,0 +1,90 @@
+package controllers_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/minidoor/minidoor/test/harness"
+)
+
+func TestGetUser(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{Rows: harness.Rows{
+		"organizations": {{"owner": "admin", "name": "bank"}},
+		"users":         {{"owner": "bank", "name": "teller"}},
+	}})
+	token := s.SignIn(t, "oReader").AccessToken
+	id := s.Account(t, token)["id"].(string)
+	client := basic(harness.ClientID, harness.ClientSecret)
+	query := "&clientId=" + harness.ClientID + "&clientSecret=" + harness.ClientSecret
+	user, nobody := []string{`"status":"ok"`, `"name":"wechat-oReader"`}, []string{`"status":"ok"`, `"data":null`}
+	denied := []string{casdoor("Unauthorized operation")}
+	scenarios := []scenario{
+		{name: "client", path: "?id=shop/wechat-oReader", header: client, has: user},
+		{name: "client by query", path: "?id=shop/wechat-oReader" + query, has: user},
+		{name: "client by user id", path: "?owner=shop&userId=" + id, header: client, has: user},
+		{name: "nobody", path: "?id=shop/nobody", header: client, has: nobody},
+		{name: "nobody by user id", path: "?owner=shop&userId=x", header: client, has: nobody},
+		{name: "nobody at all", path: "?owner=shop", header: client, has: nobody},
+		{name: "other organization", path: "?id=bank/teller", header: client, has: denied},
+		{name: "no organization", path: "?id=teller", header: client, has: denied},
+		{name: "wrong secret", path: "?id=shop/wechat-oReader", header: basic(harness.ClientID, "x"), has: denied},
+		{name: "wrong client", path: "?id=shop/wechat-oReader", header: basic("x", "x"), has: denied},
+		{name: "empty client", path: "?id=shop/wechat-oReader", header: basic("", ""), has: denied},
+		{name: "anonymous", path: "?id=shop/wechat-oReader", has: denied},
+		{name: "oneself", path: "?id=shop/wechat-oReader", header: bearer(token), has: user},
+		{name: "oneself by user id", path: "?owner=shop&userId=" + id, header: bearer(token), has: user},
+		{name: "somebody else", path: "?id=shop/" + harness.AdminName, header: bearer(token), has: denied},
+		{name: "somebody else in another organization", path: "?id=bank/teller", header: bearer(token), has: denied},
+		{name: "made-up token beside a client", path: "?id=shop/wechat-oReader" + query, header: bearer("x"),
+			has: []string{casdoor("the token is invalid")}},
+	}
+	for i := range scenarios {
+		scenarios[i].method, scenarios[i].status = "GET", http.StatusOK
+		scenarios[i].path = "/api/get-user" + scenarios[i].path
+	}
+	runAll(t, s.Handler, scenarios)
+}
+
+// Nobody reads another organization's tokens by introspection, or spends another application's.
+func TestTokensOfOthers(t *testing.T) {
+	t.Parallel()
+	bank := harness.App("app-bank", "bankclient", harness.Provider)
+	bank["organization"] = "bank"
+	s := harness.Start(t, harness.Options{Rows: harness.Rows{
+		"organizations": {{"owner": "admin", "name": "bank"}},
+		"applications":  {bank, harness.App("app-sister", "sisterclient", harness.Provider)},
+	}})
+	tokens := s.SignIn(t, "oMine")
+	runAll(t, s.Handler, []scenario{
+		{name: "another organization introspects", path: harness.PathIntrospect, body: fields("token", tokens.AccessToken),
+			header: basic("bankclient", harness.ClientSecret), status: 200, has: []string{`{"active":false}`}},
+		{name: "a sister application introspects", path: harness.PathIntrospect, body: fields("token", tokens.AccessToken),
+			header: basic("sisterclient", harness.ClientSecret), status: 200,
+			has: []string{`"active":true`, `"client_id":"` + harness.ClientID + `"`, `"username":"wechat-oMine"`}},
+		{name: "a sister application refreshes", status: 400, has: []string{oauth("invalid_grant")},
+			body: fields("grant_type", "refresh_token", "client_id", "sisterclient", "refresh_token", tokens.RefreshToken)},
+		{name: "another organization refreshes", status: 400, has: []string{oauth("invalid_grant")},
+			body: fields("grant_type", "refresh_token", "client_id", "bankclient", "refresh_token", tokens.RefreshToken)},
+	})
+	t.Cleanup(func() {
+		assert.Equal(t, "wechat-oMine", s.Account(t, tokens.AccessToken)["name"], "the attempts ended nothing")
+	})
+}
+
+// An application's own token speaks for no user.
+func TestClientTokenIsNoUser(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	form := harness.Text{ContentType: formType, Body: fields("grant_type", "client_credentials",
+		"client_id", harness.ClientID, "client_secret", harness.ClientSecret)}
+	token := s.Call(t, "POST", harness.PathToken, "", form).Tokens(t)
+	assert.Empty(t, token.RefreshToken)
+	refused(t, s, "Bearer "+token.AccessToken, "doesn't exist")
+	scenario{
+		path: harness.PathIntrospect, body: fields("token", token.AccessToken), status: 200,
+		header: basic(harness.ClientID, harness.ClientSecret), has: []string{`"active":true`, `"username":"app-shop"`},
+	}.run(t, s.Handler)
+}

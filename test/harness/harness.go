@@ -1,0 +1,153 @@
+// Package harness starts whole servers inside a test: the database, a fake WeChat, all routes behind a real socket, and a
+// log that the test can read. Several may run in one process.
+package harness
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/controllers"
+	"github.com/minidoor/minidoor/idp"
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
+	"github.com/minidoor/minidoor/test/fakewechat"
+)
+
+// What a server is started with.
+const (
+	Organization = "shop"
+	Application  = "app-shop"
+	Provider     = "wxmp"
+	ClientID     = "shopclient0000000000"
+	ClientSecret = "shopsecret000000000000000000000000000000"
+	AppID        = "wx1234567890abcdef"
+	AppSecret    = "appsecret+/=&?%-0123456789abcdef" // with what changes in a URL
+	AdminName    = "boss"
+)
+
+// Row is a row of Casdoor's init data file, and Rows such a file: "applications" → its rows.
+type (
+	Row  = map[string]any
+	Rows = map[string][]Row
+)
+
+// Options adapt a server. The zero Options are those of a first start with one mini program.
+type Options struct {
+	Store        object.StoreConfig // the zero StoreConfig: SQLite in a temporary folder
+	Organization Row                // settings that differ
+	Application  Row                // as above
+	Provider     Row                // as above
+	Rows         Rows               // more rows
+
+	Now             func() time.Time // the clock of the server and of the fake WeChat; nil: time.Now
+	RefreshTokenJWT bool
+	UpstreamTimeout time.Duration                   // of a call to WeChat; 0: as in production
+	Deps            func(*controllers.Deps)         // changes them; may be nil
+	Wrap            func(http.Handler) http.Handler // sees all requests and replies; may be nil
+}
+
+// Server is a running server. It ends with its test.
+type Server struct {
+	URL         string
+	Handler     http.Handler // the same, without a socket
+	Fake        *fakewechat.Server
+	Store       *object.Store
+	Service     *object.Service
+	Log         *Log
+	SealKey     string             // in base64
+	FirstStart  *object.FirstStart // nil where the store was not empty
+	Certificate string             // of the tokens, in PEM form
+
+	store object.StoreConfig
+}
+
+// Start starts a server.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	s := &Server{Log: &Log{}, store: o.Store}
+	log := controllers.NewLogger(s.Log, slog.LevelDebug, "json")
+	if s.store.DriverName == "" {
+		s.store.DriverName, s.store.DataSourceName = "sqlite", "file:"+filepath.Join(t.TempDir(), "harness.db")
+	}
+	s.store.Logger = log
+	var err error
+	s.Store, s.FirstStart, err = object.Open(t.Context(), s.store)
+	require.NoError(t, err)
+	t.Cleanup(s.Store.Close)
+	s.Apply(t, o.rows())
+
+	s.Fake = fakewechat.New(fakewechat.Options{
+		AppID: AppID, AppSecret: AppSecret, Now: o.Now, CodesPerMinute: -1, KeepSecrets: true,
+	})
+	wechat := httptest.NewServer(s.Fake)
+	t.Cleanup(wechat.Close)
+	t.Cleanup(s.Fake.Close) // first: Close of httptest waits for what hangs
+	s.Service = s.newService(t, o, wechat.URL, log)
+
+	deps := controllers.Deps{Service: s.Service, Version: "v0-harness", Logger: log}
+	if o.Deps != nil {
+		o.Deps(&deps)
+	}
+	s.Handler = controllers.New(deps)
+	if o.Wrap != nil {
+		s.Handler = o.Wrap(s.Handler)
+	}
+	server := httptest.NewServer(s.Handler)
+	t.Cleanup(server.Close)
+	s.URL = server.URL
+	return s
+}
+
+func (s *Server) newService(t testing.TB, o Options, wechat string, log *slog.Logger) *object.Service {
+	t.Helper()
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	s.SealKey = base64.StdEncoding.EncodeToString(key)
+	sealer, err := object.NewSealer([][]byte{key})
+	require.NoError(t, err)
+	registry, err := provider.NewRegistry(idp.WeChatPlatform(idp.Options{
+		Endpoint: wechat, Now: o.Now, Logger: log, Timeout: o.UpstreamTimeout,
+	}))
+	require.NoError(t, err)
+	service, err := object.NewService(s.Store, object.ServiceConfig{
+		Registry: registry, Sealer: sealer, RefreshTokenJWT: o.RefreshTokenJWT, Now: o.Now, Logger: log,
+	})
+	require.NoError(t, err)
+	keys, err := service.Keys(t.Context())
+	require.NoError(t, err)
+	for _, key := range keys.Keys {
+		if key.KeyID == o.application()["cert"] {
+			block := &pem.Block{Type: "CERTIFICATE", Bytes: key.Certificates[0].Raw}
+			s.Certificate = string(pem.EncodeToMemory(block))
+		}
+	}
+	return service
+}
+
+// Apply brings rows into the store, as an init data file does. A running server sees those of users at once, and the
+// others within seconds of its clock.
+func (s *Server) Apply(t testing.TB, rows Rows) {
+	t.Helper()
+	text, err := json.Marshal(rows)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "init_data.json")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	require.NoError(t, s.Store.ApplyInitData(t.Context(), file, false))
+}
+
+// SDK returns Casdoor's client for the server.
+func (s *Server) SDK() *casdoorsdk.Client {
+	return casdoorsdk.NewClient(s.URL, ClientID, ClientSecret, s.Certificate, Organization, Application)
+}

@@ -1,0 +1,105 @@
+package storetest
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+func (s *suite) testAccount(t *testing.T) {
+	n := s.tenant(t, setup{organization: row{"masterPassword": "MASTER", "displayName": "小店 🐼"}})
+	p := n.principal(t, n.signIn(t, "oAlice"))
+	n.exec(t, 1, `UPDATE "user" SET password='HASH', password_salt='SALT', totp_secret='TOTP' WHERE owner=?`, n.name)
+
+	t.Run("own account", func(t *testing.T) {
+		account, err := n.service.Account(t.Context(), n.principal(t, n.signIn(t, "oAlice")))
+		require.NoError(t, err)
+		assert.Equal(t, p.User.Id, account.User.Id)
+		assert.Equal(t, []string{"***", "", ""},
+			[]string{account.User.Password, account.User.PasswordSalt, account.User.TotpSecret})
+		assert.Equal(t, []string{}, account.User.Address)
+		assert.Equal(t, []string{}, account.User.Groups)
+		assert.Equal(t, "小店 🐼", account.Organization.DisplayName)
+		assert.Equal(t, "***", account.Organization.MasterPassword)
+	})
+	t.Run("user by name and by id", func(t *testing.T) { testFindUser(t, n, p) })
+	t.Run("userinfo", func(t *testing.T) { testUserinfo(t, n) })
+	t.Run("every text in every script", func(t *testing.T) { testTexts(t, n) })
+}
+
+func testFindUser(t *testing.T, n *tenant, p *object.Principal) {
+	find := func(c *object.Client, owner, name, id string) (*sdk.User, error) {
+		return n.service.FindUser(t.Context(), c, owner, name, id)
+	}
+	byName, err := find(n.client(t), n.name, p.User.Name, "")
+	require.NoError(t, err)
+	assert.Equal(t, "***", byName.Password)
+	byID, err := find(n.client(t), n.name, "", p.User.Id)
+	require.NoError(t, err)
+	assert.Equal(t, byName, byID)
+	_, err = find(n.client(t), n.name, "nobody", "")
+	assert.ErrorIs(t, err, object.ErrNotFound)
+	_, err = find(n.client(t), n.name, "", "no id")
+	assert.ErrorIs(t, err, object.ErrNotFound)
+	other := n.suite.tenant(t, setup{})
+	_, err = find(other.client(t), n.name, p.User.Name, "")
+	assertRefused(t, err, object.AccessDenied)
+	builtIn := n.row(t, `SELECT client_id FROM "application" WHERE name='app-built-in'`)["client_id"]
+	_, err = find(n.clientOf(t, builtIn), n.name, p.User.Name, "")
+	assert.NoError(t, err, "the built-in application may see all organizations")
+}
+
+func testUserinfo(t *testing.T, n *tenant) {
+	token := n.signIn(t, "oInfo")
+	n.exec(t, 1, `UPDATE "user" SET email='i@example.com', display_name='Info', phone='1' WHERE owner=? AND name=?`,
+		n.name, token.UserName)
+	p := n.principal(t, token)
+	info, err := n.service.Userinfo(t.Context(), p, issuer)
+	require.NoError(t, err)
+	assert.Equal(t, &sdk.Userinfo{Sub: p.User.Id, Iss: issuer, Aud: "app-" + n.name}, info, "no scope, no claims")
+	n.exec(t, 1, `UPDATE "token" SET scope='profile email phone' WHERE "user"=? AND organization=?`, token.UserName, n.name)
+	info, err = n.service.Userinfo(t.Context(), n.principal(t, token), issuer)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"wechat-oInfo", "Info", "i@example.com", "1"},
+		[]string{info.Name, info.DisplayName, info.Email, info.Phone})
+}
+
+// testTexts writes a text with characters of four bytes to every text column of a user, and reads it.
+func testTexts(t *testing.T, n *tenant) {
+	const text = "中🐼👍🏽"
+	want := &sdk.User{Owner: n.name, Name: text, Properties: map[string]string{text: text}}
+	v := reflect.ValueOf(want).Elem()
+	data := row{}
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Type.Kind() != reflect.String || field.Name == "Owner" {
+			continue
+		}
+		v.Field(i).SetString(text)
+		data[field.Tag.Get("json")] = text
+	}
+	want.Address, want.Groups = []string{text, ""}, []string{text}
+	data["address"], data["groups"], data["properties"] = want.Address, want.Groups, want.Properties
+	data["owner"] = n.name
+	data["password"] = "" // which is stored as a hash
+	n.apply(t, row{"users": []row{data}})
+	got := n.find(t, text)
+	hidden := []string{
+		"Password", "PasswordSalt", "PasswordType", "Hash", "PreHash", "TotpSecret", "AccessToken", "OriginalToken",
+		"OriginalRefreshToken",
+	}
+	for i := range v.NumField() {
+		if field := v.Type().Field(i); field.Type.Kind() == reflect.String && !slices.Contains(hidden, field.Name) {
+			assert.Equal(t, v.Field(i).String(), reflect.ValueOf(got).Elem().Field(i).String(), field.Name)
+		}
+	}
+	assert.Equal(t, want.Address, got.Address)
+	assert.Equal(t, want.Groups, got.Groups)
+	assert.Equal(t, want.Properties, got.Properties)
+}

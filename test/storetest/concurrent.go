@@ -1,0 +1,91 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// crowd is how many sign in, or refresh, at the same time.
+const crowd = 64
+
+func (s *suite) testConcurrent(t *testing.T) {
+	n := s.tenant(t, setup{})
+	req := n.request(t, "oCrowd")
+	tokens, errs := make([]*object.Token, crowd), make([]error, crowd)
+	concurrently(crowd, func(i int) { tokens[i], errs[i] = n.service.SignIn(t.Context(), req) })
+	made, ids := 0, map[string]bool{}
+	for i, err := range errs {
+		require.NoError(t, err)
+		if tokens[i].NewUser {
+			made++
+		}
+		ids[n.principal(t, tokens[i]).User.Id] = true
+	}
+	assert.Equal(t, 1, made)
+	assert.Len(t, ids, 1)
+	assert.Equal(t, 1, n.users(t))
+	for _, table := range []string{"identity", "session"} {
+		assert.Len(t, n.rows(t, "SELECT * FROM mini_program_"+table+" WHERE organization=?", n.name), 1, table)
+	}
+	assert.Len(t, n.tokenRows(t), crowd)
+
+	t.Run("OpenIDs of one name", func(t *testing.T) { testNamesakes(t, n) })
+	t.Run("one refresh token", func(t *testing.T) { testRefreshAtOnce(t, n) })
+}
+
+// testNamesakes has several people sign in who want the same name where the database ignores case.
+func testNamesakes(t *testing.T, n *tenant) {
+	openIDs := []string{"oNAME", "oname", "oName", "ONAME", "oNaMe", "onAME", "onamE", "ONAMe"}
+	errs := make([]error, crowd)
+	requests := make([]object.SignInRequest, crowd)
+	for i := range requests {
+		requests[i] = n.request(t, openIDs[i%len(openIDs)])
+	}
+	concurrently(crowd, func(i int) { _, errs[i] = n.service.SignIn(t.Context(), requests[i]) })
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	for _, openID := range openIDs {
+		assert.Equal(t, openID, n.user(t, openID).WeChat)
+	}
+	assert.Equal(t, 1+len(openIDs), n.users(t))
+}
+
+// testRefreshAtOnce has one refresh token used by many at the same time: who is first wins, and the others prove that it
+// was stolen.
+func testRefreshAtOnce(t *testing.T, n *tenant) {
+	token, client := n.signIn(t, "oRefresher"), n.client(t)
+	const thieves = 16
+	tokens, errs := make([]*object.Token, thieves), make([]error, thieves)
+	concurrently(thieves, func(i int) {
+		tokens[i], errs[i] = n.service.Refresh(t.Context(), client, token.RefreshToken, issuer)
+	})
+	won := 0
+	for i, err := range errs {
+		if err == nil {
+			won++
+			n.assertDead(t, tokens[i])
+			continue
+		}
+		assertRefused(t, err, object.InvalidGrant)
+	}
+	assert.Equal(t, 1, won)
+}
+
+// assertDead checks that neither of the tokens can be used.
+func (n *tenant) assertDead(t *testing.T, token *object.Token) {
+	t.Helper()
+	_, err := n.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.InvalidToken)
+	_, err = n.service.Refresh(t.Context(), n.client(t), token.RefreshToken, issuer)
+	assertRefused(t, err, object.InvalidGrant)
+	for _, text := range []string{token.AccessToken, token.RefreshToken} {
+		answer, err := n.service.Introspect(t.Context(), n.client(t), text)
+		require.NoError(t, err)
+		assert.Equal(t, object.Introspection{}, answer)
+	}
+}

@@ -1,0 +1,187 @@
+package storetest
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
+)
+
+func (s *suite) testInitData(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"Idempotent":   s.testIdempotent,
+		"Merge":        s.testMerge,
+		"NewOnly":      s.testNewOnly,
+		"AllOrNothing": s.testAllOrNothing,
+		"Certs":        s.testCerts,
+		"NoFile":       s.testNoFile,
+		"HashedUser":   s.testHashedUser,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+// everything is an init data file with a row of each kind.
+func everything(name string) row {
+	return row{
+		"organizations": []row{{"owner": "admin", "name": name, "displayName": "店 🐼", "languages": []string{"zh", "en"}}},
+		"providers": []row{{
+			"owner": "admin", "name": name, "type": "WeChatMiniProgram", "clientId": "wx" + name, "clientSecret": "secret",
+		}},
+		"certs": []row{{"owner": "admin", "name": name, "cryptoAlgorithm": "ES256"}},
+		"applications": []row{{
+			"owner": "admin", "name": name, "organization": name, "cert": name, "themeData": row{"themeType": "dark"},
+			"providers": []row{{"name": name, "canSignIn": true, "canSignUp": true}},
+		}},
+		"users": []row{{
+			"owner": name, "name": "boss", "password": "boss password", "properties": row{"color": "red"},
+			"address": []string{"1", "2"},
+		}},
+		"miniProgramProviders": []row{{"owner": "admin", "name": name, "shareUnionId": true}},
+		"syncers":              []row{{"owner": "admin", "name": "of no interest"}},
+	}
+}
+
+// snapshot is all rows of an init data file's name.
+func (s *suite) snapshot(t *testing.T, name string) map[string][]map[string]string {
+	t.Helper()
+	found := map[string][]map[string]string{
+		"user": s.rows(t, `SELECT * FROM "user" WHERE owner=? ORDER BY name`, name),
+	}
+	for _, table := range []string{"organization", "provider", "cert", "application", "mini_program_provider"} {
+		found[table] = s.rows(t, `SELECT * FROM "`+table+`" WHERE name=?`, name)
+	}
+	return found
+}
+
+func (s *suite) testIdempotent(t *testing.T) {
+	const name = "init-idempotent"
+	s.apply(t, everything(name))
+	before := s.snapshot(t, name)
+	for table, rows := range before {
+		require.Len(t, rows, 1, table)
+	}
+	user, app := before["user"][0], before["application"][0]
+	assert.NoError(t, bcrypt.CompareHashAndPassword([]byte(user["password"]), []byte("boss password")))
+	assert.NotEmpty(t, user["id"])
+	assert.NotEmpty(t, app["client_id"])
+	assert.NotEmpty(t, app["client_secret"])
+	assert.Contains(t, before["cert"][0]["private_key"], "PRIVATE KEY")
+	s.apply(t, everything(name))
+	assert.Equal(t, before, s.snapshot(t, name))
+}
+
+// testMerge applies a file that says less, and other things, than the rows: what it does not mention stays.
+func (s *suite) testMerge(t *testing.T) {
+	const name = "init-merge"
+	s.apply(t, everything(name))
+	before := s.snapshot(t, name)
+	s.apply(t, row{
+		"organizations": []row{{"owner": "admin", "name": name, "languages": []string{"zh"}}},
+		"applications": []row{{
+			"owner": "admin", "name": name, "providers": []row{{"name": name, "canSignIn": true, "canSignUp": false}},
+		}},
+		"users": []row{{"owner": name, "name": "boss", "properties": row{"size": "L"}, "displayName": "Boss"}},
+	})
+	after := s.snapshot(t, name)
+	assert.JSONEq(t, `["zh"]`, after["organization"][0]["languages"])
+	assert.Contains(t, after["application"][0]["providers"], `"canSignUp":false`)
+	assert.JSONEq(t, `{"size":"L"}`, after["user"][0]["properties"])
+	assert.Equal(t, "Boss", after["user"][0]["display_name"])
+	for table, column := range map[string]string{
+		"organization": "languages", "application": "providers", "user": "properties",
+	} {
+		before[table][0][column], after[table][0][column] = "", ""
+	}
+	before["user"][0]["display_name"], after["user"][0]["display_name"] = "", ""
+	assert.Equal(t, before, after)
+}
+
+func (s *suite) testNewOnly(t *testing.T) {
+	const name = "init-new-only"
+	s.apply(t, everything(name))
+	before := s.snapshot(t, name)
+	changed := everything(name)
+	changed["organizations"] = []row{{"owner": "admin", "name": name, "displayName": "changed"}}
+	changed["users"] = []row{{"owner": name, "name": "boss", "displayName": "changed"}, {"owner": name, "name": "new"}}
+	require.NoError(t, s.store.ApplyInitData(t.Context(), writeJSON(t, changed), true))
+	after := s.snapshot(t, name)
+	require.Len(t, after["user"], 2)
+	assert.Equal(t, "new", after["user"][1]["name"])
+	after["user"] = after["user"][:1]
+	assert.Equal(t, before, after)
+}
+
+func (s *suite) testAllOrNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		list  string
+		row   row
+		error string
+	}{
+		"no name":           {"users", row{"owner": "x"}, "owner and name are required"},
+		"wrong type":        {"users", row{"owner": "x", "name": "x", "score": "many"}, "score"},
+		"unknown algorithm": {"certs", row{"owner": "admin", "name": "x", "cryptoAlgorithm": "EdDSA"}, `"EdDSA"`},
+		"odd size":          {"certs", row{"owner": "admin", "name": "x", "bitSize": 1024}, "1024"},
+		"damaged cert":      {"certs", row{"owner": "admin", "name": "x", "certificate": "x", "privateKey": "x"}, "PEM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			owner := "init-bad-" + strings.ReplaceAll(name, " ", "-")
+			data := everything(owner)
+			delete(data, "users") // whose password takes long
+			rows, _ := data[c.list].([]row)
+			data[c.list] = append(rows, c.row)
+			err := s.store.ApplyInitData(t.Context(), writeJSON(t, data), false)
+			require.ErrorContains(t, err, c.error)
+			for table, rows := range s.snapshot(t, owner) {
+				assert.Empty(t, rows, table)
+			}
+		})
+	}
+	t.Run("no JSON", func(t *testing.T) {
+		assert.Error(t, s.store.ApplyInitData(t.Context(), writeJSON(t, "text"), false))
+	})
+}
+
+func (s *suite) testCerts(t *testing.T) {
+	for _, c := range []struct {
+		algorithm string
+		bits      int
+	}{{"ES256", 0}, {"ES384", 0}, {"ES512", 0}, {"RS256", 2048}, {"RS512", 3072}, {"", 0}} {
+		name := fmt.Sprintf("cert-%s-%d", c.algorithm, c.bits)
+		s.apply(t, row{"certs": []row{{
+			"owner": "admin", "name": name, "cryptoAlgorithm": c.algorithm, "bitSize": c.bits, "expireInYears": 2,
+		}}})
+		cert := s.row(t, `SELECT * FROM "cert" WHERE name=?`, name)
+		block, _ := pem.Decode([]byte(cert["certificate"]))
+		require.NotNil(t, block, name)
+		parsed, err := x509.ParseCertificate(block.Bytes)
+		require.NoError(t, err)
+		assert.Equal(t, name, parsed.Subject.CommonName)
+		assert.Equal(t, 2, parsed.NotAfter.Year()-parsed.NotBefore.Year())
+		assert.Equal(t, "JWT", cert["scope"])
+	}
+}
+
+func (s *suite) testNoFile(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "init_data.json")
+	assert.NoError(t, s.store.ApplyInitData(t.Context(), missing, false))
+}
+
+// testHashedUser applies a file that Casdoor dumped.
+func (s *suite) testHashedUser(t *testing.T) {
+	const name = "init-hashed"
+	hash, err := bcrypt.GenerateFromPassword([]byte("password"), bcrypt.MinCost)
+	require.NoError(t, err)
+	s.apply(t, row{"users": []row{{"owner": name, "name": "boss", "password": string(hash), "passwordType": "bcrypt"}}})
+	assert.Equal(t, string(hash), s.snapshot(t, name)["user"][0]["password"])
+}

@@ -1,0 +1,208 @@
+package storetest
+
+import (
+	"cmp"
+	"slices"
+	"testing"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
+	"xorm.io/xorm"
+	"xorm.io/xorm/names"
+	"xorm.io/xorm/schemas"
+
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/testdb"
+)
+
+func (s *suite) testSchema(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"FirstStart":           s.testFirstStart,
+		"StartsAtOnce":         s.testStartsAtOnce,
+		"ColumnsAreCasdoors":   s.testColumns,
+		"Upgrade":              s.testUpgrade,
+		"Prefix":               s.testPrefix,
+		"UnknownDriver":        s.testUnknownDriver,
+		"ClosedStoreSaysSo":    s.testClosed,
+		"CaseOfKeysIsObserved": s.testKeysObserveCase,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+func (s *suite) testFirstStart(t *testing.T) {
+	cfg := s.empty(t)
+	store, first, err := object.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	store.Close()
+	require.NotNil(t, first)
+	look := &suite{cfg: cfg, db: testdb.Connect(t, cfg)}
+
+	assert.Equal(t, "built-in/admin", first.AdminName)
+	assert.GreaterOrEqual(t, len(first.AdminPassword), 20)
+	admin := look.row(t, `SELECT * FROM "user"`)
+	assert.Equal(t, "built-in", admin["owner"])
+	assert.Equal(t, "admin", admin["name"])
+	assert.Equal(t, "bcrypt", admin["password_type"])
+	assert.NoError(t, bcrypt.CompareHashAndPassword([]byte(admin["password"]), []byte(first.AdminPassword)))
+	assert.Equal(t, "built-in", look.row(t, `SELECT * FROM "organization"`)["name"])
+	app := look.row(t, `SELECT * FROM "application"`)
+	assert.Equal(t, "app-built-in", app["name"])
+	assert.Equal(t, "cert-built-in", app["cert"])
+	assert.NotEmpty(t, app["client_secret"])
+	cert := look.row(t, `SELECT * FROM "cert"`)
+	assert.Equal(t, []string{"cert-built-in", "RS256", "2048"},
+		[]string{cert["name"], cert["crypto_algorithm"], cert["bit_size"]})
+
+	store, first, err = object.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	store.Close()
+	assert.Nil(t, first, "the second start is no first start")
+	assert.Equal(t, admin, look.row(t, `SELECT * FROM "user"`))
+}
+
+func (s *suite) testStartsAtOnce(t *testing.T) {
+	cfg := s.empty(t)
+	const instances = 8
+	firsts, errs := make([]*object.FirstStart, instances), make([]error, instances)
+	concurrently(instances, func(i int) {
+		var store *object.Store
+		if store, firsts[i], errs[i] = object.Open(t.Context(), cfg); errs[i] == nil {
+			store.Close()
+		}
+	})
+	made := 0
+	for i := range instances {
+		require.NoError(t, errs[i])
+		if firsts[i] != nil {
+			made++
+		}
+	}
+	assert.Equal(t, 1, made)
+	look := &suite{cfg: cfg, db: testdb.Connect(t, cfg)}
+	for _, table := range []string{"organization", "application", "cert", "user"} {
+		assert.Len(t, look.rows(t, `SELECT * FROM "`+table+`"`), 1, table)
+	}
+}
+
+// casdoorTables are the structs that describe Casdoor's tables.
+func casdoorTables() map[string]any {
+	return map[string]any{
+		"organization": new(sdk.Organization), "application": new(sdk.Application), "provider": new(sdk.Provider),
+		"cert": new(sdk.Cert), "user": new(sdk.User), "token": new(sdk.Token),
+	}
+}
+
+// testColumns compares the tables with those that xorm itself makes of the structs, beside them.
+func (s *suite) testColumns(t *testing.T) {
+	driver, name := testdb.DataSource(t, s.cfg)
+	engine, err := xorm.NewEngine(driver, name)
+	require.NoError(t, err)
+	defer func() { _ = engine.Close() }()
+	const reference = "reference_"
+	engine.SetTableMapper(names.NewPrefixMapper(names.SnakeMapper{}, reference))
+	var tables []any
+	for _, row := range casdoorTables() {
+		tables = append(tables, row)
+	}
+	require.NoError(t, engine.Sync(tables...))
+	known, err := engine.DBMetas()
+	require.NoError(t, err)
+	for table := range casdoorTables() {
+		assert.Equal(t, describe(t, known, reference+table), describe(t, known, table), table)
+	}
+	for _, table := range []string{"identity", "session", "union", "provider"} {
+		assert.NotEmpty(t, describe(t, known, "mini_program_"+table))
+	}
+}
+
+type column struct {
+	name, kind    string
+	length        int64
+	null, primary bool
+}
+
+func describe(t *testing.T, tables []*schemas.Table, name string) []column {
+	t.Helper()
+	i := slices.IndexFunc(tables, func(table *schemas.Table) bool { return table.Name == name })
+	require.GreaterOrEqual(t, i, 0, "no table %s", name)
+	var columns []column
+	for _, c := range tables[i].Columns() {
+		columns = append(columns, column{c.Name, c.SQLType.Name, c.Length, c.Nullable, c.IsPrimaryKey})
+	}
+	slices.SortFunc(columns, func(a, b column) int { return cmp.Compare(a.name, b.name) })
+	return columns
+}
+
+// testUpgrade starts on tables that an older release has made, and filled.
+func (s *suite) testUpgrade(t *testing.T) {
+	old := open(t, s.empty(t))
+	n := old.tenant(t, setup{})
+	n.signIn(t, "oOld")
+	before := n.rows(t, `SELECT name, score FROM "user" ORDER BY name`)
+	for _, missing := range []string{`"user" DROP COLUMN bio`, `"token" DROP COLUMN scope`} {
+		_, err := old.db.ExecContext(t.Context(), old.statement("ALTER TABLE "+missing))
+		require.NoError(t, err)
+	}
+	old.store.Close()
+
+	s = open(t, old.cfg)
+	assert.Equal(t, before, s.rows(t, `SELECT name, score FROM "user" ORDER BY name`))
+	assert.Len(t, s.rows(t, `SELECT bio FROM "user" WHERE bio IS NOT NULL`), 0)
+	n.suite = s
+	n.service = n.newService(t, s.sealer)
+	p := n.principal(t, n.signIn(t, "oOld"))
+	_, err := n.service.UpdateProfile(t.Context(), p, []object.Change{{Field: "bio", Value: "back"}})
+	require.NoError(t, err)
+	assert.Equal(t, "back", n.find(t, p.User.Name).Bio)
+}
+
+func (s *suite) testPrefix(t *testing.T) {
+	cfg := s.empty(t)
+	cfg.TableNamePrefix = "cd_"
+	prefixed := &suite{cfg: cfg}
+	var err error
+	prefixed.store, _, err = object.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(prefixed.store.Close)
+	prefixed.db = testdb.Connect(t, cfg)
+	prefixed.sealer = newSealer(t, 1)
+	n := prefixed.tenant(t, setup{application: row{"cert": "cert-built-in"}})
+	name := n.principal(t, n.signIn(t, "oPrefixed")).User.Name
+	assert.Equal(t, name, prefixed.row(t, `SELECT name FROM "cd_user" WHERE owner=?`, n.name)["name"])
+	assert.Len(t, prefixed.rows(t, "SELECT * FROM cd_token"), 1)
+	_, err = prefixed.db.ExecContext(t.Context(), prefixed.statement(`SELECT * FROM "user" WHERE owner=''`))
+	assert.Error(t, err, "there must be no table without the prefix")
+}
+
+func (s *suite) testUnknownDriver(t *testing.T) {
+	_, _, err := object.Open(t.Context(), object.StoreConfig{DriverName: "mssql"})
+	assert.ErrorContains(t, err, `driverName "mssql": want sqlite, mysql or postgres`)
+}
+
+func (s *suite) testClosed(t *testing.T) {
+	closed := open(t, s.empty(t))
+	n := closed.tenant(t, setup{})
+	req := n.request(t, "oLate")
+	closed.store.Close()
+	_, err := n.service.SignIn(t.Context(), req)
+	assert.Error(t, err)
+	assert.Error(t, n.service.Ping(t.Context()))
+	closed.store.Close() // does no harm
+}
+
+// testKeysObserveCase is about what the look-up of a sign-in relies on.
+func (s *suite) testKeysObserveCase(t *testing.T) {
+	for _, openID := range []string{"oCase", "ocase", "OCASE"} {
+		s.exec(t, 1, `INSERT INTO mini_program_identity (organization, app_id, open_id, user_id) VALUES (?, ?, ?, ?)`,
+			"org-case", "wxcase", openID, "id of "+openID)
+	}
+	found := s.row(t, `SELECT user_id FROM mini_program_identity WHERE organization=? AND app_id=? AND open_id=?`,
+		"org-case", "wxcase", "ocase")
+	assert.Equal(t, "id of ocase", found["user_id"])
+}

@@ -1,0 +1,198 @@
+package storetest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// eachRefreshFormat runs a test with opaque refresh tokens and with JWTs.
+func (s *suite) eachRefreshFormat(t *testing.T, test func(t *testing.T, n *tenant)) {
+	t.Helper()
+	for name, isJWT := range map[string]bool{"opaque": false, "jwt": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, s.tenant(t, setup{refreshJWT: isJWT}))
+		})
+	}
+}
+
+func (n *tenant) refresh(t *testing.T, token *object.Token) *object.Token {
+	t.Helper()
+	next, err := n.service.Refresh(t.Context(), n.client(t), token.RefreshToken, issuer)
+	require.NoError(t, err)
+	return next
+}
+
+func (s *suite) testRefresh(t *testing.T) {
+	s.eachRefreshFormat(t, func(t *testing.T, n *tenant) {
+		t.Run("rotation", func(t *testing.T) { testRotation(t, n) })
+		t.Run("reuse ends the family", func(t *testing.T) { testReuse(t, n) })
+		t.Run("refused", func(t *testing.T) { testRefreshRefused(t, n) })
+	})
+}
+
+func testRotation(t *testing.T, n *tenant) {
+	first := n.signIn(t, "oRotation")
+	second := n.refresh(t, first)
+	assert.NotEqual(t, first.AccessToken, second.AccessToken)
+	assert.NotEqual(t, first.RefreshToken, second.RefreshToken)
+	assert.Equal(t, strings.Count(first.RefreshToken, "."), strings.Count(second.RefreshToken, "."))
+	assert.Equal(t, first.UserName, second.UserName)
+	assert.Equal(t, "wechat-oRotation", n.principal(t, second).User.Name)
+	_, err := n.service.Authenticate(t.Context(), first.AccessToken)
+	assertRefused(t, err, object.InvalidToken)
+	third := n.refresh(t, second)
+	n.principal(t, third)
+	assert.Len(t, n.rows(t, `SELECT name FROM "token" WHERE organization=? AND "user"=?`, n.name, "wechat-oRotation"), 1,
+		"a family is one row, however often it is refreshed")
+}
+
+func testReuse(t *testing.T, n *tenant) {
+	other := n.signIn(t, "oVictim")
+	first := n.signIn(t, "oVictim")
+	second := n.refresh(t, first)
+	third := n.refresh(t, second)
+	_, err := n.service.Refresh(t.Context(), n.client(t), first.RefreshToken, issuer)
+	assertRefused(t, err, object.InvalidGrant)
+	for _, token := range []*object.Token{first, second, third} {
+		n.assertDead(t, token)
+	}
+	n.principal(t, other) // another sign-in of the same user goes on
+	n.refresh(t, other)
+}
+
+func testRefreshRefused(t *testing.T, n *tenant) {
+	token := n.signIn(t, "oRefused")
+	for name, text := range map[string]string{
+		"empty": "", "access token": token.AccessToken, "made up": "x", "truncated": token.RefreshToken[1:],
+		"damaged": token.RefreshToken + "A",
+	} {
+		_, err := n.service.Refresh(t.Context(), n.client(t), text, issuer)
+		assertRefused(t, err, object.InvalidGrant)
+		assert.NotContains(t, err.Error(), token.RefreshToken, name)
+	}
+	_, err := n.service.Refresh(t.Context(), n.clientOf(t, n.addApplication(t)), token.RefreshToken, issuer)
+	assertRefused(t, err, object.InvalidGrant)
+	other := n.suite.tenant(t, setup{refreshJWT: n.setup.refreshJWT})
+	_, err = n.service.Refresh(t.Context(), other.client(t), token.RefreshToken, issuer)
+	assertRefused(t, err, object.InvalidGrant)
+	_, err = n.service.Authenticate(t.Context(), token.RefreshToken)
+	assertRefused(t, err, object.InvalidToken)
+	n.refresh(t, token) // none of this has spent it
+}
+
+func (s *suite) testTokenLife(t *testing.T) {
+	s.eachRefreshFormat(t, func(t *testing.T, n *tenant) {
+		t.Run("expiry", func(t *testing.T) { testExpiry(t, n) })
+		t.Run("logout", func(t *testing.T) { testLogout(t, n) })
+		t.Run("user made again", func(t *testing.T) { testUserMadeAgain(t, n) })
+	})
+}
+
+func testExpiry(t *testing.T, n *tenant) {
+	token := n.signIn(t, "oExpiry")
+	n.clock.advance(time.Hour - 2*time.Second)
+	n.principal(t, token)
+	n.clock.advance(2 * time.Second)
+	_, err := n.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.InvalidToken, "expired")
+	n.assertInactive(t, n.client(t), token.AccessToken)
+	token = n.refresh(t, token)
+	n.principal(t, token)
+	n.clock.advance(24*time.Hour - 2*time.Second)
+	token = n.refresh(t, token)
+	n.clock.advance(24 * time.Hour)
+	n.assertInactive(t, n.client(t), token.RefreshToken)
+	_, err = n.service.Refresh(t.Context(), n.client(t), token.RefreshToken, issuer)
+	assertRefused(t, err, object.InvalidGrant, "expired")
+}
+
+func testLogout(t *testing.T, n *tenant) {
+	token, other := n.signIn(t, "oLeaver"), n.signIn(t, "oLeaver")
+	require.NoError(t, n.service.Logout(t.Context(), n.principal(t, token)))
+	n.assertDead(t, token)
+	n.principal(t, other)
+}
+
+func testUserMadeAgain(t *testing.T, n *tenant) {
+	token := n.signIn(t, "oAgain")
+	n.exec(t, 1, `UPDATE "user" SET id=? WHERE owner=? AND name=?`, "another", n.name, token.UserName)
+	_, err := n.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.InvalidToken)
+	n.exec(t, 1, `DELETE FROM "user" WHERE owner=? AND name=?`, n.name, token.UserName)
+	_, err = n.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.InvalidToken)
+	_, err = n.service.Refresh(t.Context(), n.client(t), token.RefreshToken, issuer)
+	assertRefused(t, err, object.InvalidGrant)
+}
+
+func (n *tenant) introspect(t *testing.T, c *object.Client, token string) object.Introspection {
+	t.Helper()
+	answer, err := n.service.Introspect(t.Context(), c, token)
+	require.NoError(t, err)
+	return answer
+}
+
+func (n *tenant) assertInactive(t *testing.T, c *object.Client, token string) {
+	t.Helper()
+	assert.Equal(t, object.Introspection{}, n.introspect(t, c, token))
+}
+
+func (s *suite) testIntrospect(t *testing.T) {
+	s.eachRefreshFormat(t, func(t *testing.T, n *tenant) {
+		token := n.signIn(t, "oAlice")
+		t.Run("access token", func(t *testing.T) { testIntrospectAccess(t, n, token) })
+		t.Run("refresh token", func(t *testing.T) {
+			answer := n.introspect(t, n.client(t), token.RefreshToken)
+			assert.True(t, answer.Active)
+			assert.Equal(t, "wechat-oAlice", answer.Username)
+			assert.Equal(t, n.setup.refreshJWT, answer.Exp != 0)
+		})
+		t.Run("inactive", func(t *testing.T) {
+			other := s.tenant(t, setup{})
+			for _, text := range []string{token.AccessToken, token.RefreshToken} {
+				n.assertInactive(t, other.client(t), text)
+			}
+			for _, text := range []string{"", "x", token.AccessToken + "x", "a.b.c"} {
+				n.assertInactive(t, n.client(t), text)
+			}
+			n.exec(t, 1, `UPDATE "user" SET is_forbidden=? WHERE owner=? AND name=?`, true, n.name, token.UserName)
+			for _, text := range []string{token.AccessToken, token.RefreshToken} {
+				n.assertInactive(t, n.client(t), text)
+			}
+		})
+		t.Run("client credentials", func(t *testing.T) { testClientToken(t, n) })
+	})
+}
+
+func testIntrospectAccess(t *testing.T, n *tenant, token *object.Token) {
+	answer := n.introspect(t, n.client(t), token.AccessToken)
+	assert.NotEmpty(t, answer.Jti)
+	now := n.clock.Now().Unix()
+	assert.Equal(t, object.Introspection{
+		Active: true, ClientID: "app-" + n.name, Username: "wechat-oAlice", TokenType: "Bearer",
+		Iat: now, Nbf: now, Exp: now + 3600, Sub: n.principal(t, token).User.Id, Aud: []string{"app-" + n.name},
+		Iss: issuer, Jti: answer.Jti,
+	}, answer)
+	second := n.clientOf(t, n.addApplication(t))
+	assert.Equal(t, answer, n.introspect(t, second, token.AccessToken), "an application of the same organization may ask")
+}
+
+func testClientToken(t *testing.T, n *tenant) {
+	token, err := n.service.ClientToken(t.Context(), n.client(t), issuer, "read")
+	require.NoError(t, err)
+	assert.Empty(t, token.RefreshToken)
+	answer := n.introspect(t, n.client(t), token.AccessToken)
+	assert.True(t, answer.Active)
+	assert.Equal(t, "read", answer.Scope)
+	_, err = n.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.InvalidToken)
+	n.clock.advance(2 * time.Hour)
+	n.assertInactive(t, n.client(t), token.AccessToken)
+}
