@@ -37,27 +37,35 @@ func (s *statements) get(query string) *sql.Stmt {
 	return s.known[query]
 }
 
-// prepare prepares a query once; past maxPrepared it returns nil.
+// prepare prepares a query once; past maxPrepared it returns nil. It waits for a connection without the lock, which the
+// transactions that hold all connections may need to get on.
 func (s *statements) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	s.mu.RLock()
-	stmt, full := s.known[query], len(s.known) >= maxPrepared
+	known, full := s.known[query], len(s.known) >= maxPrepared
 	s.mu.RUnlock()
-	if stmt != nil || full {
-		return stmt, nil
+	if known != nil || full {
+		return known, nil
 	}
-	// Outside the lock: this may wait for a connection, and those who have one wait for the lock.
 	stmt, err := s.db.PrepareContext(ctx, s.dialect.rebind(query))
 	if err != nil {
 		return nil, err
 	}
+	if first := s.keep(query, stmt); first != stmt {
+		_ = stmt.Close()
+		return first, nil
+	}
+	return stmt, nil
+}
+
+// keep returns the statement to use for a query: stmt, or the one that another caller prepared meanwhile.
+func (s *statements) keep(query string, stmt *sql.Stmt) *sql.Stmt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known := s.known[query]; known != nil || len(s.known) >= maxPrepared {
-		_ = stmt.Close() // somebody else was faster
-		return known, nil
+	if known := s.known[query]; known != nil {
+		return known
 	}
 	s.known[query] = stmt
-	return stmt, nil
+	return stmt
 }
 
 // reader is the querier outside a transaction.

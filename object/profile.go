@@ -107,7 +107,8 @@ func (s *Service) UpdateProfile(ctx context.Context, p *Principal, changes []Cha
 }
 
 // UpdateAccount is Casdoor's update-user of one's own account. Fields are the account's JSON fields; those that are
-// as they are may be sent along. Columns, in camelCase or snake_case, name the fields to look at; none means all.
+// as they are, and the times that the server keeps, may be sent along. Columns, in camelCase or snake_case, name the
+// fields to look at; none means all.
 func (s *Service) UpdateAccount(
 	ctx context.Context, p *Principal, fields map[string]json.RawMessage, columns []string,
 ) (bool, error) {
@@ -154,6 +155,9 @@ func (s *Service) plan(u *profileUpdate, name string, raw json.RawMessage) error
 	field, ok := u.rules.field(name)
 	if !ok {
 		return refuse(AccessDenied, "%s cannot be changed by the user", name)
+	}
+	if slices.Contains(u.columns, field.column) { // in another case
+		return refuse(InvalidRequest, "%s is there more than once", field.json)
 	}
 	if field.json == "address" {
 		return u.planAddress(field, raw)
@@ -227,7 +231,7 @@ func (s *Service) changedFields(user *sdk.User, fields map[string]json.RawMessag
 		if len(columns) > 0 && !slices.ContainsFunc(columns, func(c string) bool { return sameName(c, name) }) {
 			continue
 		}
-		if strings.EqualFold(name, "password") && isMask(value) {
+		if strings.EqualFold(name, "password") && isMask(value) || isServerKept(name) {
 			continue
 		}
 		var current json.RawMessage // null for a field that the account does not have
@@ -254,6 +258,15 @@ func accountFields() map[string][]int {
 		fields[strings.ToLower(name)] = field.Index
 	}
 	return fields
+}
+
+// isServerKept is true for what the server itself changes: whoever sends an account back may have read it before.
+func isServerKept(name string) bool {
+	switch strings.ToLower(name) {
+	case "updatedtime", "lastsignintime", "lastsigninip":
+		return true
+	}
+	return false
 }
 
 // sameName compares a column with a JSON name: "displayName", "display_name" and "displayname" are one.

@@ -24,21 +24,25 @@ type SignInRequest struct {
 
 // person is the one who signs in: the session at the platform, and the user that it belongs to.
 type person struct {
-	platform provider.Platform
-	program  miniProgram
-	session  provider.Session
-	identity Identity
-	known    bool      // identity is stored
-	user     *sdk.User // claim columns only, for a user who exists
-	isNew    bool      // user is to be made
-	nickname string
-	avatar   string
+	platform  provider.Platform
+	program   miniProgram
+	session   provider.Session
+	identity  Identity
+	known     bool      // identity is stored
+	user      *sdk.User // claim columns only, for a user who exists
+	isNew     bool      // user is to be made
+	nameTaken bool      // by another user
+	nickname  string
+	avatar    string
 
 	unionUser string // id of the user to whom the UnionID is stored to belong, who may be gone
 }
 
 // errRaced means that another request has changed what this one built on: look again.
 var errRaced = errors.New("another sign-in was faster")
+
+// errNameTaken is errRaced where what has changed is that another user has the new user's name.
+var errNameTaken = fmt.Errorf("%w: the name is taken", errRaced)
 
 // SignIn exchanges the code, finds or makes the user by OpenID and issues a token. What it refuses is a *Refusal; a
 // platform that fails is a *provider.Error. When it returns a token, everything is stored durably.
@@ -64,6 +68,7 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 		if token, err = s.admit(ctx, req, p); !errors.Is(err, errRaced) {
 			return token, err
 		}
+		p.nameTaken = p.nameTaken || errors.Is(err, errNameTaken)
 	}
 	return nil, err
 }
@@ -121,9 +126,7 @@ func (s *Service) admit(ctx context.Context, req SignInRequest, p *person) (*Tok
 		if !req.Client.Application.EnableSignUp || !p.program.item.CanSignUp {
 			return nil, refuse(AccessDenied, "the application does not allow to sign up new account")
 		}
-		if err := s.makeUser(ctx, req, p); err != nil {
-			return nil, err
-		}
+		s.makeUser(req, p)
 	} else if err := s.readmit(ctx, req, p); err != nil {
 		return nil, err
 	}
@@ -275,9 +278,11 @@ func (s *Service) storeUser(tx *txn, p *person, changed []string) error {
 		_, err := s.store.users.update(tx, p.user, changed, "owner=? AND name=?", p.user.Owner, p.user.Name)
 		return err
 	}
-	// A name that has been taken since it was found free is a race as well.
 	inserted, err := s.store.users.insert(tx, p.user, s.store.dialect.orIgnore("owner"))
-	return raced(inserted, err)
+	if err == nil && !inserted {
+		err = errNameTaken
+	}
+	return err
 }
 
 func (s *Service) storeUnion(tx *txn, p *person, stamp string) error {

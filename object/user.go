@@ -2,9 +2,7 @@ package object
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
-	"errors"
 	"reflect"
 	"strings"
 
@@ -19,10 +17,12 @@ const (
 )
 
 // makeUser prepares the user of an OpenID that has none, with what organization and application give to new users.
-func (s *Service) makeUser(ctx context.Context, req SignInRequest, p *person) error {
-	name, err := s.freeName(ctx, p.identity.Organization, p.platform.Prefix+"-"+p.session.OpenID)
-	if err != nil {
-		return err
+// The name gets a random end when somebody has it already: an account made otherwise or, in a database that ignores
+// case, another OpenID's.
+func (s *Service) makeUser(req SignInRequest, p *person) {
+	name := p.platform.Prefix + "-" + p.session.OpenID
+	if p.nameTaken {
+		name += "-" + strings.ToLower(rand.Text()[:8])
 	}
 	app, org, stamp := req.Client.Application, req.Client.Organization, s.stamp()
 	user := &sdk.User{
@@ -42,22 +42,9 @@ func (s *Service) makeUser(ctx context.Context, req SignInRequest, p *person) er
 		reflect.ValueOf(user).Elem().FieldByIndex(field).SetString(p.session.OpenID)
 	}
 	p.user = user
-	return nil
 }
 
-// freeName returns want, or want with a random end when somebody has that name: an account made otherwise, or, in a
-// database that ignores case, another OpenID's.
-func (s *Service) freeName(ctx context.Context, owner, want string) (string, error) {
-	var name string
-	err := scanOne(s.store.read(ctx), []any{&name},
-		"SELECT name FROM "+s.store.users.name+" WHERE owner=? AND name=?", owner, want)
-	if errors.Is(err, ErrNotFound) {
-		return want, nil
-	}
-	return want + "-" + strings.ToLower(rand.Text()[:8]), err
-}
-
-// User returns a copy of the user as others may see it: without secrets, and with empty lists rather than null.
+// publicUser returns a copy of the user as others may see it: without secrets, and with empty lists rather than null.
 func publicUser(user *sdk.User) *sdk.User {
 	u := *user
 	if u.Password != "" {
