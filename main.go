@@ -62,6 +62,9 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 // run is the whole life of a server: it returns when ctx has ended and what was running then has finished.
 func run(ctx context.Context, args []string, env lookup, stdout, stderr io.Writer) (err error) {
 	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -93,6 +96,15 @@ func run(ctx context.Context, args []string, env lookup, stdout, stderr io.Write
 		return err
 	}
 	defer store.Close()
+	if first != nil && play == nil {
+		// At once: it would be lost with a start that fails further down.
+		fmt.Fprintf(stdout, "First start: user %s, password %s (shown this once)\n", first.AdminName, first.AdminPassword)
+	}
+	if cfg.InitDataFile != "" {
+		if err := store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly); err != nil {
+			return err
+		}
+	}
 	service, err := newService(store, cfg, log)
 	if err != nil {
 		return err
@@ -104,30 +116,19 @@ func run(ctx context.Context, args []string, env lookup, stdout, stderr io.Write
 	deps := controllers.Deps{
 		Service: service, Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
 	}
-	switch {
-	case play != nil:
+	if play != nil {
 		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: play.NewCode}
 		play.Banner(stdout, "http://"+listener.Addr().String(), first.AdminPassword)
-	case first != nil:
-		fmt.Fprintf(stdout, "First start: user %s, password %s (shown this once)\n", first.AdminName, first.AdminPassword)
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
 	return controllers.Serve(ctx, listener, controllers.New(deps), log)
 }
 
 func open(ctx context.Context, cfg *conf.Config, log *slog.Logger) (*object.Store, *object.FirstStart, error) {
-	store, first, err := object.Open(ctx, object.StoreConfig{
+	return object.Open(ctx, object.StoreConfig{
 		DriverName: cfg.DriverName, DataSourceName: cfg.DataSourceName.Reveal(), DBName: cfg.DBName,
 		TableNamePrefix: cfg.TableNamePrefix, Logger: log,
 	})
-	if err != nil || cfg.InitDataFile == "" {
-		return store, first, err
-	}
-	if err := store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly); err != nil {
-		store.Close()
-		return nil, nil, err
-	}
-	return store, first, nil
 }
 
 func newService(store *object.Store, cfg *conf.Config, log *slog.Logger) (*object.Service, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type statements struct {
 	dialect dialect
 	mu      sync.RWMutex
 	known   map[string]*sql.Stmt
+	closed  atomic.Bool // database/sql has no error of its own for it
 }
 
 // maxPrepared bounds the statements that are kept: which columns an update has is up to its sender.
@@ -40,6 +42,9 @@ func (s *statements) get(query string) *sql.Stmt {
 // prepare prepares a query once; past maxPrepared it returns nil. It waits for a connection without the lock, which the
 // transactions that hold all connections may need to get on.
 func (s *statements) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s.closed.Load() {
+		return nil, errClosed
+	}
 	s.mu.RLock()
 	known, full := s.known[query], len(s.known) >= maxPrepared
 	s.mu.RUnlock()
@@ -141,6 +146,9 @@ func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
 
 // transact runs each fn, in order, in one transaction.
 func (s *statements) transact(ctx context.Context, fns ...func(*txn) error) error {
+	if s.closed.Load() {
+		return errClosed
+	}
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -72,7 +72,7 @@ func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 // Pool sizes. A sign-in holds a connection for its own transaction only.
 const (
 	readConnections  = 8
-	writeConnections = 32
+	writeConnections = 16 // of each instance: PostgreSQL by default has 100 for all
 	connectionLife   = 30 * time.Minute
 )
 
@@ -142,11 +142,13 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// Close waits for the writes that have begun and closes the connections. Writes that come later fail.
+// Close waits for the writes that have begun and closes the connections. What comes later fails.
 func (s *Store) Close() {
 	if s.queue != nil {
 		s.queue.close()
+		s.writes.closed.Store(true)
 		_ = s.writes.db.Close()
 	}
+	s.reads.closed.Store(true)
 	_ = s.engine.Close()
 }

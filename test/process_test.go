@@ -1,0 +1,312 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/test/harness"
+	"github.com/minidoor/minidoor/test/process"
+	"github.com/minidoor/minidoor/test/testdb"
+)
+
+// TestProcess is what only a real process can show. The binary is built once for all.
+func TestProcess(t *testing.T) {
+	t.Parallel()
+	binary := buildMinidoor(t)
+	for name, test := range map[string]func(t *testing.T, binary string){
+		"SIGTERM drains":          testDrain,
+		"restart keeps all":       testRestart,
+		"bad configuration":       testBadConfiguration,
+		"demo":                    testDemo,
+		"databases":               testDatabases,
+		"help and version":        testHelp,
+		"taken port, first start": testTakenPort,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, binary)
+		})
+	}
+}
+
+// testDatabases runs one test after the other: each takes a good part of the connections that a database server has.
+func testDatabases(t *testing.T, binary string) {
+	t.Run("SIGKILL loses nothing", func(t *testing.T) { testKill(t, binary) })
+	t.Run("two servers, one store", func(t *testing.T) { testSiblings(t, binary) })
+}
+
+func buildMinidoor(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "minidoor")
+	require.NoError(t, process.Build(t.Context(), "", process.Minidoor, binary))
+	return binary
+}
+
+// world is what server processes share: a database, a fake WeChat, settings.
+type world struct {
+	fake  *fakewechat.Server
+	store object.StoreConfig
+	cfg   process.Config
+}
+
+func newWorld(t *testing.T, binary string, store object.StoreConfig) *world {
+	t.Helper()
+	w := &world{store: store, fake: fakewechat.New(fakewechat.Options{
+		AppID: harness.AppID, AppSecret: harness.AppSecret, CodesPerMinute: -1, KeepSecrets: true,
+	})}
+	wechat := httptest.NewServer(w.fake)
+	t.Cleanup(wechat.Close)
+	t.Cleanup(w.fake.Close) // first: Close of httptest waits for what hangs
+	folder := t.TempDir()
+	text, err := json.Marshal(harness.Rows{
+		"organizations": {{"owner": "admin", "name": harness.Organization}},
+		"providers": {{
+			"owner": "admin", "name": harness.Provider, "category": "OAuth", "type": "WeChatMiniProgram",
+			"clientId": harness.AppID, "clientSecret": harness.AppSecret,
+		}},
+		"applications": {harness.App(harness.Application, harness.ClientID, harness.Provider)},
+	})
+	require.NoError(t, err)
+	initData := filepath.Join(folder, "init_data.json")
+	require.NoError(t, os.WriteFile(initData, text, 0o600))
+	w.cfg = process.Config{Binary: binary, Dir: folder, Env: map[string]string{
+		"driverName": store.DriverName, "dataSourceName": store.DataSourceName, "dbName": store.DBName,
+		"sealKeyFile": filepath.Join(folder, "seal.key"), "initDataFile": initData, "wechatEndpoint": wechat.URL,
+	}}
+	return w
+}
+
+// child is a server process, and a client of it.
+type child struct {
+	*harness.Server
+
+	process *process.Server
+}
+
+func (w *world) start(t *testing.T) *child {
+	t.Helper()
+	p, err := process.StartServer(t.Context(), w.cfg)
+	require.NoError(t, err)
+	return w.adopt(t, p)
+}
+
+// adopt makes a server end with the test, and say what went wrong in it when the test has failed.
+func (w *world) adopt(t *testing.T, p *process.Server) *child {
+	t.Helper()
+	t.Cleanup(func() {
+		p.Kill()
+		for line := range strings.Lines(p.Output()) {
+			if t.Failed() && strings.Contains(line, `"level":"ERROR"`) {
+				t.Log(line)
+			}
+		}
+	})
+	return &child{&harness.Server{URL: p.URL, Fake: w.fake}, p}
+}
+
+// stop ends a server as an administrator does.
+func (c *child) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.process.Signal(syscall.SIGTERM))
+	require.NoError(t, c.process.Wait(), c.process.Output())
+}
+
+// try posts a form and returns the body of the answer, whatever its status.
+func (c *child) try(ctx context.Context, path, token string, form url.Values) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	return string(text), err
+}
+
+// holds reports whether the server takes an access token, and whom it speaks for.
+func (c *child) holds(t *testing.T, token string) (name string, ok bool) {
+	t.Helper()
+	reply := c.Call(t, http.MethodGet, harness.PathAccount, token, nil).Map(t)
+	name, _ = reply["name"].(string)
+	return name, reply["status"] == "ok"
+}
+
+func testDrain(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	c := w.start(t)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	w.fake.Inject(fakewechat.PathCode2Session, func(rw http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		close(arrived)
+		<-release
+		answer(rw, r)
+	}, 1)
+	form := harness.SignInForm(c.NewCode("oDrain"))
+	var answer string
+	var answerErr error
+	var signIn sync.WaitGroup
+	signIn.Go(func() { answer, answerErr = c.try(t.Context(), harness.PathToken, "", form) })
+	<-arrived
+
+	require.NoError(t, c.process.Signal(syscall.SIGTERM))
+	address := strings.TrimPrefix(c.URL, "http://")
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}, 10*time.Second, time.Millisecond, "new connections are still taken")
+	select {
+	case <-c.process.Ended():
+		t.Fatal("the server did not wait for the request that runs")
+	default:
+	}
+	close(release)
+	signIn.Wait()
+	require.NoError(t, answerErr)
+	tokens := harness.Reply{Status: http.StatusOK, Body: answer}.Tokens(t)
+	require.NoError(t, c.process.Wait(), "the exit status is not 0")
+
+	_, ok := w.start(t).holds(t, tokens.AccessToken)
+	assert.True(t, ok, "the token that was issued last is lost")
+}
+
+var firstPassword = regexp.MustCompile(`First start: user built-in/admin, password \S+ \(shown this once\)`)
+
+func testRestart(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	c := w.start(t)
+	require.Regexp(t, firstPassword, c.process.Output())
+	tokens := c.SignIn(t, "oRestart")
+	before := c.Account(t, tokens.AccessToken)
+	keys := c.Call(t, http.MethodGet, "/.well-known/jwks", "", nil).Body
+	sealKey, err := os.ReadFile(w.cfg.Env["sealKeyFile"])
+	require.NoError(t, err)
+	c.stop(t)
+
+	c = w.start(t)
+	assert.NotContains(t, c.process.Output(), "password")
+	assert.Equal(t, before, c.Account(t, tokens.AccessToken))
+	assert.Equal(t, keys, c.Call(t, http.MethodGet, "/.well-known/jwks", "", nil).Body)
+	sealKeyNow, err := os.ReadFile(w.cfg.Env["sealKeyFile"])
+	require.NoError(t, err)
+	assert.Equal(t, sealKey, sealKeyNow)
+	again := c.SignIn(t, "oRestart")
+	assert.False(t, *again.NewUser)
+	assert.Equal(t, before["id"], c.Account(t, again.AccessToken)["id"])
+	refreshed := c.refresh(t, tokens.RefreshToken).Tokens(t)
+	_, ok := c.holds(t, refreshed.AccessToken)
+	assert.True(t, ok)
+}
+
+func (c *child) refresh(t *testing.T, refreshToken string) harness.Reply {
+	t.Helper()
+	return c.Call(t, http.MethodPost, harness.PathRefresh, "", map[string]string{
+		"grant_type": "refresh_token", "client_id": harness.ClientID, "refresh_token": refreshToken,
+	})
+}
+
+// testTakenPort is about a first start that fails late: the password must not be lost with it.
+func testTakenPort(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	w.cfg.Env["httpaddr"] = "127.0.0.1"
+	_, w.cfg.Env["httpport"], err = net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	output := failToRun(t, w.cfg)
+	assert.Contains(t, output, "address already in use")
+
+	delete(w.cfg.Env, "httpport")
+	output += w.start(t).process.Output()
+	assert.Len(t, firstPassword.FindAllString(output, -1), 1, "the password is shown once, and not lost")
+}
+
+// failToRun runs a server that ends by itself, and returns what it printed.
+func failToRun(t *testing.T, cfg process.Config) string {
+	t.Helper()
+	p, err := process.Start(t.Context(), cfg)
+	require.NoError(t, err)
+	exit := &exec.ExitError{}
+	require.ErrorAs(t, p.Wait(), &exit, p.Output())
+	require.Equal(t, 1, exit.ExitCode(), p.Output())
+	return p.Output()
+}
+
+func testBadConfiguration(t *testing.T, binary string) {
+	const secret = "hunter2-do-not-print"
+	for name, c := range map[string]struct {
+		env  map[string]string
+		args []string
+		says string
+	}{
+		"driver":            {env: map[string]string{"driverName": "oracle", "dataSourceName": secret}, says: "driverName"},
+		"port":              {env: map[string]string{"httpport": "99999"}, says: "httpport"},
+		"port, no number":   {env: map[string]string{"httpport": "eighty"}, says: "httpport"},
+		"seal key":          {env: map[string]string{"sealKey": secret}, says: "sealKey"},
+		"missing file":      {args: []string{"-conf", "missing.conf"}, says: "missing.conf"},
+		"unknown flag":      {args: []string{"-what"}, says: "-what"},
+		"folder is missing": {env: map[string]string{"dataSourceName": "file:missing/folder.db"}, says: "open database"},
+		"MySQL is away": {env: map[string]string{
+			"driverName": "mysql", "dataSourceName": "root:" + secret + "@tcp(127.0.0.1:1)/", "dbName": "x",
+		}, says: "open database"},
+		"MySQL, malformed": {env: map[string]string{
+			"driverName": "mysql", "dataSourceName": "root:" + secret + "@127.0.0.1", "dbName": "x",
+		}, says: "dataSourceName"},
+		"PostgreSQL is away": {env: map[string]string{
+			"driverName": "postgres", "dataSourceName": "postgres://u:" + secret + "@127.0.0.1:1/x",
+		}, says: "open database"},
+		"PostgreSQL, malformed": {env: map[string]string{
+			"driverName": "postgres", "dataSourceName": "user=u password=" + secret + " port=x",
+		}, says: "dataSourceName"},
+		"SQLite, another's source": {env: map[string]string{
+			"dataSourceName": "root:" + secret + "@tcp(db)/",
+		}, says: "dataSourceName"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			output := failToRun(t, process.Config{Binary: binary, Args: c.args, Env: c.env, Dir: t.TempDir()})
+			assert.Contains(t, output, c.says)
+			assert.Equal(t, 1, strings.Count(output, "minidoor: "), output)
+			assert.NotContains(t, output, secret)
+			assert.NotContains(t, output, "goroutine")
+		})
+	}
+}
+
+func testHelp(t *testing.T, binary string) {
+	for flag, says := range map[string]string{"-version": "minidoor dev", "-help": "-demo"} {
+		p, err := process.Start(t.Context(), process.Config{Binary: binary, Args: []string{flag}})
+		require.NoError(t, err)
+		require.NoError(t, p.Wait(), p.Output())
+		assert.Contains(t, p.Output(), says)
+	}
+}
