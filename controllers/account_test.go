@@ -59,19 +59,21 @@ func TestTokensOfOthers(t *testing.T) {
 	}})
 	tokens := s.SignIn(t, "oMine")
 	runAll(t, s.Handler, []scenario{
-		{name: "another organization introspects", path: harness.PathIntrospect, body: fields("token", tokens.AccessToken),
+		{name: "another organization introspects", path: harness.PathIntrospect,
+			body:   fields("token", tokens.AccessToken),
 			header: basic("bankclient", harness.ClientSecret), status: 200, has: []string{`{"active":false}`}},
-		{name: "a sister application introspects", path: harness.PathIntrospect, body: fields("token", tokens.AccessToken),
+		{name: "a sister application introspects", path: harness.PathIntrospect,
+			body:   fields("token", tokens.AccessToken),
 			header: basic("sisterclient", harness.ClientSecret), status: 200,
 			has: []string{`"active":true`, `"client_id":"` + harness.ClientID + `"`, `"username":"wechat-oMine"`}},
 		{name: "a sister application refreshes", status: 400, has: []string{oauth("invalid_grant")},
-			body: fields("grant_type", "refresh_token", "client_id", "sisterclient", "refresh_token", tokens.RefreshToken)},
+			body: fields("grant_type", "refresh_token", "client_id", "sisterclient", "refresh_token",
+				tokens.RefreshToken)},
 		{name: "another organization refreshes", status: 400, has: []string{oauth("invalid_grant")},
-			body: fields("grant_type", "refresh_token", "client_id", "bankclient", "refresh_token", tokens.RefreshToken)},
+			body: fields("grant_type", "refresh_token", "client_id", "bankclient", "refresh_token",
+				tokens.RefreshToken)},
 	})
-	t.Cleanup(func() {
-		assert.Equal(t, "wechat-oMine", s.Account(t, tokens.AccessToken)["name"], "the attempts ended nothing")
-	})
+	assert.Equal(t, "wechat-oMine", s.Account(t, tokens.AccessToken)["name"], "the attempts ended nothing")
 }
 
 // An application's own token speaks for no user.

@@ -109,27 +109,32 @@ func TestBadBearers(t *testing.T) {
 	const kid, invalid = "cert-built-in", "the token is invalid"
 
 	for name, c := range map[string]struct{ token, want string }{
-		"nonsense":       {"nonsense", invalid},
-		"three dots":     {"...", invalid},
-		"truncated":      {token[:len(token)-1], invalid},
-		"half":           {token[:len(token)/2], invalid},
-		"no signature":   {part[0] + "." + part[1] + ".", invalid},
-		"other end":      {flipped(token), invalid},
-		"other claims":   {part[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"x"}`)) + "." + part[2], invalid},
-		"foreign":        {stranger.SignIn(t, "oBearer").AccessToken, invalid},
-		"alg none":       {forge(t, jwt.SigningMethodNone, kid, jwt.UnsafeAllowNoneSignatureType, claims), invalid},
-		"HS256, PEM":     {forge(t, jwt.SigningMethodHS256, kid, []byte(s.Certificate), claims), invalid},
-		"HS256, DER":     {forge(t, jwt.SigningMethodHS256, kid, public, claims), invalid},
-		"HS256, empty":   {forge(t, jwt.SigningMethodHS256, kid, []byte{}, claims), invalid},
-		"wrong RSA key":  {forge(t, jwt.SigningMethodRS256, kid, otherRSA, claims), invalid},
-		"wrong EC key":   {forge(t, jwt.SigningMethodES256, kid, otherEC, claims), invalid},
-		"unknown kid":    {forge(t, jwt.SigningMethodRS256, "x", ours, claims), invalid},
-		"PS256":          {forge(t, jwt.SigningMethodPS256, kid, ours, claims), invalid},
-		"no exp":         {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "exp", nil)), invalid},
-		"not yet":        {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "nbf", time.Now().Unix()+60)), invalid},
-		"past":           {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "exp", time.Now().Unix()-1)), "expired"},
-		"of another use": {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "tokenType", "x")), "no access token"},
-		"not issued":     {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "jti", "admin/x")), "doesn't exist"},
+		"nonsense":     {"nonsense", invalid},
+		"three dots":   {"...", invalid},
+		"truncated":    {token[:len(token)-1], invalid},
+		"half":         {token[:len(token)/2], invalid},
+		"no signature": {part[0] + "." + part[1] + ".", invalid},
+		"other end":    {flipped(token), invalid},
+		"other claims": {part[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"x"}`)) + "." + part[2],
+			invalid},
+		"foreign":       {stranger.SignIn(t, "oBearer").AccessToken, invalid},
+		"alg none":      {forge(t, jwt.SigningMethodNone, kid, jwt.UnsafeAllowNoneSignatureType, claims), invalid},
+		"HS256, PEM":    {forge(t, jwt.SigningMethodHS256, kid, []byte(s.Certificate), claims), invalid},
+		"HS256, DER":    {forge(t, jwt.SigningMethodHS256, kid, public, claims), invalid},
+		"HS256, empty":  {forge(t, jwt.SigningMethodHS256, kid, []byte{}, claims), invalid},
+		"wrong RSA key": {forge(t, jwt.SigningMethodRS256, kid, otherRSA, claims), invalid},
+		"wrong EC key":  {forge(t, jwt.SigningMethodES256, kid, otherEC, claims), invalid},
+		"unknown kid":   {forge(t, jwt.SigningMethodRS256, "x", ours, claims), invalid},
+		"PS256":         {forge(t, jwt.SigningMethodPS256, kid, ours, claims), invalid},
+		"no exp":        {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "exp", nil)), invalid},
+		"not yet": {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "nbf", time.Now().Unix()+60)),
+			invalid},
+		"past": {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "exp", time.Now().Unix()-1)),
+			"expired"},
+		"of another use": {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "tokenType", "x")),
+			"no access token"},
+		"not issued": {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "jti", "admin/x")),
+			"doesn't exist"},
 		"opaque refresh": {tokens.RefreshToken, invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +171,8 @@ func TestBearerScheme(t *testing.T) {
 	token := s.SignIn(t, "oBearer").AccessToken
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  "} {
 		scenario{
-			method: "GET", path: harness.PathAccount, status: 200, has: []string{`"status":"ok"`, `"name":"wechat-oBearer"`},
+			method: "GET", path: harness.PathAccount, status: 200, has: []string{`"status":"ok"`,
+				`"name":"wechat-oBearer"`},
 			header: map[string]string{"Authorization": scheme + token},
 		}.run(t, s.Handler)
 	}
@@ -198,58 +204,59 @@ func TestExpiry(t *testing.T) {
 	clock.Advance(time.Second)
 	refused(t, s, "Bearer "+tokens.AccessToken, "the token is expired")
 	clock.Advance(time.Hour - time.Second)
-	next := s.Call(t, "POST", harness.PathRefresh, "", harness.Text{ContentType: formType, Body: refresh(tokens.RefreshToken)})
+	next := s.Call(t, "POST", harness.PathRefresh, "",
+		harness.Text{ContentType: formType, Body: refresh(tokens.RefreshToken)})
 	clock.Advance(2 * time.Hour)
 	late := refresh(next.Tokens(t).RefreshToken)
-	scenario{body: late, status: 400, has: []string{oauth("invalid_grant"), "refresh token is expired"}}.run(t, s.Handler)
+	scenario{body: late, status: 400, has: []string{oauth("invalid_grant"), "refresh token is expired"}}.run(t,
+		s.Handler)
 }
 
 // What happened to a user since counts more than the token.
 func TestUsersWhoMayNoLonger(t *testing.T) {
 	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	const gone = "the user of the token doesn't exist"
 	for name, c := range map[string]struct {
-		change func(*testing.T, *harness.Server)
+		change func(user string)
 		bearer string // what routes say to the access token
 		grant  string // what the token route says to the refresh token
 		signIn int    // what a new sign-in gets
 	}{
-		"forbidden": {bearer: "the user", grant: oauth("access_denied"), signIn: 400, change: set("is_forbidden=1")},
-		"deleted":   {bearer: "the user", grant: oauth("access_denied"), signIn: 400, change: set("is_deleted=1")},
-		"gone":      {bearer: "the user of the token doesn't exist", grant: oauth("invalid_grant"), signIn: 200, change: remove},
-		"made again": {bearer: "the user of the token doesn't exist", grant: oauth("invalid_grant"), signIn: 200,
-			change: func(t *testing.T, s *harness.Server) {
-				remove(t, s)
-				s.Apply(t, harness.Rows{"users": {{"owner": harness.Organization, "name": "wechat-oBearer"}}})
-			}},
+		"forbidden": {bearer: "the user", grant: oauth("access_denied"), signIn: 400, change: func(user string) {
+			s.Apply(t, harness.Rows{"users": {{"owner": harness.Organization, "name": user, "isForbidden": true}}})
+		}},
+		"deleted": {bearer: "the user", grant: oauth("access_denied"), signIn: 400, change: func(user string) {
+			s.Apply(t, harness.Rows{"users": {{"owner": harness.Organization, "name": user, "isDeleted": true}}})
+		}},
+		"removed": {bearer: gone, grant: oauth("invalid_grant"), signIn: 200, change: func(user string) {
+			s.Exec(t, "DELETE FROM user WHERE name=?", user)
+		}},
+		"again": {bearer: gone, grant: oauth("invalid_grant"), signIn: 200, change: func(user string) {
+			s.Exec(t, "DELETE FROM user WHERE name=?", user)
+			s.Apply(t, harness.Rows{"users": {{"owner": harness.Organization, "name": user}}})
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := harness.Start(t, harness.Options{})
-			tokens := s.SignIn(t, "oBearer")
+			tokens := s.SignIn(t, name)
 			s.Account(t, tokens.AccessToken)
-			c.change(t, s)
+			c.change("wechat-" + name)
 			refused(t, s, "Bearer "+tokens.AccessToken, c.bearer)
+			client := basic(harness.ClientID, harness.ClientSecret)
+			inactive := []string{`{"active":false}`}
 			runAll(t, s.Handler, []scenario{
-				{name: "introspect access token", path: harness.PathIntrospect, body: fields("token", tokens.AccessToken),
-					header: basic(harness.ClientID, harness.ClientSecret), status: 200, has: []string{`{"active":false}`}},
-				{name: "introspect refresh token", path: harness.PathIntrospect, body: fields("token", tokens.RefreshToken),
-					header: basic(harness.ClientID, harness.ClientSecret), status: 200, has: []string{`{"active":false}`}},
+				{name: "introspect access token", path: harness.PathIntrospect,
+					body:   fields("token", tokens.AccessToken),
+					header: client, status: 200, has: inactive},
+				{name: "introspect refresh token", path: harness.PathIntrospect,
+					body:   fields("token", tokens.RefreshToken),
+					header: client, status: 200, has: inactive},
 				{name: "refresh", status: 400, has: []string{c.grant}, body: fields("grant_type", "refresh_token",
 					"client_id", harness.ClientID, "refresh_token", tokens.RefreshToken)},
-				{name: "sign in", status: c.signIn, body: signIn(s.NewCode("oBearer"))},
+				{name: "sign in", status: c.signIn, body: signIn(s.NewCode(name))},
 			})
 		})
 	}
-}
-
-func set(change string) func(*testing.T, *harness.Server) {
-	return func(t *testing.T, s *harness.Server) {
-		s.Exec(t, "UPDATE user SET "+change+" WHERE name='wechat-oBearer'")
-	}
-}
-
-func remove(t *testing.T, s *harness.Server) {
-	s.Exec(t, "DELETE FROM user WHERE name='wechat-oBearer'")
 }
 
 func TestVersionIsForAdmins(t *testing.T) {
@@ -259,7 +266,7 @@ func TestVersionIsForAdmins(t *testing.T) {
 	version := scenario{method: "GET", path: "/api/get-version-info", header: bearer(token), status: 200}
 	version.has = []string{casdoor("Unauthorized operation")}
 	version.run(t, s.Handler)
-	set("is_admin=1")(t, s)
+	s.Exec(t, "UPDATE user SET is_admin=1 WHERE name='wechat-oBearer'")
 	version.has = []string{`"status":"ok"`, `"version":"v0-harness"`}
 	version.run(t, s.Handler)
 }

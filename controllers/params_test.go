@@ -56,33 +56,42 @@ func TestBadParameters(t *testing.T) {
 		{name: "empty in JSON", header: typed(jsonType),
 			body: `{"tag":"wechat_miniprogram","client_id":"","code":"c"}`, has: []string{"client_id is missing"}},
 		{name: "null in JSON", header: typed(jsonType),
-			body: `{"tag":"wechat_miniprogram","client_id":"c","code":null}`, status: 401, has: []string{oauth("invalid_client")}},
+			body: `{"tag":"wechat_miniprogram","client_id":"c","code":null}`, status: 401,
+			has: []string{oauth("invalid_client")}},
 
 		{name: "long code", body: signIn(long), has: []string{`parameter \"code\" is longer than 255 bytes`}},
 		{name: "long app_id", body: signIn("c", "app_id", long), has: []string{"longer than 255"}},
 		{name: "long tag", body: "tag=" + long, has: []string{"longer than 255"}},
 		{name: "long unknown", body: signIn("c", "zzz", long), has: []string{"longer than 255"}},
 		{name: "long in query", path: harness.PathToken + "?code=" + long, has: []string{"longer than 255"}},
-		{name: "long in JSON", header: typed(jsonType), body: `{"code":"` + long + `"}`, has: []string{"longer than 255"}},
+		{name: "long in JSON", header: typed(jsonType), body: `{"code":"` + long + `"}`,
+			has: []string{"longer than 255"}},
 		{name: "long in multipart", header: multipart, body: parts("code", long), has: []string{"longer than 255"}},
-		{name: "long refresh_token", body: "refresh_token=" + strings.Repeat("x", 16<<10+1), has: []string{"longer than"}},
+		{name: "long refresh_token", body: "refresh_token=" + strings.Repeat("x", 16<<10+1),
+			has: []string{"longer than"}},
 
 		{name: "twice in form", body: signIn("c", "code", "d"), has: []string{`parameter \"code\` + twice}},
 		{name: "twice the same", body: signIn("c", "code", "c"), has: []string{`parameter \"code\` + twice}},
-		{name: "twice in query", path: harness.PathToken + "?code=c&code=d", has: []string{`parameter \"code\` + twice}},
-		{name: "in query and form", path: harness.PathToken + "?code=c", body: signIn("c"), has: []string{`"code\` + twice}},
+		{name: "twice in query", path: harness.PathToken + "?code=c&code=d",
+			has: []string{`parameter \"code\` + twice}},
+		{name: "in query and form", path: harness.PathToken + "?code=c", body: signIn("c"),
+			has: []string{`"code\` + twice}},
 		{name: "in query and JSON", path: harness.PathToken + "?code=c", header: typed(jsonType), body: `{"code":"c"}`,
 			has: []string{`"code\` + twice}},
-		{name: "twice in JSON", header: typed(jsonType), body: `{"code":"c","code":"d"}`, has: []string{`field \"code\` + twice}},
+		{name: "twice in JSON", header: typed(jsonType), body: `{"code":"c","code":"d"}`,
+			has: []string{`field \"code\` + twice}},
 		{name: "twice in JSON, escaped", header: typed(jsonType), body: `{"code":"c","\u0063ode":"d"}`,
 			has: []string{`field \"code\` + twice}},
-		{name: "twice in multipart", header: multipart, body: parts("code", "c", "code", "d"), has: []string{`"code\` + twice}},
-		{name: "in query and multipart", path: harness.PathToken + "?code=c", header: multipart, body: parts("code", "c"),
+		{name: "twice in multipart", header: multipart, body: parts("code", "c", "code", "d"),
 			has: []string{`"code\` + twice}},
+		{name: "in query and multipart", path: harness.PathToken + "?code=c", header: multipart,
+			body: parts("code", "c"),
+			has:  []string{`"code\` + twice}},
 
 		{name: "not UTF-8 in form", body: signIn("\xff\xfe"), has: []string{"is not UTF-8"}},
 		{name: "not UTF-8 in query", path: harness.PathToken + "?code=%ff", has: []string{"is not UTF-8"}},
-		{name: "not UTF-8 in JSON", header: typed(jsonType), body: "{\"code\":\"\xff\"}", has: []string{"is not UTF-8"}},
+		{name: "not UTF-8 in JSON", header: typed(jsonType), body: "{\"code\":\"\xff\"}",
+			has: []string{"is not UTF-8"}},
 		{name: "not UTF-8 in multipart", header: multipart, body: parts("code", "\xff"), has: []string{"is not UTF-8"}},
 		{name: "name not UTF-8", body: "%ff=1", has: []string{"is not UTF-8"}},
 		{name: "control character", body: signIn("a\x00b"), has: []string{"has control characters"}},
@@ -90,11 +99,14 @@ func TestBadParameters(t *testing.T) {
 
 		{name: "malformed form", body: "code=%zz", has: []string{"the form is malformed"}},
 		{name: "malformed query", path: harness.PathToken + "?code=%zz", has: []string{"the query is malformed"}},
-		{name: "semicolon in query", path: harness.PathToken + "?code=c;tag=t", has: []string{"the query is malformed"}},
-		{name: "malformed multipart", header: multipart, body: "--" + boundary + "\r\nnope", has: []string{"malformed"}},
+		{name: "semicolon in query", path: harness.PathToken + "?code=c;tag=t",
+			has: []string{"the query is malformed"}},
+		{name: "malformed multipart", header: multipart, body: "--" + boundary + "\r\nnope",
+			has: []string{"malformed"}},
 		{name: "multipart without boundary", header: typed("multipart/form-data"), body: parts("code", "c"),
 			has: []string{"malformed"}},
-		{name: "other content type", header: typed("application/xml"), body: "<code/>", has: []string{"a form or JSON"}},
+		{name: "other content type", header: typed("application/xml"), body: "<code/>",
+			has: []string{"a form or JSON"}},
 	}
 	for i := range scenarios {
 		if scenarios[i].status == 0 {
@@ -103,9 +115,7 @@ func TestBadParameters(t *testing.T) {
 		}
 	}
 	runAll(t, s.Handler, scenarios)
-	t.Cleanup(func() {
-		assert.Zero(t, s.Fake.Calls(fakewechat.PathCode2Session), "none of these is WeChat's business")
-	})
+	assert.Zero(t, s.Fake.Calls(fakewechat.PathCode2Session), "none of these is WeChat's business")
 }
 
 func TestBadJSON(t *testing.T) {
@@ -163,7 +173,8 @@ func TestLargeBodies(t *testing.T) {
 			has: []string{oauth("invalid_request")}},
 		{name: "profile", path: harness.PathProfile, header: withToken(jsonType), body: `{"nickName":"` + large + `"}`,
 			status: 413, has: []string{casdoor("the body is larger than 1 MB")}},
-		{name: "update-user", path: harness.PathUpdateUser, header: withToken(jsonType), body: `{"bio":"` + large + `"}`,
+		{name: "update-user", path: harness.PathUpdateUser, header: withToken(jsonType),
+			body:   `{"bio":"` + large + `"}`,
 			status: 413, has: []string{casdoor("the body is larger than 1 MB")}},
 	})
 }
@@ -180,19 +191,23 @@ func TestWhereParametersStand(t *testing.T) {
 	multipart := "multipart/form-data; boundary=" + boundary
 	runAll(t, s.Handler, []scenario{
 		{name: "form", body: form().Encode(), status: 200, has: ok},
-		{name: "form with charset", header: typed(formType + "; charset=UTF-8"), body: form().Encode(), status: 200, has: ok},
-		{name: "query", path: harness.PathToken + "?" + form().Encode(), status: 200, has: ok},
-		{name: "query without content type", path: harness.PathToken + "?" + form().Encode(), header: typed(""), status: 200,
+		{name: "form with charset", header: typed(formType + "; charset=UTF-8"), body: form().Encode(), status: 200,
 			has: ok},
+		{name: "query", path: harness.PathToken + "?" + form().Encode(), status: 200, has: ok},
+		{name: "query without content type", path: harness.PathToken + "?" + form().Encode(), header: typed(""),
+			status: 200,
+			has:    ok},
 		{name: "JSON", header: typed(jsonType), body: jsonBody(), status: 200, has: ok},
-		{name: "JSON with charset", header: typed("application/json;charset=utf-8"), body: jsonBody(), status: 200, has: ok},
+		{name: "JSON with charset", header: typed("application/json;charset=utf-8"), body: jsonBody(), status: 200,
+			has: ok},
 		{name: "JSON called text", header: typed("text/plain;charset=UTF-8"), body: jsonBody(), status: 200, has: ok},
 		{name: "JSON called form", body: jsonBody(), status: 200, has: ok},
 		{name: "JSON called nothing", header: typed(""), body: " \n" + jsonBody(), status: 200, has: ok},
 		{name: "multipart", header: typed(multipart), status: 200, has: ok, body: parts("tag", "wechat_miniprogram",
 			"client_id", harness.ClientID, "code", s.NewCode("oStand"))},
 		{name: "query and form", path: harness.PathToken + "?tag=wechat_miniprogram",
-			body: url.Values{"client_id": {harness.ClientID}, "code": {s.NewCode("oStand")}}.Encode(), status: 200, has: ok},
+			body: url.Values{"client_id": {harness.ClientID},
+				"code": {s.NewCode("oStand")}}.Encode(), status: 200, has: ok},
 		{name: "unknown ones", body: signIn(s.NewCode("oStand"), "zzz", "1", "scene", "1001"), status: 200, has: ok},
 	})
 }

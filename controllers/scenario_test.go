@@ -51,7 +51,8 @@ func (c scenario) run(t *testing.T, handler http.Handler) {
 }
 
 func (c scenario) send(handler http.Handler) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(cmp.Or(c.method, http.MethodPost), cmp.Or(c.path, harness.PathToken), strings.NewReader(c.body))
+	r := httptest.NewRequest(cmp.Or(c.method, http.MethodPost), cmp.Or(c.path, harness.PathToken),
+		strings.NewReader(c.body))
 	r.Header.Set("Content-Type", formType)
 	for name, value := range c.header {
 		r.Header.Set(name, value)
@@ -61,14 +62,17 @@ func (c scenario) send(handler http.Handler) *httptest.ResponseRecorder {
 	return w
 }
 
+// runAll runs the scenarios at once, and returns when all are done.
 func runAll(t *testing.T, handler http.Handler, scenarios []scenario) {
 	t.Helper()
-	for _, c := range scenarios {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			c.run(t, handler)
-		})
-	}
+	t.Run("scenarios", func(t *testing.T) {
+		for _, c := range scenarios {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				c.run(t, handler)
+			})
+		}
+	})
 }
 
 // oauth is the start of an error on a token route.

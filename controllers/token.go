@@ -102,14 +102,19 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	return client, nil
 }
 
-// signIn answers a mini program, and writes the one log line that each sign-in has.
+// signIn answers a mini program, and writes the one log line that each sign-in has. What the request says of itself is
+// not logged: a client that mixes its parameters up would have its secret there.
 func (c *TokenController) signIn(p params) {
 	start := time.Now()
 	ctx := c.Ctx.Request.Context()
-	token, err := c.trySignIn(ctx, p)
-	attrs := []slog.Attr{
-		slog.Duration("duration", time.Since(start)), slog.String("client_id", p["client_id"]), slog.String("tag", p["tag"]),
+	var application string
+	var token *object.Token
+	client, err := c.client(p, false)
+	if err == nil {
+		application = client.Application.Name
+		token, err = c.exchange(ctx, client, p)
 	}
+	attrs := []slog.Attr{slog.String("application", application), slog.Duration("duration", time.Since(start))}
 	if err != nil {
 		e := apiError(err)
 		logError(c.Deps.Logger, c.Ctx.Request, "sign-in", e, append(attrs, upstreamAttrs(err)...)...)
@@ -117,7 +122,7 @@ func (c *TokenController) signIn(p params) {
 		return
 	}
 	c.Deps.Logger.LogAttrs(ctx, slog.LevelInfo, "sign-in", append(attrs, slog.String("outcome", "ok"),
-		slog.String("application", token.Application), slog.Bool("new_user", token.NewUser))...)
+		slog.Bool("new_user", token.NewUser))...)
 	reply := newTokenReply(token)
 	reply.NewUser = &token.NewUser
 	c.reply(reply)
@@ -134,16 +139,13 @@ func upstreamAttrs(err error) []slog.Attr {
 	}
 }
 
-func (c *TokenController) trySignIn(ctx context.Context, p params) (*object.Token, error) {
-	client, err := c.client(p, false)
-	if err != nil {
-		return nil, err
-	}
+func (c *TokenController) exchange(ctx context.Context, client *object.Client, p params) (*object.Token, error) {
 	if p["code"] == "" {
 		return nil, badRequest("code is missing")
 	}
 	return c.Deps.Service.SignIn(ctx, object.SignInRequest{
-		Client: client, Tag: p["tag"], AppID: p["app_id"], Code: p["code"], Nickname: p["username"], Avatar: p["avatar"],
+		Client: client, Tag: p["tag"], AppID: p["app_id"], Code: p["code"],
+		Nickname: p["username"], Avatar: p["avatar"],
 		Issuer: c.Deps.origin(c.Ctx.Request), ClientIP: c.Deps.clientIP(c.Ctx.Request),
 	})
 }

@@ -37,22 +37,26 @@ func TestGrants(t *testing.T) {
 	runAll(t, s.Handler, []scenario{
 		{name: "unknown tag", body: with("tag", "alipay", "code", "c"), status: 400,
 			has: []string{oauth("invalid_request"), "tag is not supported"}},
-		{name: "unknown grant", body: with("grant_type", "magic"), status: 400, has: []string{oauth("unsupported_grant_type")}},
+		{name: "unknown grant", body: with("grant_type", "magic"), status: 400,
+			has: []string{oauth("unsupported_grant_type")}},
 		{name: "password grant", body: with("grant_type", "password", "username", "boss", "password", "x"),
 			status: 400, has: []string{oauth("unsupported_grant_type")}},
-		{name: "other grant at refresh_token", path: harness.PathRefresh, body: with("grant_type", "client_credentials"),
+		{name: "other grant at refresh_token", path: harness.PathRefresh,
+			body:   with("grant_type", "client_credentials"),
 			status: 400, has: []string{oauth("unsupported_grant_type")}},
 		{name: "no grant at refresh_token", path: harness.PathRefresh, body: with("refresh_token", "x"), status: 400,
 			has: []string{oauth("unsupported_grant_type")}},
 		{name: "grant that the application lacks", status: 400, has: []string{oauth("unsupported_grant_type")},
-			body: fields("grant_type", "client_credentials", "client_id", "bareclient", "client_secret", harness.ClientSecret)},
+			body: fields("grant_type", "client_credentials", "client_id", "bareclient", "client_secret",
+				harness.ClientSecret)},
 		{name: "unknown client", body: fields("grant_type", "refresh_token", "client_id", "x", "refresh_token", "y"),
 			status: 401, has: []string{oauth("invalid_client"), "client_id is invalid"},
 			reply: map[string]string{"WWW-Authenticate": challenge}},
 		{name: "client of another case", status: 401, has: []string{oauth("invalid_client")},
 			body: fields("tag", "wechat_miniprogram", "client_id", "SHOPCLIENT0000000000", "code", "c")},
-		{name: "unknown client signs in", body: fields("tag", "wechat_miniprogram", "client_id", "x", "code", "y"), status: 401,
-			has: []string{oauth("invalid_client")}},
+		{name: "unknown client signs in", body: fields("tag", "wechat_miniprogram", "client_id", "x", "code", "y"),
+			status: 401,
+			has:    []string{oauth("invalid_client")}},
 		{name: "organization of an application that is not shared", status: 401, has: []string{oauth("invalid_client")},
 			body: fields("tag", "wechat_miniprogram", "client_id", harness.ClientID+"-org-built-in", "code", "y")},
 
@@ -80,9 +84,10 @@ func TestBadClientSecrets(t *testing.T) {
 	refused := []string{oauth("invalid_client"), "client_secret is invalid"}
 	challenge := map[string]string{"WWW-Authenticate": `Basic realm="minidoor"`}
 	requests := map[string]scenario{
-		"sign-in":            {body: fields("tag", "wechat_miniprogram", "code", "c")},
-		"refresh":            {body: fields("grant_type", "refresh_token", "refresh_token", "x")},
-		"refresh_token":      {path: harness.PathRefresh, body: fields("grant_type", "refresh_token", "refresh_token", "x")},
+		"sign-in": {body: fields("tag", "wechat_miniprogram", "code", "c")},
+		"refresh": {body: fields("grant_type", "refresh_token", "refresh_token", "x")},
+		"refresh_token": {path: harness.PathRefresh,
+			body: fields("grant_type", "refresh_token", "refresh_token", "x")},
 		"introspect":         {path: harness.PathIntrospect, body: fields("token", "x")},
 		"client_credentials": {body: fields("grant_type", "client_credentials")},
 	}
@@ -125,7 +130,8 @@ func TestApplicationSettings(t *testing.T) {
 		"organizations": {{"owner": "admin", "name": "closed", "disableSignin": true}},
 		"providers": {
 			{"owner": "admin", "name": "sms", "category": "SMS", "type": "Twilio SMS"},
-			{"owner": "admin", "name": "web", "category": "OAuth", "type": "WeChat", "clientId": "wxweb", "clientSecret": "s"},
+			{"owner": "admin", "name": "web", "category": "OAuth", "type": "WeChat", "clientId": "wxweb",
+				"clientSecret": "s"},
 			{"owner": "admin", "name": "no-secret", "category": "OAuth", "type": idp.TypeWeChatMiniProgram,
 				"clientId": harness.AppID},
 			{"owner": "admin", "name": "no-app-id", "category": "OAuth", "type": idp.TypeWeChatMiniProgram,
@@ -163,10 +169,12 @@ func TestApplicationSettings(t *testing.T) {
 	denied := oauth("access_denied")
 	var scenarios []scenario
 	for client, want := range map[string]scenario{
-		"none":            {status: 400, has: []string{oauth("unauthorized_client"), "no provider of type WeChatMiniProgram"}},
-		"others":          {status: 400, has: []string{oauth("unauthorized_client")}},
-		"deleted":         {status: 400, has: []string{oauth("unauthorized_client")}},
-		"no-secret":       {status: 503, has: []string{oauth("temporarily_unavailable"), "the administrator finds the reason"}},
+		"none": {status: 400,
+			has: []string{oauth("unauthorized_client"), "no provider of type WeChatMiniProgram"}},
+		"others":  {status: 400, has: []string{oauth("unauthorized_client")}},
+		"deleted": {status: 400, has: []string{oauth("unauthorized_client")}},
+		"no-secret": {status: 503,
+			has: []string{oauth("temporarily_unavailable"), "the administrator finds the reason"}},
 		"no-app-id":       {status: 503, has: []string{oauth("temporarily_unavailable")}},
 		"no-signin-item":  {status: 400, has: []string{denied, "disabled"}},
 		"no-signup-item":  {status: 400, has: []string{denied, "sign up"}},
@@ -182,9 +190,9 @@ func TestApplicationSettings(t *testing.T) {
 		want.body = fields("tag", idp.TagWeChatMiniProgram, "client_id", client, "code", s.NewCode("oSettings"))
 		scenarios = append(scenarios, want)
 	}
-	t.Run("replies", func(t *testing.T) { runAll(t, s.Handler, scenarios) })
-	assert.NotEmpty(t, s.Log.Lines(`"client_id":"no-secret"`, "AppSecret as the provider's client secret"))
-	assert.NotEmpty(t, s.Log.Lines(`"client_id":"no-app-id"`, "AppID as the provider's client id"))
+	runAll(t, s.Handler, scenarios)
+	assert.NotEmpty(t, s.Log.Lines(`"application":"no-secret"`, "AppSecret as the provider's client secret"))
+	assert.NotEmpty(t, s.Log.Lines(`"application":"no-app-id"`, "AppID as the provider's client id"))
 	assert.NotEmpty(t, s.Log.Lines(`"level":"ERROR"`, `cert \"gone\" does not exist`))
 	assert.Equal(t, "0", s.Value(t, "SELECT COUNT(*) FROM user WHERE name LIKE 'wechat-%'"), "nobody was let in")
 }

@@ -30,7 +30,8 @@ func TestUpstreamErrors(t *testing.T) {
 		40029: {want: invalid},
 		40163: {want: invalid},
 		41008: {want: invalid},
-		40226: {want: scenario{status: 400, has: []string{oauth("access_denied"), "do not try again"}, reply: retryAfter(noRetry)}},
+		40226: {want: scenario{status: 400, has: []string{oauth("access_denied"), "do not try again"},
+			reply: retryAfter(noRetry)}},
 		45011: {want: scenario{status: 429, has: []string{oauth("slow_down")}, reply: retryAfter("60")}},
 		45009: {want: scenario{status: 429, has: []string{oauth("slow_down")}, reply: retryAfter("3600")}},
 		40013: {mend, "is not the AppID of a mini program"},
@@ -55,7 +56,7 @@ func TestUpstreamErrors(t *testing.T) {
 			lines := s.Log.Lines(`"msg":"sign-in"`, `"request_id":"`+id+`"`)
 			if assert.Len(t, lines, 1, "each sign-in is one line") {
 				assert.Contains(t, lines[0], `"errcode":`+strconv.Itoa(errcode)+",")
-				assert.Contains(t, lines[0], `"client_id":"`+harness.ClientID+`"`)
+				assert.Contains(t, lines[0], `"application":"`+harness.Application+`"`)
 				assert.Contains(t, lines[0], `"duration":`)
 				assert.Contains(t, lines[0], `"rid":"`)
 				assert.Contains(t, lines[0], c.hint)
@@ -77,7 +78,8 @@ func TestCodesThatAreNone(t *testing.T) {
 		scenario{body: signIn(code), status: 400, has: []string{oauth("invalid_grant")}}.run(t, s.Handler)
 	}
 	assert.Zero(t, s.Fake.Calls(fakewechat.PathCode2Session))
-	scenario{body: signIn("the code is a mock one"), status: 400, has: []string{oauth("invalid_grant")}}.run(t, s.Handler)
+	scenario{body: signIn("the code is a mock one"), status: 400, has: []string{oauth("invalid_grant")}}.run(t,
+		s.Handler)
 	assert.Equal(t, 1, s.Fake.Calls(fakewechat.PathCode2Session))
 }
 

@@ -58,7 +58,7 @@ func cleanAvatar(s string) (string, error) {
 		return "", errors.New("is a temporary file of the mini program: upload the file and send its https:// URL")
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > maxAvatar ||
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || len(s) > maxAvatar ||
 		strings.ContainsFunc(s, unicode.IsSpace) {
 		return "", errors.New("must be an https:// URL of at most 1000 bytes")
 	}
@@ -73,7 +73,7 @@ func cleanHomepage(s string) (string, error) {
 		return s, err
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
 		return "", errors.New("must be an http:// or https:// URL")
 	}
 	return s, nil

@@ -40,25 +40,30 @@ func sqliteSource(name string) source {
 	params.Del("cache")
 	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)")
 	read := "file:" + file + "?" + params.Encode()
-	return source{read: read, write: read + "&_txlock=immediate"}
+	return source{read: read, write: read + "&_txlock=immediate&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(8000)"}
 }
 
 func mysqlSource(ctx context.Context, cfg StoreConfig) (source, error) {
+	dsn, err := mysqlDSN(cfg)
+	if err != nil {
+		return source{}, err
+	}
+	return source{read: dsn.FormatDSN()}, makeMySQLDatabase(ctx, *dsn)
+}
+
+func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {
 	dsn, err := mysql.ParseDSN(cfg.DataSourceName)
 	if err != nil {
-		return source{}, errors.New("dataSourceName: not a MySQL data source name: want user:password@tcp(host:port)/")
+		return nil, errors.New("dataSourceName: not a MySQL data source name: want user:password@tcp(host:port)/")
 	}
 	if err := dsn.Apply(mysql.Charset("utf8mb4", "")); err != nil {
-		return source{}, err
+		return nil, err
 	}
 	dsn.ClientFoundRows = false // rows affected are rows changed: an INSERT that met another row affects none
 	if dsn.DBName == "" {
 		dsn.DBName = cfg.DBName
 	}
-	if err := makeMySQLDatabase(ctx, *dsn); err != nil {
-		return source{}, err
-	}
-	return source{read: dsn.FormatDSN()}, nil
+	return dsn, nil
 }
 
 func makeMySQLDatabase(ctx context.Context, dsn mysql.Config) error {
@@ -82,37 +87,38 @@ func makeMySQLDatabase(ctx context.Context, dsn mysql.Config) error {
 }
 
 func postgresSource(ctx context.Context, cfg StoreConfig) (source, error) {
+	dsn, err := postgresDSN(cfg)
+	if err != nil {
+		return source{}, err
+	}
+	parsed, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return source{}, errNoPostgresDSN
+	}
+	return source{read: dsn}, makePostgresDatabase(ctx, parsed)
+}
+
+var errNoPostgresDSN = errors.New("dataSourceName: not a PostgreSQL data source name: want user=… host=… port=…, or a URL")
+
+func postgresDSN(cfg StoreConfig) (string, error) {
 	dsn := cfg.DataSourceName
 	keywords := !strings.Contains(dsn, "://")
 	if keywords {
 		// Casdoor's own example ends in "dbname=", to which it appends the name.
 		dsn = strings.TrimSuffix(strings.TrimSpace(dsn), "dbname=")
 	}
-	parsed, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return source{}, errors.New("dataSourceName: not a PostgreSQL data source name: want user=… host=… port=…, or a URL")
-	}
-	if cfg.DBName != "" {
-		parsed.Database = cfg.DBName
-		if dsn, err = withDatabase(dsn, cfg.DBName, keywords); err != nil {
-			return source{}, err
-		}
-	}
-	if err := makePostgresDatabase(ctx, parsed.Copy()); err != nil {
-		return source{}, err
-	}
-	return source{read: dsn}, nil
-}
-
-func withDatabase(dsn, name string, keywords bool) (string, error) {
-	if keywords {
-		return fmt.Sprintf("%s dbname='%s'", dsn, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(name)), nil
+	switch {
+	case cfg.DBName == "":
+		return dsn, nil
+	case keywords:
+		name := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(cfg.DBName)
+		return fmt.Sprintf("%s dbname='%s'", strings.TrimSpace(dsn), name), nil
 	}
 	u, err := url.Parse(dsn)
 	if err != nil {
-		return "", errors.New("dataSourceName: not a PostgreSQL URL")
+		return "", errNoPostgresDSN
 	}
-	u.Path = "/" + name
+	u.Path = "/" + cfg.DBName
 	return u.String(), nil
 }
 

@@ -98,8 +98,8 @@ func tokenHash(token string) string {
 
 func isJWT(token string) bool { return strings.Count(token, ".") == 2 }
 
-// An opaque refresh token is the id of its row, the start of the hash of its user's id, 16 random bytes, and a code over
-// all that: so a spent one, which no row knows any more, is told from one that was made up.
+// An opaque refresh token is the id of its row, the start of the hash of its user's id, 16 random bytes, and a code
+// over all that: so a spent one, which no row knows any more, is told from one that was made up.
 const (
 	refreshSubject = 16 // where each part begins
 	refreshNonce   = 32

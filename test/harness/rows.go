@@ -15,7 +15,8 @@ func (o Options) rows() Rows {
 		}, o.Provider)},
 		"applications": {o.application()},
 		"users": {{
-			"owner": Organization, "name": AdminName, "displayName": "Boss", "isAdmin": true, "signupApplication": Application,
+			"owner": Organization, "name": AdminName, "displayName": "Boss", "isAdmin": true,
+			"signupApplication": Application,
 		}},
 	}
 	for table, more := range o.Rows {

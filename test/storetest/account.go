@@ -63,7 +63,8 @@ func testUserinfo(t *testing.T, n *tenant) {
 	info, err := n.service.Userinfo(t.Context(), p, issuer)
 	require.NoError(t, err)
 	assert.Equal(t, &sdk.Userinfo{Sub: p.User.Id, Iss: issuer, Aud: "app-" + n.name}, info, "no scope, no claims")
-	n.exec(t, 1, `UPDATE "token" SET scope='profile email phone' WHERE "user"=? AND organization=?`, token.UserName, n.name)
+	n.exec(t, 1, `UPDATE "token" SET scope='profile email phone' WHERE "user"=? AND organization=?`,
+		token.UserName, n.name)
 	info, err = n.service.Userinfo(t.Context(), n.principal(t, token), issuer)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"wechat-oInfo", "Info", "i@example.com", "1"},

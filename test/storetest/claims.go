@@ -185,8 +185,9 @@ func (s *suite) testCustomFields(t *testing.T) {
 		"Properties.sub", "Properties.tokenType", "Properties.color",
 	}}})
 	n.signIn(t, "oAlice")
-	n.exec(t, 1, `UPDATE "user" SET password='SECRET', totp_secret='SECRET', access_token='SECRET', email='a@example.com', `+
-		`properties=? WHERE owner=?`, `{"sub":"SOMEBODY","tokenType":"refresh-token","color":"red"}`, n.name)
+	n.exec(t, 1, `UPDATE "user" SET password='SECRET', totp_secret='SECRET', access_token='SECRET', `+
+		`email='a@example.com', properties=? WHERE owner=?`,
+		`{"sub":"SOMEBODY","tokenType":"refresh-token","color":"red"}`, n.name)
 	token := n.signIn(t, "oAlice")
 	claims := decode(t, token.AccessToken)
 	assert.NotContains(t, fmt.Sprint(claims), "SECRET")

@@ -55,8 +55,8 @@ func testNamesakes(t *testing.T, n *tenant) {
 	assert.Equal(t, 1+len(openIDs), n.users(t))
 }
 
-// testRefreshAtOnce has one refresh token used by many at the same time: who is first wins, and the others prove that it
-// was stolen.
+// testRefreshAtOnce has one refresh token used by many at the same time: who is first wins, and the others prove that
+// it was stolen.
 func testRefreshAtOnce(t *testing.T, n *tenant) {
 	token, client := n.signIn(t, "oRefresher"), n.client(t)
 	const thieves = 16

@@ -99,6 +99,9 @@ func testWholeAccount(t *testing.T, n *tenant) {
 	after := n.stored(t, p)
 	before["display_name"], before["updated_time"] = "Whole", after["updated_time"]
 	assert.Equal(t, before, after, "nothing else has changed")
+	changed, err = n.update(t, p, row{"updatedTime": "2000", "lastSigninTime": "2000", "lastSigninIp": "::1"})
+	require.NoError(t, err, "an account that was read before the last sign-in may be sent back")
+	assert.False(t, changed)
 }
 
 func testColumnNames(t *testing.T, n *tenant) {
@@ -127,10 +130,11 @@ func testRefusedFields(t *testing.T, n *tenant) {
 		"owner": "built-in", "name": "admin", "id": "another", "externalId": "x", "type": "paid-user", "phone": "1",
 		"countryCode": "CN", "wechat": "oSomebodyElse", "github": "x", "custom": "x", "properties": row{"wechatOpenId": "oX"},
 		"score": 9999, "karma": 1, "ranking": 1, "balance": 1.5, "isAdmin": true, "isForbidden": true, "isDeleted": true,
-		"isVerified": true, "emailVerified": true, "idCard": "1", "realName": "x", "tag": "staff", "groups": []string{"admins"},
-		"roles": []row{{"name": "admin"}}, "permissions": []row{{"name": "all"}}, "signupApplication": "app-built-in",
+		"isVerified": true, "emailVerified": true, "idCard": "1", "realName": "x", "tag": "staff",
+		"groups": []string{"admins"},
+		"roles":  []row{{"name": "admin"}}, "permissions": []row{{"name": "all"}}, "signupApplication": "app-built-in",
 		"passwordType": "plain", "passwordSalt": "x", "hash": "x", "totpSecret": "x", "ldap": "x", "createdTime": "2000",
-		"createdIp": "::1", "lastSigninTime": "2000", "accessToken": "x", "permanentAvatar": "x", "WECHAT": "oSomebodyElse",
+		"createdIp": "::1", "accessToken": "x", "permanentAvatar": "x", "WECHAT": "oSomebodyElse",
 		"noSuchField": "x",
 	} {
 		changed, err := n.update(t, p, row{"displayName": "Refused", name: value})
@@ -169,6 +173,8 @@ func testBadValues(t *testing.T, n *tenant) {
 	assert.Equal(t, before, n.stored(t, p), "nothing was applied")
 	_, err := n.update(t, p, row{"avatar": "http://tmp/a.png"})
 	assertRefused(t, err, object.InvalidRequest, "upload")
+	_, err = n.update(t, p, row{"displayName": "One", "DisplayName": "Two"})
+	assertRefused(t, err, object.InvalidRequest, "displayName")
 }
 
 func testPlaceholders(t *testing.T, n *tenant) {

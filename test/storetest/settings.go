@@ -131,7 +131,8 @@ func (s *suite) testClients(t *testing.T) {
 	assert.False(t, client.Authentic(""))
 	assert.True(t, client.Grants("client_credentials"))
 	assert.False(t, client.Grants("password"))
-	for _, id := range []string{"", "unknown", "APP-" + n.name, "app-" + n.name + " ", "app-" + n.name + "-org-" + n.name} {
+	own := "app-" + n.name
+	for _, id := range []string{"", "unknown", "APP-" + n.name, own + " ", own + "-org-" + n.name} {
 		_, err := n.service.Client(t.Context(), id)
 		assertRefused(t, err, object.InvalidClient)
 	}

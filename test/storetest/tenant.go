@@ -30,6 +30,7 @@ func (base fields) with(set row) row {
 	return r
 }
 
+// fields are the usual ones of a row.
 type fields row
 
 // tenant is an organization with an application and a mini program, and a service with a clock of its own.

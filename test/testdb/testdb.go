@@ -59,8 +59,8 @@ func SQLite(t testing.TB) object.StoreConfig {
 	}
 }
 
-// Postgres returns a database that does not exist yet, and that is dropped when the test ends. The test is skipped where
-// no server answers; with CI=true it fails.
+// Postgres returns a database that does not exist yet, and that is dropped when the test ends. The test is skipped
+// where no server answers; with CI=true it fails.
 func Postgres(t testing.TB) object.StoreConfig {
 	t.Helper()
 	cfg := object.StoreConfig{

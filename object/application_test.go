@@ -1,0 +1,132 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	clock := newTestClock()
+	s := newSettings(nil, clock.Now)
+	reads := 0
+	read := func(context.Context) (any, error) {
+		reads++
+		return reads, nil
+	}
+	load := func() any {
+		value, err := s.load(t.Context(), "x", read)
+		require.NoError(t, err)
+		return value
+	}
+	assert.Equal(t, 1, load())
+	clock.advance(settingsTTL - time.Nanosecond)
+	assert.Equal(t, 1, load(), "kept")
+	clock.advance(time.Nanosecond)
+	assert.Equal(t, 2, load(), "read anew")
+
+	clock.advance(settingsTTL)
+	_, err := s.load(t.Context(), "x", func(context.Context) (any, error) { return nil, errOfJob })
+	require.ErrorIs(t, err, errOfJob)
+	assert.Equal(t, 3, load(), "an error is not kept, and neither is what was before it")
+	for range 3 {
+		_, err := s.load(t.Context(), "missing", func(context.Context) (any, error) { return nil, ErrNotFound })
+		assert.ErrorIs(t, err, ErrNotFound)
+	}
+	assert.Len(t, s.known, 1, "names of what does not exist take no memory")
+}
+
+// TestSettingsAreReadOnce has many callers ask for a value that nobody has read, while the first of them leaves.
+func TestSettingsAreReadOnce(t *testing.T) {
+	t.Parallel()
+	s := newSettings(nil, time.Now)
+	ctx, leave := context.WithCancel(t.Context())
+	begun, end := make(chan struct{}), make(chan struct{})
+	reads := 0
+	read := func(ctx context.Context) (any, error) {
+		reads++
+		close(begun)
+		<-end
+		return reads, ctx.Err()
+	}
+	var wg sync.WaitGroup
+	ask := func(ctx context.Context) {
+		wg.Go(func() {
+			value, err := s.load(ctx, "x", read)
+			assert.NoError(t, err)
+			assert.Equal(t, 1, value)
+		})
+	}
+	ask(ctx)
+	<-begun
+	for range 16 {
+		ask(t.Context())
+	}
+	leave()
+	close(end)
+	wg.Wait()
+	assert.Equal(t, 1, reads)
+}
+
+func TestClientOfBrokenApplications(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	service := newTestService(t, store, ServiceConfig{})
+	require.NoError(t, store.write(t.Context(), func(tx *txn) error {
+		for _, app := range []*sdk.Application{
+			{Owner: "admin", Name: "lost", ClientId: "lost", Organization: "nowhere", Cert: builtInCert},
+			{Owner: "admin", Name: "mute", ClientId: "mute", Organization: builtInName, Cert: "nowhere"},
+			{Owner: "admin", Name: "anonymous", ClientId: "", Organization: builtInName},
+		} {
+			if _, err := store.applications.insert(tx, app, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	_, err := service.Client(t.Context(), "lost")
+	assert.ErrorContains(t, err, "nowhere")
+	mute, err := service.Client(t.Context(), "mute")
+	require.NoError(t, err, "it may still verify")
+	_, err = service.ClientToken(t.Context(), mute, "", "")
+	assert.ErrorContains(t, err, `cert "nowhere" does not exist`)
+	_, err = service.Client(t.Context(), "")
+	var refusal *Refusal
+	assert.True(t, errors.As(err, &refusal) && refusal.Code == InvalidClient, "%v", err)
+}
+
+func TestClientDurations(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ access, refresh, wantAccess, wantRefresh float64 }{
+		{0, 0, 168, 168}, {2, 0, 2, 2}, {2, 5, 2, 5}, {0.5, -1, 0.5, 0.5},
+	} {
+		client := &Client{Application: &sdk.Application{ExpireInHours: c.access, RefreshExpireInHours: c.refresh}}
+		assert.Equal(t, hours(c.wantAccess), client.lifetime())
+		assert.Equal(t, hours(c.wantRefresh), client.refreshLifetime())
+	}
+}
+
+// TestKeysLeaveOutWhatCannotVerify has tokens verified although a cert among many is damaged.
+func TestKeysLeaveOutWhatCannotVerify(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	service := newTestService(t, store, ServiceConfig{})
+	require.NoError(t, store.write(t.Context(), func(tx *txn) error {
+		_, err := store.certs.insert(tx, &sdk.Cert{Owner: "admin", Name: "bad", Scope: "JWT", Certificate: "x"}, "")
+		if err == nil {
+			_, err = store.certs.insert(tx, &sdk.Cert{Owner: "admin", Name: "tls", Scope: "SSL", Certificate: "x"}, "")
+		}
+		return err
+	}))
+	set, err := service.Keys(t.Context())
+	require.NoError(t, err)
+	require.Len(t, set.Keys, 1)
+	assert.Equal(t, builtInCert, set.Keys[0].KeyID)
+}

@@ -1,0 +1,159 @@
+package object
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"slices"
+	"testing"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func algorithms() []string { return []string{"RS256", "RS512", "ES256", "ES384", "ES512"} }
+
+func TestFillCert(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		algorithm string
+		bits      int
+		supports  []string
+	}{
+		{"", 0, []string{"RS256", "RS512"}},
+		{"RS512", 3072, []string{"RS256", "RS512"}}, {"RS256", 4096, []string{"RS256", "RS512"}},
+		{"ES256", 0, []string{"ES256"}}, {"ES384", 4096, []string{"ES384"}}, {"ES512", 0, []string{"ES512"}},
+	} {
+		t.Run(c.algorithm, func(t *testing.T) {
+			t.Parallel()
+			row := &sdk.Cert{Owner: "admin", Name: "cert", CryptoAlgorithm: c.algorithm, BitSize: c.bits}
+			require.NoError(t, fillCert(row))
+			k, err := parseKey(row)
+			require.NoError(t, err)
+			if public, ok := k.certificate.PublicKey.(*rsa.PublicKey); ok {
+				assert.Equal(t, row.BitSize, public.N.BitLen())
+			}
+			assert.Equal(t, row.CryptoAlgorithm, k.algorithm)
+			testSigning(t, k, c.supports)
+			filled := *row
+			require.NoError(t, fillCert(&filled))
+			assert.Equal(t, *row, filled, "a cert with keys stays as it is")
+		})
+	}
+	for _, row := range []sdk.Cert{
+		{CryptoAlgorithm: "EdDSA"}, {CryptoAlgorithm: "HS256"}, {CryptoAlgorithm: "rs256"}, {BitSize: 1024}, {BitSize: 1},
+		{Certificate: "x", PrivateKey: "x"},
+	} {
+		assert.Error(t, fillCert(&row), "%+v", row)
+	}
+}
+
+func testSigning(t *testing.T, k *key, supports []string) {
+	t.Helper()
+	for _, algorithm := range algorithms() {
+		text, err := k.sign(algorithm, jwt.RegisteredClaims{Subject: "alice"})
+		if !assert.Equal(t, slices.Contains(supports, algorithm), err == nil, algorithm) || err != nil {
+			continue
+		}
+		parsed, err := jwt.Parse(text, func(*jwt.Token) (any, error) { return k.certificate.PublicKey, nil },
+			jwt.WithValidMethods([]string{algorithm}))
+		require.NoError(t, err)
+		assert.Equal(t, k.name, parsed.Header["kid"])
+	}
+	text, err := k.sign("", jwt.RegisteredClaims{})
+	require.NoError(t, err)
+	parsed, _, err := jwt.NewParser().ParseUnverified(text, jwt.MapClaims{})
+	require.NoError(t, err)
+	assert.Equal(t, k.algorithm, parsed.Method.Alg(), "the cert's own")
+	for _, algorithm := range []string{"none", "HS256", "PS256", "EdDSA", "x"} {
+		_, err := k.sign(algorithm, jwt.RegisteredClaims{})
+		assert.Error(t, err, algorithm)
+	}
+	jwk := k.jwk()
+	assert.True(t, jwk.Valid() && jwk.IsPublic())
+	assert.Equal(t, []string{k.name, k.algorithm, "sig"}, []string{jwk.KeyID, jwk.Algorithm, jwk.Use})
+}
+
+// selfSigned returns a certificate of a private key in PEM form.
+func selfSigned(t *testing.T, public, private any) string {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	require.NoError(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// TestKeyForms reads private keys as the tools that make certs write them.
+func TestKeyForms(t *testing.T) {
+	t.Parallel()
+	ec, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	certificate := selfSigned(t, ec.Public(), ec)
+	sec1, err := x509.MarshalECPrivateKey(ec)
+	require.NoError(t, err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(ec)
+	require.NoError(t, err)
+	for form, der := range map[string][]byte{"EC PRIVATE KEY": sec1, "PRIVATE KEY": pkcs8} {
+		private := string(pem.EncodeToMemory(&pem.Block{Type: form, Bytes: der}))
+		k, err := parseKey(&sdk.Cert{Name: "cert", CryptoAlgorithm: "RS256", Certificate: certificate, PrivateKey: private})
+		require.NoError(t, err, form)
+		assert.Equal(t, "ES384", k.algorithm, "what the key is, whatever the row says")
+		testSigning(t, k, []string{"ES384"})
+	}
+	public, err := parseKey(&sdk.Cert{Name: "cert", Certificate: certificate})
+	require.NoError(t, err)
+	_, err = public.sign("ES384", jwt.RegisteredClaims{})
+	assert.ErrorContains(t, err, "cannot sign")
+	for name, row := range map[string]sdk.Cert{
+		"empty": {}, "no PEM": {Certificate: "x"}, "no key in PEM": {Certificate: certificate, PrivateKey: "x"},
+		"no certificate": {Certificate: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
+		"no key":         {Certificate: certificate, PrivateKey: certificate},
+	} {
+		_, err := parseKey(&row)
+		assert.Error(t, err, name)
+	}
+}
+
+func TestKeyOfOtherKindSignsNothing(t *testing.T) {
+	t.Parallel()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	k, err := parseKey(&sdk.Cert{
+		Name: "cert", Certificate: selfSigned(t, public, private),
+		PrivateKey: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+	})
+	require.NoError(t, err)
+	for _, algorithm := range append(algorithms(), "", "EdDSA") {
+		_, err := k.sign(algorithm, jwt.RegisteredClaims{})
+		assert.Error(t, err, algorithm)
+	}
+}
+
+func TestKeyring(t *testing.T) {
+	t.Parallel()
+	row := &sdk.Cert{Name: "cert", CryptoAlgorithm: "ES256"}
+	require.NoError(t, fillCert(row))
+	ring := newKeyring()
+	first, err := ring.parse(row)
+	require.NoError(t, err)
+	same := *row
+	again, err := ring.parse(&same)
+	require.NoError(t, err)
+	assert.Same(t, first, again)
+	same.Name = "renamed"
+	other, err := ring.parse(&same)
+	require.NoError(t, err)
+	assert.NotSame(t, first, other)
+	_, err = ring.parse(&sdk.Cert{Name: "bad"})
+	assert.Error(t, err)
+}

@@ -1,0 +1,116 @@
+package object
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// secretive is a user whose every secret column is filled.
+func secretive() *sdk.User {
+	return &sdk.User{
+		Owner: "org", Name: "wechat-oAlice", Id: "id", DisplayName: "小明 \"<&>\u2028", Email: "a@example.com",
+		EmailVerified: true, Gender: "other", Address: []string{"1", "2"}, Score: -3, Tag: "staff", IsAdmin: true,
+		Properties: map[string]string{"color": "red", "jti": "stolen"},
+		Password:   "SECRET", PasswordSalt: "SECRET", PasswordType: "SECRET", Hash: "SECRET", PreHash: "SECRET",
+		TotpSecret: "SECRET", AccessToken: "SECRET", OriginalToken: "SECRET", OriginalRefreshToken: "SECRET",
+		RecoveryCodes: []string{"SECRET"}, ManagedAccounts: []sdk.ManagedAccount{{Password: "SECRET"}},
+		MfaAccounts: []sdk.MfaAccount{{SecretKey: "SECRET"}},
+	}
+}
+
+func encode(t *testing.T, w *claimWriter, app *sdk.Application, user *sdk.User, scope string) map[string]any {
+	t.Helper()
+	at := jwt.NewNumericDate(time.Unix(1700000000, 0))
+	encoded, err := w.encode(app, user, grantClaims{
+		TokenType: accessTokenType, Scope: scope, Azp: "client",
+		RegisteredClaims: jwt.RegisteredClaims{
+			Subject: user.Id, ID: "admin/x", Audience: jwt.ClaimStrings{"client"}, IssuedAt: at,
+		},
+	})
+	require.NoError(t, err)
+	text, err := json.Marshal(encoded)
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "SECRET")
+	var claims map[string]any
+	require.NoError(t, json.Unmarshal(text, &claims))
+	return claims
+}
+
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	w := newClaimWriter(openStore(t).users)
+	user := secretive()
+	full := encode(t, w, &sdk.Application{}, user, "read")
+	short := encode(t, w, &sdk.Application{TokenFormat: "JWT-Empty"}, user, "read")
+	standard := encode(t, w, &sdk.Application{TokenFormat: "JWT-Standard"}, user, "profile address")
+	bare := encode(t, w, &sdk.Application{TokenFormat: "JWT-Standard"}, user, "")
+	for _, claims := range []map[string]any{full, short, standard, bare} {
+		assert.Equal(t, []any{"id", "admin/x", "access-token", "client"},
+			[]any{claims["sub"], claims["jti"], claims["tokenType"], claims["azp"]})
+	}
+	assert.Equal(t, user.DisplayName, full["displayName"])
+	assert.Equal(t, true, full["email_verified"])
+	assert.NotContains(t, full, "emailVerified")
+	assert.Equal(t, -3.0, full["score"])
+	assert.Equal(t, "staff", full["tag"])
+	assert.Equal(t, []any{"1", "2"}, full["address"])
+	assert.Equal(t, []any{}, full["groups"])
+	assert.Nil(t, full["recoveryCodes"])
+	assert.Equal(t, "", full["password"])
+	assert.Equal(t, "read", full["scope"])
+	assert.Equal(t, user.DisplayName, short["displayName"])
+	assert.NotContains(t, short, "tag")
+	assert.Equal(t, user.DisplayName, standard["name"])
+	assert.Equal(t, "wechat-oAlice", standard["preferred_username"])
+	assert.Equal(t, "other", standard["gender"])
+	assert.Equal(t, "1\n2", standard["address"].(map[string]any)["street_address"])
+	assert.NotContains(t, bare, "gender")
+	assert.Equal(t, "", bare["address"].(map[string]any)["street_address"])
+	_, err := w.encode(&sdk.Application{Name: "app", TokenFormat: "jwt"}, user, grantClaims{})
+	assert.ErrorContains(t, err, `application app: unknown tokenFormat "jwt"`)
+}
+
+func TestEncodeCustom(t *testing.T) {
+	t.Parallel()
+	w := newClaimWriter(openStore(t).users)
+	app := &sdk.Application{TokenFormat: "JWT-Custom", TokenFields: []string{
+		"Owner", "EmailVerified", "Properties.color", "Properties.jti", "Properties.missing", "permissionNames", "provider",
+		"signinMethod", "Password", "PasswordSalt", "PasswordType", "Hash", "PreHash", "AccessToken", "OriginalToken",
+		"OriginalRefreshToken", "TotpSecret", "RecoveryCodes", "ManagedAccounts", "MfaAccounts", "FaceIds",
+		"WebauthnCredentials", "NoSuchField", "", "owner",
+	}}
+	user := secretive()
+	user.Permissions = []*sdk.Permission{{Name: "read"}}
+	claims := encode(t, w, app, user, "")
+	for _, standard := range []string{"sub", "aud", "iat"} {
+		assert.Contains(t, claims, standard)
+		delete(claims, standard)
+	}
+	assert.Equal(t, map[string]any{
+		"owner": "org", "emailVerified": true, "color": "red", "permissionNames": []any{"read"}, "provider": "",
+		"signinMethod": "", "nonce": "", "scope": "", "tokenType": "access-token", "azp": "client", "jti": "admin/x",
+	}, claims)
+	assert.Equal(t, "read", encode(t, w, app, user, "read")["scope"])
+}
+
+func TestEveryClaimHasItsColumn(t *testing.T) {
+	t.Parallel()
+	users := openStore(t).users
+	w := newClaimWriter(users)
+	for _, name := range w.columns {
+		assert.Contains(t, users.byName, name)
+	}
+	assert.Subset(t, w.columns, []string{"owner", "name", "id", "is_forbidden", "is_deleted", "properties", "avatar"})
+}
+
+func TestScopeSet(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, map[string]bool{"openid": true, "profile": true, "email": true}, scopeSet("openid  profile,email"))
+	assert.Empty(t, scopeSet(""))
+}

@@ -1,0 +1,216 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var errOfJob = errors.New("job fails")
+
+// jobOf writes a row, and then fails with err unless it is nil.
+func jobOf(ctx context.Context, s *Store, openID string, err error) *job {
+	return &job{ctx, s.insertIdentity(openID, err), make(chan error, 1)}
+}
+
+func (s *Store) insertIdentity(openID string, end error) func(*txn) error {
+	return func(tx *txn) error {
+		if _, err := s.identities.insert(tx, identityOf(openID), ""); err != nil {
+			return err
+		}
+		return end
+	}
+}
+
+func TestFailingJobHarmsNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	batch := []*job{
+		jobOf(t.Context(), s, "a", nil), jobOf(t.Context(), s, "b", errOfJob), jobOf(t.Context(), s, "c", nil),
+		jobOf(t.Context(), s, "a", nil), // breaks the key
+	}
+	s.queue.commit(batch)
+	assert.NoError(t, <-batch[0].done)
+	assert.ErrorIs(t, <-batch[1].done, errOfJob)
+	assert.NoError(t, <-batch[2].done)
+	assert.ErrorContains(t, <-batch[3].done, "UNIQUE")
+	assert.Equal(t, []string{"a", "c"}, s.openIDs(t))
+}
+
+func TestGather(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	q := &commitQueue{jobs: make(chan *job, maxShared)} // which nobody serves
+	for i := range 10 {
+		ctx := t.Context()
+		if i%2 == 1 {
+			ctx = left
+		}
+		q.jobs <- jobOf(ctx, s, fmt.Sprint(i), nil)
+	}
+	first := jobOf(left, s, "first", nil)
+	batch := q.gather(first)
+	assert.Len(t, batch, 5)
+	assert.ErrorIs(t, <-first.done, context.Canceled)
+	s.queue.commit(batch)
+	assert.Equal(t, []string{"0", "2", "4", "6", "8"}, s.openIDs(t), "a caller that left is not written")
+	s.queue.commit(q.gather(jobOf(left, s, "alone", nil)))
+	assert.Len(t, s.openIDs(t), 5)
+}
+
+// blockQueue keeps the queue of s busy until the returned function is called.
+func blockQueue(t *testing.T, s *Store) (release func()) {
+	t.Helper()
+	busy, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = s.write(context.Background(), func(*txn) error {
+			close(busy)
+			<-done
+			return nil
+		})
+	}()
+	<-busy
+	return func() { close(done) }
+}
+
+func TestCloseDrains(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	release := blockQueue(t, s)
+	const waiting = 5
+	errs := make(chan error, waiting)
+	for i := range waiting {
+		go func() { errs <- s.write(context.Background(), s.insertIdentity(fmt.Sprint(i), nil)) }()
+	}
+	for len(s.queue.jobs) < waiting {
+		runtime.Gosched()
+	}
+	var batch []string
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.queue.close()
+	}()
+	release()
+	<-closed
+	for range waiting {
+		assert.NoError(t, <-errs, "what was waiting is written")
+	}
+	batch = s.openIDs(t)
+	assert.Len(t, batch, waiting)
+	err := s.write(t.Context(), s.insertIdentity("late", nil))
+	assert.ErrorIs(t, err, errClosed)
+	assert.True(t, IsUnavailable(err))
+	assert.Len(t, s.openIDs(t), waiting)
+}
+
+func TestCallerLeavesWhileWaiting(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	release := blockQueue(t, s)
+	ctx, leave := context.WithCancel(t.Context())
+	err := make(chan error)
+	go func() { err <- s.write(ctx, s.insertIdentity("left", nil)) }()
+	for len(s.queue.jobs) == 0 {
+		runtime.Gosched()
+	}
+	leave()
+	release()
+	assert.ErrorIs(t, <-err, context.Canceled)
+	assert.Empty(t, s.openIDs(t))
+}
+
+// TestRetry writes as on a database whose transactions may fail because of others.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	unqueued := &Store{dialect: s.dialect, writes: s.writes, identities: s.identities}
+	deadlock := &mysql.MySQLError{Number: mysqlDeadlock}
+	for name, c := range map[string]struct {
+		fails int // so many times
+		with  error
+		runs  int
+		want  error
+	}{
+		"succeeds":           {0, nil, 1, nil},
+		"deadlock":           {2, deadlock, 3, nil},
+		"serialization":      {1, &pgconn.PgError{Code: pgSerialization}, 2, nil},
+		"wrapped":            {1, fmt.Errorf("insert: %w", deadlock), 2, nil},
+		"gives up":           {100, deadlock, 5, deadlock},
+		"not worth a retry":  {1, errOfJob, 1, errOfJob},
+		"raced is no retry":  {1, errRaced, 1, errRaced},
+		"duplicate of MySQL": {1, &mysql.MySQLError{Number: 1062}, 1, &mysql.MySQLError{Number: 1062}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runs := 0
+			err := unqueued.write(t.Context(), func(tx *txn) error {
+				runs++
+				_, err := s.identities.insert(tx, identityOf(name), "")
+				if err == nil && runs <= c.fails {
+					err = c.with
+				}
+				return err
+			})
+			if c.want == nil {
+				require.NoError(t, err)
+				assert.Contains(t, s.openIDs(t), name)
+			} else {
+				require.ErrorIs(t, err, c.want)
+				assert.NotContains(t, s.openIDs(t), name, "a run that fails is undone")
+			}
+			assert.Equal(t, c.runs, runs)
+		})
+	}
+	t.Run("ends with its caller", func(t *testing.T) {
+		ctx, leave := context.WithCancel(t.Context())
+		err := unqueued.write(ctx, func(*txn) error {
+			leave()
+			return deadlock
+		})
+		assert.Error(t, err)
+	})
+}
+
+// TestPrepareDoesNotBlockTransactions has a query prepared while a transaction has the only connection: the transaction
+// must get on, or neither does.
+func TestPrepareDoesNotBlockTransactions(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	prepared := make(chan error, 1)
+	require.NoError(t, s.writes.transact(t.Context(), func(tx *txn) error {
+		before := s.writes.db.Stats().WaitCount
+		go func() {
+			_, err := s.writes.prepare(context.Background(), "SELECT 1, 2, 3")
+			prepared <- err
+		}()
+		for s.writes.db.Stats().WaitCount == before {
+			runtime.Gosched()
+		}
+		return s.insertIdentity("a", nil)(tx)
+	}))
+	require.NoError(t, <-prepared)
+	assert.NotNil(t, s.writes.get("SELECT 1, 2, 3"))
+	assert.Equal(t, []string{"a"}, s.openIDs(t))
+}
+
+func TestPrepareIsBounded(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	for i := range maxPrepared + 10 {
+		var got int
+		require.NoError(t, scanOne(s.read(t.Context()), []any{&got}, fmt.Sprintf("SELECT %d", i)))
+		assert.Equal(t, i, got)
+	}
+	assert.LessOrEqual(t, len(s.reads.known), maxPrepared)
+	_, err := s.reads.prepare(t.Context(), "SELECT no_such_column FROM user, one_more")
+	assert.NoError(t, err, "there is no room, so nothing is prepared")
+}

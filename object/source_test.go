@@ -1,0 +1,84 @@
+package object
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestSQLiteSource(t *testing.T) {
+	t.Parallel()
+	for given, file := range map[string]string{
+		"file:casdoor.db?cache=shared": "casdoor.db", // Casdoor's default
+		"casdoor.db":                   "casdoor.db",
+		"file:/var/lib/x.db":           "/var/lib/x.db",
+		"./x.db?_pragma=foreign_keys(1)&cache=shared&mode=rwc": "./x.db",
+		"x.db?%zz": "x.db",
+	} {
+		got := sqliteSource(given)
+		name, query, _ := strings.Cut(got.read, "?")
+		assert.Equal(t, "file:"+file, name)
+		params, err := url.ParseQuery(query)
+		require.NoError(t, err)
+		assert.NotContains(t, params, "cache")
+		assert.Subset(t, params["_pragma"], []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"})
+		assert.Equal(t, strings.Contains(given, "foreign_keys"), strings.Contains(query, "foreign_keys"))
+		assert.Equal(t, strings.Contains(given, "mode=rwc"), params.Get("mode") == "rwc")
+		assert.Equal(t, got.read+"&_txlock=immediate", got.write)
+	}
+}
+
+func TestMySQLDSN(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ given, database, want, user, password string }{
+		{"root:123456@tcp(localhost:3306)/", "casdoor", "casdoor", "root", "123456"}, // Casdoor's default
+		{"root:123456@tcp(localhost:3306)/shop", "casdoor", "shop", "root", "123456"},
+		{"u:p@ss:w/rd@tcp(db:3306)/?timeout=3s", "casdoor", "casdoor", "u", "p@ss:w/rd"},
+		{"u@unix(/tmp/mysql.sock)/casdoor?clientFoundRows=true&charset=utf8", "", "casdoor", "u", ""},
+	} {
+		got, err := mysqlDSN(StoreConfig{DataSourceName: c.given, DBName: c.database})
+		require.NoError(t, err, c.given)
+		assert.Equal(t, []string{c.want, c.user, c.password}, []string{got.DBName, got.User, got.Passwd}, c.given)
+		assert.Contains(t, got.FormatDSN(), "charset=utf8mb4")
+		assert.False(t, got.ClientFoundRows)
+	}
+}
+
+func TestPostgresDSN(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ given, database, want, password string }{
+		{"user=postgres password=p host=localhost port=5432 sslmode=disable dbname=", "casdoor", "casdoor", "p"}, // Casdoor's
+		{"user=postgres password=postgres host=localhost sslmode=disable", "casdoor", "casdoor", "postgres"},
+		{"user=postgres password=x host=localhost dbname=shop", "", "shop", "x"},
+		{"user=postgres password=x host=localhost dbname=shop", "casdoor", "casdoor", "x"},
+		{"user=postgres password='a b\\'c' host=localhost", `it's\`, `it's\`, "a b'c"},
+		{"postgres://postgres:p%40ss@localhost:5432?sslmode=disable", "casdoor", "casdoor", "p@ss"},
+		{"postgresql://postgres:p@localhost/shop", "", "shop", "p"},
+		{"postgres://postgres:p@localhost/shop", "casdoor", "casdoor", "p"},
+	} {
+		got, err := postgresDSN(StoreConfig{DataSourceName: c.given, DBName: c.database})
+		require.NoError(t, err, c.given)
+		parsed, err := pgx.ParseConfig(got)
+		require.NoError(t, err, got)
+		assert.Equal(t, []string{c.want, c.password, "localhost"},
+			[]string{parsed.Database, parsed.Password, parsed.Host}, c.given)
+	}
+}
+
+func TestSourceErrorsHoldNoPassword(t *testing.T) {
+	t.Parallel()
+	for driver, names := range map[string][]string{
+		"mysql":    {"root:SECRET", "root:SECRET@tcp(localhost:3306", "root:SECRET@tcp(127.0.0.1:1)/"},
+		"postgres": {"password=SECRET host", "postgres://u:SECRET@:bad/", "user=u password=SECRET host=127.0.0.1 port=1"},
+	} {
+		for _, name := range names {
+			_, _, err := Open(t.Context(), StoreConfig{DriverName: driver, DataSourceName: name, DBName: "x"})
+			require.Error(t, err, name)
+			assert.NotContains(t, err.Error(), "SECRET")
+		}
+	}
+}
