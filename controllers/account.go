@@ -89,7 +89,8 @@ func (c *AccountController) User() {
 }
 
 func (c *AccountController) findUser(ctx context.Context, owner, name, id string) (any, error) {
-	if strings.HasPrefix(c.Ctx.Request.Header.Get("Authorization"), "Bearer ") {
+	scheme, _, _ := strings.Cut(c.Ctx.Request.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
 		p, err := c.principal()
 		if err != nil {
 			return nil, err
@@ -106,8 +107,11 @@ func (c *AccountController) findUser(ctx context.Context, owner, name, id string
 		clientID, secret = query.Get("clientId"), query.Get("clientSecret")
 	}
 	client, err := c.Deps.Service.Client(ctx, clientID)
-	if err != nil || !client.Authentic(secret) {
+	if _, unknown := errors.AsType[*object.Refusal](err); unknown || err == nil && !client.Authentic(secret) {
 		return nil, unauthorized()
+	}
+	if err != nil {
+		return nil, err
 	}
 	return c.Deps.Service.FindUser(ctx, client, owner, name, id)
 }

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -141,10 +142,10 @@ func shapeOf(path string) shape {
 	}
 }
 
-// logError logs an error with its cause: ours, when the server is to blame, as an error.
+// logError logs an error with its cause: as an error when the server is to blame, and not a client that has left.
 func logError(log *slog.Logger, r *http.Request, message string, e *APIError, attrs ...slog.Attr) {
 	level := slog.LevelInfo
-	if e.Status >= http.StatusInternalServerError {
+	if e.Status >= http.StatusInternalServerError && !errors.Is(r.Context().Err(), context.Canceled) {
 		level = slog.LevelError
 	}
 	attrs = append(attrs, slog.String("path", r.URL.Path), slog.Int("status", e.Status),

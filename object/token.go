@@ -45,7 +45,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	app := g.client.Application
 	name, id := g.family, app.Owner+"/"+g.family
 	if name == "" {
-		name = uuid.NewString()
+		name = uuid.Must(uuid.NewV7()).String() // beside its neighbours in time, in the index too
 		id = app.Owner + "/" + name
 	} else {
 		id += "." + rand.Text()[:8] // a jti names one token, a row a family of them
