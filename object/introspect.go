@@ -27,11 +27,11 @@ type Introspection struct {
 // Introspect tells a client about a token. One that is invalid, expired, ended, another organization's, or whose user
 // may not sign in any more, is not active, and nothing else is said about it.
 func (s *Service) Introspect(ctx context.Context, c *Client, token string) (Introspection, error) {
-	hash := tokenHash(token)
+	hash, refresh := tokenHash(token), refreshHash(token)
 	if hash == "" {
 		return Introspection{}, nil
 	}
-	row, err := s.store.tokens.get(s.store.read(ctx), "WHERE access_token_hash=? OR refresh_token_hash=?", hash, hash)
+	row, err := s.store.tokens.get(s.store.read(ctx), "WHERE access_token_hash=? OR refresh_token_hash=?", hash, refresh)
 	if errors.Is(err, ErrNotFound) {
 		return Introspection{}, nil
 	}
@@ -51,7 +51,7 @@ func (s *Service) Introspect(ctx context.Context, c *Client, token string) (Intr
 			return Introspection{}, err
 		}
 	}
-	if hash == row.RefreshTokenHash && (&Client{Application: app}).refreshExpired(row, s.now()) {
+	if refresh == row.RefreshTokenHash && (&Client{Application: app}).refreshExpired(row, s.now()) {
 		return Introspection{}, nil
 	}
 	return s.describe(ctx, row, token, Introspection{
@@ -71,7 +71,7 @@ func (s *Service) describe(
 			return Introspection{}, err
 		}
 	}
-	if tokenHash(token) == row.RefreshTokenHash && !isJWT(token) {
+	if refreshHash(token) == row.RefreshTokenHash && !isJWT(token) {
 		return active, nil
 	}
 	claims, err := s.verify(ctx, token)

@@ -15,7 +15,7 @@ import (
 // Refresh spends a refresh token for a new access token and a new refresh token. One that is not valid, or no longer,
 // is a *Refusal with InvalidGrant. issuer is the iss of the new token.
 func (s *Service) Refresh(ctx context.Context, c *Client, refreshToken, issuer string) (*Token, error) {
-	spent := tokenHash(refreshToken)
+	spent := refreshHash(refreshToken)
 	row, err := s.store.tokens.get(s.store.read(ctx), "WHERE refresh_token_hash=?", spent)
 	if errors.Is(err, ErrNotFound) || refreshToken == "" {
 		return nil, s.refuseSpent(ctx, c, refreshToken)

@@ -145,8 +145,9 @@ func makeBuiltIn(session *xorm.Session) (*FirstStart, error) {
 		&sdk.User{
 			Owner: builtInName, Name: builtInAdmin, CreatedTime: now(), UpdatedTime: now(), Id: uuid.NewString(),
 			Type: normalUser, Password: hash, PasswordType: passwordType, DisplayName: "Admin", IsAdmin: true,
-			SignupApplication: builtInApplication, RegisterType: "Add User", RegisterSource: builtInName + "/" + builtInAdmin,
-			Properties: map[string]string{}, BalanceCurrency: defaultCurrency,
+			SignupApplication: builtInApplication, RegisterType: "Add User",
+			RegisterSource: builtInName + "/" + builtInAdmin,
+			Properties:     map[string]string{}, BalanceCurrency: defaultCurrency,
 		},
 	}
 	for _, row := range rows {
@@ -159,6 +160,10 @@ func makeBuiltIn(session *xorm.Session) (*FirstStart, error) {
 
 // now is the present in Casdoor's form, RFC 3339 in seconds.
 func now() string { return time.Now().UTC().Format(time.RFC3339) }
+
+// newID returns a UUID that begins with the time (RFC 9562 §5.7): what is made together lies together in every index, which
+// in a large SQLite file saves a page of writing for each.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func newClientID() string     { return randomHex(10) }
 func newClientSecret() string { return randomHex(20) }

@@ -45,7 +45,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	app := g.client.Application
 	name, id := g.family, app.Owner+"/"+g.family
 	if name == "" {
-		name = uuid.Must(uuid.NewV7()).String() // beside its neighbours in time, in the index too
+		name = newID()
 		id = app.Owner + "/" + name
 	} else {
 		id += "." + rand.Text()[:8] // a jti names one token, a row a family of them
@@ -74,7 +74,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	return token, &sdk.Token{
 		Owner: app.Owner, Name: name, CreatedTime: issued.UTC().Format(time.RFC3339),
 		Application: app.Name, Organization: g.client.Organization.Name, User: g.user.Name,
-		AccessTokenHash: tokenHash(token.AccessToken), RefreshTokenHash: tokenHash(token.RefreshToken),
+		AccessTokenHash: tokenHash(token.AccessToken), RefreshTokenHash: refreshHash(token.RefreshToken),
 		ExpiresIn: int(life / time.Second), Scope: g.scope, TokenType: "Bearer", CodeIsUsed: true,
 	}, nil
 }
@@ -94,6 +94,16 @@ func tokenHash(token string) string {
 	}
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
+}
+
+// refreshHash is the same for refresh tokens. That of an opaque one, which Casdoor does not know, begins with the id of its
+// row, so that it too lies beside its neighbours in time.
+func refreshHash(token string) string {
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(raw) != refreshSize {
+		return tokenHash(token)
+	}
+	return hex.EncodeToString(raw[:refreshSubject]) + tokenHash(token)
 }
 
 func isJWT(token string) bool { return strings.Count(token, ".") == 2 }
