@@ -89,8 +89,8 @@ func (c *AccountController) User() {
 }
 
 func (c *AccountController) findUser(ctx context.Context, owner, name, id string) (any, error) {
-	scheme, _, _ := strings.Cut(c.Ctx.Request.Header.Get("Authorization"), " ")
-	if strings.EqualFold(scheme, "Bearer") {
+	scheme, token, _ := strings.Cut(c.Ctx.Request.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") && token != "" {
 		p, err := c.principal()
 		if err != nil {
 			return nil, err
