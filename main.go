@@ -36,7 +36,7 @@ const gcPercent = 400
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:], process{env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr}); err != nil {
 		fmt.Fprintln(os.Stderr, "minidoor:", err)
 		os.Exit(1)
 	}
@@ -59,35 +59,43 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	return o, flags.Parse(args)
 }
 
+// process is what a server has around it.
+type process struct {
+	env            lookup
+	stdout, stderr io.Writer
+	demo           *demo.Demo // nil without -demo
+}
+
 // run is the whole life of a server: it returns when ctx has ended and what was running then has finished.
-func run(ctx context.Context, args []string, env lookup, stdout, stderr io.Writer) (err error) {
-	o, err := parse(args, stderr)
-	if errors.Is(err, flag.ErrHelp) {
+func run(ctx context.Context, args []string, p process) (err error) {
+	o, err := parse(args, p.stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	if o.version {
-		_, err := fmt.Fprintln(stdout, "minidoor", version)
+	case o.version:
+		_, err := fmt.Fprintln(p.stdout, "minidoor", version)
 		return err
-	}
-	var play *demo.Demo
-	if o.demo {
-		if play, err = demo.Start(); err != nil {
+	case o.demo:
+		if p.demo, err = demo.Start(); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, play.Close()) }()
-		env = play.LookupEnv(env)
+		defer func() { err = errors.Join(err, p.demo.Close()) }()
+		p.env = p.demo.LookupEnv(p.env)
 	}
-	cfg, err := conf.Load(o.files, env)
+	return serve(ctx, o.files, p)
+}
+
+func serve(ctx context.Context, files []string, p process) error {
+	cfg, err := conf.Load(files, p.env)
 	if err != nil {
 		return err
 	}
-	if _, set := env("GOGC"); !set {
+	if _, set := p.env("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
-	log := controllers.NewLogger(stderr, cfg.LogLevel, cfg.LogFormat)
+	log := controllers.NewLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
 	if len(cfg.Unknown) > 0 {
 		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
 	}
@@ -96,9 +104,10 @@ func run(ctx context.Context, args []string, env lookup, stdout, stderr io.Write
 		return err
 	}
 	defer store.Close()
-	if first != nil && play == nil {
+	if first != nil && p.demo == nil {
 		// At once: it would be lost with a start that fails further down.
-		fmt.Fprintf(stdout, "First start: user %s, password %s (shown this once)\n", first.AdminName, first.AdminPassword)
+		fmt.Fprintf(p.stdout, "First start: user %s, password %s (shown this once)\n",
+			first.AdminName, first.AdminPassword)
 	}
 	if cfg.InitDataFile != "" {
 		if err := store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly); err != nil {
@@ -116,9 +125,9 @@ func run(ctx context.Context, args []string, env lookup, stdout, stderr io.Write
 	deps := controllers.Deps{
 		Service: service, Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
 	}
-	if play != nil {
-		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: play.NewCode}
-		play.Banner(stdout, "http://"+listener.Addr().String(), first.AdminPassword)
+	if p.demo != nil {
+		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: p.demo.NewCode}
+		p.demo.Banner(p.stdout, "http://"+listener.Addr().String(), first.AdminPassword)
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
 	return controllers.Serve(ctx, listener, controllers.New(deps), log)
