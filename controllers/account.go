@@ -89,8 +89,7 @@ func (c *AccountController) User() {
 }
 
 func (c *AccountController) findUser(ctx context.Context, owner, name, id string) (any, error) {
-	scheme, token, _ := strings.Cut(c.Ctx.Request.Header.Get("Authorization"), " ")
-	if strings.EqualFold(scheme, "Bearer") && token != "" {
+	if _, ok := c.bearer(); ok {
 		p, err := c.principal()
 		if err != nil {
 			return nil, err

@@ -46,9 +46,15 @@ func (b *Base) refuse(e *APIError) {
 
 // principal returns the user of the bearer token (RFC 6750 §2.1).
 func (b *Base) principal() (*object.Principal, error) {
-	scheme, token, _ := strings.Cut(b.Ctx.Request.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token, ok := b.bearer()
+	if !ok {
 		return nil, &object.Refusal{Code: object.InvalidToken, Message: "Please login first"}
 	}
-	return b.Deps.Service.Authenticate(b.Ctx.Request.Context(), strings.TrimSpace(token))
+	return b.Deps.Service.Authenticate(b.Ctx.Request.Context(), token)
+}
+
+// bearer returns the bearer token of the request, and whether there is one.
+func (b *Base) bearer() (string, bool) {
+	scheme, token, _ := strings.Cut(b.Ctx.Request.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer") && token != ""
 }

@@ -104,4 +104,4 @@ func (s *Service) providerOf(m miniProgram, platform provider.Platform) (provide
 	return p, nil
 }
 
-func (s *Service) stamp() string { return s.now().UTC().Format(time.RFC3339) }
+func (s *Service) stamp() string { return timestamp(s.now()) }

@@ -159,7 +159,9 @@ func makeBuiltIn(session *xorm.Session) (*FirstStart, error) {
 }
 
 // now is the present in Casdoor's form, RFC 3339 in seconds.
-func now() string { return time.Now().UTC().Format(time.RFC3339) }
+func now() string { return timestamp(time.Now()) }
+
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // newID returns a UUID that begins with the time (RFC 9562 §5.7): what is made together lies together in every index, which
 // in a large SQLite file saves a page of writing for each.

@@ -72,7 +72,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 		token.RefreshToken = s.opaqueRefreshToken(name, g.user.Id)
 	}
 	return token, &sdk.Token{
-		Owner: app.Owner, Name: name, CreatedTime: issued.UTC().Format(time.RFC3339),
+		Owner: app.Owner, Name: name, CreatedTime: timestamp(issued),
 		Application: app.Name, Organization: g.client.Organization.Name, User: g.user.Name,
 		AccessTokenHash: tokenHash(token.AccessToken), RefreshTokenHash: refreshHash(token.RefreshToken),
 		ExpiresIn: int(life / time.Second), Scope: g.scope, TokenType: "Bearer", CodeIsUsed: true,
