@@ -123,7 +123,7 @@ func serve(ctx context.Context, files []string, p process) error {
 		return err
 	}
 	deps := controllers.Deps{
-		Service: service, Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
+		Service: service.Service, Authority: service, Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
 	}
 	if p.demo != nil {
 		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: p.demo.NewCode}
@@ -140,7 +140,7 @@ func open(ctx context.Context, cfg *conf.Config, log *slog.Logger) (*object.Stor
 	})
 }
 
-func newService(store *object.Store, cfg *conf.Config, log *slog.Logger) (*object.Service, error) {
+func newService(store *object.Store, cfg *conf.Config, log *slog.Logger) (*object.Authority, error) {
 	keys, err := cfg.SealKeyRing()
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func newService(store *object.Store, cfg *conf.Config, log *slog.Logger) (*objec
 	if err != nil {
 		return nil, err
 	}
-	return object.NewService(store, object.ServiceConfig{
+	return object.NewAuthority(store, object.ServiceConfig{
 		Registry: registry, Sealer: sealer, RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log,
 	})
 }
