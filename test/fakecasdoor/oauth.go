@@ -40,13 +40,15 @@ func replyOf(t sdk.Token) tokenReply {
 	return tokenReply{t.AccessToken, t.AccessToken, t.RefreshToken, t.TokenType, t.ExpiresIn, t.Scope}
 }
 
-// params reads OAuth's parameters from query, form or a JSON body.
+// params reads OAuth's parameters from query or form, else from a JSON body.
 func (c *call) params() func(name string) string {
 	body := map[string]any{}
 	json.Unmarshal(c.body, &body) //nolint:errcheck // most bodies are forms
 	return func(name string) string {
-		text, _ := body[name].(string)
-		fill(&text, c.FormValue(name))
+		text := c.FormValue(name)
+		if text == "" {
+			text, _ = body[name].(string)
+		}
 		return text
 	}
 }

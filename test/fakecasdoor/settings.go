@@ -55,6 +55,7 @@ func hide(app *sdk.Application) {
 		*field = masked
 	}
 	app.EnablePassword, app.GrantTypes, app.RedirectUris = false, []string{}, []string{}
+	app.OtherDomains, app.TokenAttributes = []string{}, []*sdk.JwtItem{}
 	if org := app.OrganizationObj; org != nil {
 		for _, field := range []*string{
 			&org.PasswordType, &org.PasswordSalt, &org.MasterPassword, &org.DefaultPassword, &org.IpWhitelist,

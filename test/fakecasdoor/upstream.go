@@ -12,8 +12,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// The paths that show how a gateway passes things on. Every path that is not Casdoor's and not one of these answers with
-// an Echo.
+// The paths that show how a gateway passes things on. Every path that is neither Casdoor's nor one of these answers
+// with an Echo.
 const (
 	PathStream      = "/stream"       // server-sent events: a line whenever SendLine is called
 	PathWebSocket   = "/ws"           // gives every message back

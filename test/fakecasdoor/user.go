@@ -62,7 +62,9 @@ func (s *Server) getUser(c *call) any {
 
 // userByID returns the id "owner/name" of a user, or "".
 func (s *Server) userByID(owner, userID string) string {
-	for _, u := range s.Users() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.users {
 		if u.Owner == owner && u.Id == userID {
 			return u.GetId()
 		}
@@ -78,11 +80,15 @@ func (s *Server) sees(caller string, u sdk.User) bool {
 	return found && asks.IsAdmin && asks.Owner == u.Owner
 }
 
+// maskedUser is what the API shows of a user: no secrets, and lists where there is nothing.
 func maskedUser(u sdk.User) sdk.User {
 	if u.Password != "" {
 		u.Password = masked
 	}
 	u.TotpSecret, u.RecoveryCodes = "", nil
+	u.Groups = append([]string{}, u.Groups...)
+	u.Roles = append([]*sdk.Role{}, u.Roles...)
+	u.Permissions = append([]*sdk.Permission{}, u.Permissions...)
 	return u
 }
 
@@ -101,6 +107,7 @@ func (s *Server) getAccount(c *call) any {
 	if found {
 		u.AccessToken = s.sign(app, u, grant{kind: accessKind, row: uuid.NewString(), host: c.Host})
 	}
+	u.Address = append([]string{}, u.Address...)
 	answer := sdk.Response{Status: "ok", Sub: u.Id, Name: u.Name, Data: maskedUser(u)}
 	if org, found := find(s.rows.Organizations, "admin/"+u.Owner); found {
 		answer.Data2 = clone(*org)
@@ -144,8 +151,8 @@ func uniqueFailed(table string) string {
 	return fmt.Sprintf("constraint failed: UNIQUE constraint failed: %s.owner, %[1]s.name (1555)", table)
 }
 
-// checkName applies Casdoor's rules for the name of a new user (object/check.go): an OpenID with two of "-" and "_" in a
-// row, or one at its end, makes no name that the API accepts unless the organization uses e-mail addresses as names.
+// checkName applies Casdoor's rules for the name of a new user (object/check.go): an OpenID with two of "-" and "_" in
+// a row, or one at its end, makes no name that the API accepts unless the organization uses e-mail addresses as names.
 func (s *Server) checkName(owner, name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,10 +168,8 @@ func (s *Server) checkName(owner, name string) string {
 		return "The username may only contain alphanumeric characters, underlines or hyphens, cannot have consecutive " +
 			"hyphens or underlines, and cannot begin or end with a hyphen or underline."
 	}
-	for _, u := range s.users {
-		if u.Owner == owner && u.Name == name {
-			return "Username already exists"
-		}
+	if _, taken := s.users[owner+"/"+name]; taken {
+		return "Username already exists"
 	}
 	return ""
 }

@@ -1,4 +1,5 @@
-// Package shared finds the folder of captured data that lies beside a checkout: databases and answers of a real Casdoor.
+// Package shared finds the folder of captured data that lies beside a checkout, databases and answers of a real
+// Casdoor, and compares our answers with them.
 package shared
 
 import (
@@ -15,29 +16,26 @@ const Variable = "MINIDOOR_SHARED"
 // environment says CI=true.
 func Casdoor(t testing.TB) string {
 	t.Helper()
-	path := filepath.Join(root(), "casdoor")
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.IsDir():
-		return path
-	case os.Getenv("CI") == "true":
-		t.Fatalf("no folder %s, and CI=true wants it; %s may name another place", path, Variable)
-	default:
-		t.Skipf("no folder %s; %s may name another place", path, Variable)
+	for _, root := range roots() {
+		path := filepath.Join(root, "casdoor")
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return path
+		}
 	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("no folder casdoor in %v, and CI=true wants it; %s may name another place", roots(), Variable)
+		return ""
+	}
+	t.Skipf("no folder casdoor in %v; %s may name another place", roots(), Variable)
 	return ""
 }
 
-// root is the shared folder: ../shared of the folder with go.mod or, in a work tree beside others, further up.
-func root() string {
+// roots are where the shared folder may be: beside the checkout, or one further up for a git work tree.
+func roots() []string {
 	if path := os.Getenv(Variable); path != "" {
-		return path
+		return []string{path}
 	}
 	_, file, _, _ := runtime.Caller(0)
 	module := filepath.Join(filepath.Dir(file), "..", "..")
-	beside := filepath.Join(module, "..", "shared")
-	if _, err := os.Stat(beside); err == nil {
-		return beside
-	}
-	return filepath.Join(module, "..", "..", "shared")
+	return []string{filepath.Join(module, "..", "shared"), filepath.Join(module, "..", "..", "shared")}
 }
