@@ -2,8 +2,6 @@ package test
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/test/harness"
+	"github.com/minidoor/minidoor/test/shared"
 )
 
 // testdata/casdoor.json holds the names and JSON types of what Casdoor v3.158 answers; the values are taken out. What a
@@ -33,7 +32,7 @@ func TestAnswersHaveCasdoorsNames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.Contains(t, ours, name)
 			used := map[string]bool{}
-			for path, problem := range differences("", theirs, ours[name].Map(t)) {
+			for path, problem := range shared.Differences(theirs, ours[name].Map(t)) {
 				if reason := allowed[name+path]; assert.NotEmpty(t, reason, "%s: %s", path, problem) {
 					used[path] = true
 				}
@@ -95,40 +94,6 @@ func answers(t *testing.T, s *harness.Server) map[string]harness.Reply {
 			refreshForm(spent.RefreshToken)),
 		"logout": s.Call(t, http.MethodPost, "/api/logout", tokens.AccessToken, nil),
 	}
-}
-
-// differences maps the paths at which a client of Casdoor would stumble over our answer to what it would find.
-func differences(path string, theirs, ours any) map[string]string {
-	found := map[string]string{}
-	switch theirs := theirs.(type) {
-	case nil: // whoever reads null expects anything
-	case map[string]any:
-		object, ok := ours.(map[string]any)
-		if !ok {
-			found[path] = fmt.Sprintf("an object there, %T here", ours)
-		}
-		for name, value := range theirs {
-			inner, there := object[name]
-			if ok && !there {
-				found[path+"."+name] = "not there"
-			} else if ok {
-				maps.Copy(found, differences(path+"."+name, value, inner))
-			}
-		}
-	case []any:
-		list, ok := ours.([]any)
-		if !ok {
-			found[path] = fmt.Sprintf("a list there, %T here", ours)
-		}
-		if len(theirs) > 0 && len(list) > 0 {
-			maps.Copy(found, differences(path+"[0]", theirs[0], list[0]))
-		}
-	default:
-		if there, here := fmt.Sprintf("%T", theirs), fmt.Sprintf("%T", ours); there != here {
-			found[path] = there + " there, " + here + " here"
-		}
-	}
-	return found
 }
 
 // missingOnPurpose are the differences that we chose, each with the reason.
