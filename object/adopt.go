@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
 // Adoption is how far the users whom Casdoor's own flow made have been taken over. It is stored with each batch, so that
@@ -120,11 +118,11 @@ func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
 		if err := json.Unmarshal([]byte(row.Value), &a); err != nil || a.Done {
 			return err
 		}
+		b := &adoption{Store: s, tx: tx, state: &a, onlyColumn: a.OnlyColumn}
 		users, err := s.nextUsers(tx, &a)
 		if err != nil {
 			return err
 		}
-		b := &adoption{Store: s, tx: tx, state: &a}
 		if err := b.adopt(users); err != nil {
 			return err
 		}
@@ -139,14 +137,13 @@ func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
 
 // nextUsers reads the users behind the cursor, of one organization, and moves it. At the end it begins the second pass,
 // or sets Done.
-func (s *Store) nextUsers(tx *txn, a *Adoption) ([]*sdk.User, error) {
-	columns := s.users.pick("owner", "name", "id", "wechat", "properties")
-	rows, err := tx.query(fmt.Sprintf("SELECT %s FROM %s WHERE owner=? AND name>? ORDER BY name LIMIT %d",
-		s.users.list(columns, ""), s.users.name, adoptionBatch), a.Owner, a.Name)
+func (s *Store) nextUsers(tx *txn, a *Adoption) ([]claimant, error) {
+	rows, err := tx.query(fmt.Sprintf("SELECT owner, name, id, wechat, properties FROM %s WHERE owner=? AND name>? "+
+		"ORDER BY name LIMIT %d", s.users.name, adoptionBatch), a.Owner, a.Name)
 	if err != nil {
 		return nil, err
 	}
-	users, err := scanAll(rows, s.users, columns)
+	users, err := scanClaimants(rows)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +151,7 @@ func (s *Store) nextUsers(tx *txn, a *Adoption) ([]*sdk.User, error) {
 		a.Seen += len(users)
 	}
 	if len(users) == adoptionBatch {
-		a.Name = users[len(users)-1].Name
+		a.Name = users[len(users)-1].name
 		return users, nil
 	}
 	var next *string

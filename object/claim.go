@@ -1,6 +1,9 @@
 package object
 
 import (
+	"cmp"
+	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,37 +19,61 @@ const (
 	wechatUnionID = "wechatUnionId"
 )
 
-// claim is what a user's row says about the OpenID.
-type claim struct {
-	user    *sdk.User
-	openID  string   // that properties name
-	doubted []string // the OpenIDs that the row speaks of, when it contradicts itself
+// claimant is what a user's row says about the OpenID.
+type claimant struct {
+	owner, name, id string
+	column          string // wechat
+	openID, unionID string // of properties; both empty where these cannot be read
 }
 
-// claimOf reads a user's claim. One who never signed in with a mini program has none.
-func claimOf(user *sdk.User) (c claim, ok bool) {
-	c = claim{user: user, openID: user.Properties[wechatOpenID]}
-	switch {
-	case user.WeChat == "":
-		c.doubted = []string{c.openID}
-	case user.WeChat != c.openID && user.WeChat != user.Properties[wechatUnionID]:
-		c.doubted = []string{c.openID, user.WeChat}
+// scanClaimants reads rows of owner, name, id, wechat and properties, and closes them. Properties that are no JSON, which
+// Casdoor could not read either, are none.
+func scanClaimants(rows *sql.Rows) ([]claimant, error) {
+	defer func() { _ = rows.Close() }()
+	var found []claimant
+	for rows.Next() {
+		var cells [5]sql.NullString
+		if err := rows.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4]); err != nil {
+			return nil, err
+		}
+		c := claimant{owner: cells[0].String, name: cells[1].String, id: cells[2].String, column: cells[3].String}
+		var properties map[string]string
+		if err := json.Unmarshal([]byte(cells[4].String), &properties); err == nil {
+			c.openID, c.unionID = properties[wechatOpenID], properties[wechatUnionID]
+		}
+		found = append(found, c)
 	}
-	return c, c.openID != "" && len(c.openID) <= maxAdoptedID
+	return found, rows.Err()
+}
+
+func (c claimant) fullName() string { return c.owner + "/" + c.name }
+
+// doubted returns the OpenIDs that the row speaks of, when it contradicts itself.
+func (c claimant) doubted() []string {
+	switch {
+	case c.openID == "":
+		return nil
+	case c.column == "":
+		return []string{c.openID}
+	case c.column != c.openID && c.column != c.unionID:
+		return []string{c.openID, c.column}
+	}
+	return nil
+}
+
+func (c claimant) contradiction() string {
+	return fmt.Sprintf("user %s: wechat is %q, properties.wechatOpenId is %q", c.fullName(), c.column, c.openID)
 }
 
 // maxAdoptedID is what fits the column of an identity.
 const maxAdoptedID = 128
 
-func (c claim) contradiction() string {
-	return fmt.Sprintf("user %s: wechat is %q, properties.wechatOpenId is %q", c.user.GetId(), c.user.WeChat, c.openID)
-}
-
 // adoption is one batch of Adopt.
 type adoption struct {
 	*Store
-	tx    *txn
-	state *Adoption
+	tx         *txn
+	state      *Adoption
+	onlyColumn bool // it is one of the second pass
 
 	organization string
 	settled      map[string]bool      // ids of users who have an identity
@@ -57,11 +84,11 @@ type adoption struct {
 }
 
 // adopt takes users of one organization over, or puts their OpenIDs in doubt.
-func (b *adoption) adopt(users []*sdk.User) error {
+func (b *adoption) adopt(users []claimant) error {
 	if len(users) == 0 {
 		return nil
 	}
-	b.organization = users[0].Owner
+	b.organization = users[0].owner
 	claims, err := b.load(users)
 	if err != nil {
 		return err
@@ -74,23 +101,20 @@ func (b *adoption) adopt(users []*sdk.User) error {
 	return b.store()
 }
 
-// load returns the claims of the users and reads what is known about them.
-func (b *adoption) load(users []*sdk.User) ([]claim, error) {
-	var claims []claim
+// load returns those who claim an OpenID, and reads what is known about them.
+func (b *adoption) load(users []claimant) (claims []claimant, err error) {
 	var openIDs, ids []any
-	for _, user := range users {
-		c, ok := claimOf(user)
-		if b.state.OnlyColumn {
-			ok = !ok && user.WeChat != ""
-			c.openID, c.doubted = user.WeChat, nil
+	for _, c := range users {
+		if b.onlyColumn != (c.openID == "") {
+			continue
 		}
-		if !ok {
+		c.openID = cmp.Or(c.openID, c.column)
+		if c.openID == "" || len(c.openID) > maxAdoptedID {
 			continue
 		}
 		claims = append(claims, c)
-		ids = append(ids, user.Id)
-		openIDs = append(openIDs, c.openID)
-		for _, openID := range c.doubted {
+		ids, openIDs = append(ids, c.id), append(openIDs, c.openID)
+		for _, openID := range c.doubted() {
 			openIDs = append(openIDs, openID)
 		}
 	}
@@ -121,12 +145,12 @@ func readRows[T any](b *adoption, t *table[T], column string, values []any, each
 }
 
 // judge adopts the claim's user, unless somebody else claims the same. Who signs in already goes on.
-func (b *adoption) judge(c claim) error {
-	if b.settled[c.user.Id] {
+func (b *adoption) judge(c claimant) error {
+	if b.settled[c.id] {
 		return nil
 	}
-	if len(c.doubted) > 0 {
-		for _, openID := range c.doubted {
+	if doubted := c.doubted(); len(doubted) > 0 {
+		for _, openID := range doubted {
 			b.doubt(openID, c.contradiction())
 		}
 		return nil
@@ -134,17 +158,17 @@ func (b *adoption) judge(c claim) error {
 	holder := b.holders[c.openID]
 	switch {
 	case b.conflicts[c.openID] != nil:
-		b.doubt(c.openID, "user "+c.user.GetId()+" claims it too")
+		b.doubt(c.openID, "user "+c.fullName()+" claims it too")
 	case holder != "":
 		other, err := b.nameOf(holder)
 		if err != nil {
 			return err
 		}
-		b.doubt(c.openID, fmt.Sprintf("users %s and %s claim it", other, c.user.GetId()))
-	case !b.state.OnlyColumn:
-		b.holders[c.openID] = c.user.Id
+		b.doubt(c.openID, fmt.Sprintf("users %s and %s claim it", other, c.fullName()))
+	case !b.onlyColumn:
+		b.holders[c.openID] = c.id
 		b.fresh = append(b.fresh, &Identity{
-			Organization: b.organization, OpenID: c.openID, UserID: c.user.Id, UnionID: c.user.Properties[wechatUnionID],
+			Organization: b.organization, OpenID: c.openID, UserID: c.id, UnionID: c.unionID,
 			CreatedTime: now(), UpdatedTime: now(),
 		})
 	}

@@ -44,8 +44,8 @@ type ProviderOptions struct {
 type Conflict struct {
 	Organization string `xorm:"varchar(100) notnull pk"`
 	OpenID       string `xorm:"open_id varchar(128) notnull pk"`
-	Reason       string `xorm:"varchar(200)"` // for the admin; names the users
-	UserID       string `xorm:"varchar(100)"` // the id of the user whom the admin has chosen; empty: undecided
+	Reason       string `xorm:"text"`                 // for the admin; names the users
+	UserID       string `xorm:"user_id varchar(100)"` // the id of the user whom the admin has chosen; empty: undecided
 	CreatedTime  string `xorm:"varchar(100)"`
 }
 

@@ -1,0 +1,294 @@
+package storetest
+
+import (
+	"database/sql"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/testdb"
+)
+
+// Casdoor is a kind of Casdoor's database.
+type Casdoor int
+
+// The kinds.
+const (
+	Captured Casdoor = iota // of v3.158, as it was dumped
+	V141                    // the same, with the columns of v1.41 only
+	FromSDK                 // made from the structs of casdoor-go-sdk
+)
+
+// RunBeside runs the suite of a store in a Casdoor's own tables. Each call of casdoor must return another database of
+// that kind, with the organization shop.
+func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.StoreConfig) {
+	t.Helper()
+	s := &besideSuite{kind: kind, casdoor: casdoor}
+	tests := map[string]func(*testing.T){
+		"SchemaIsUntouched": s.testSchemaUntouched,
+		"SignIn":            s.testSignIn,
+		"Conflicts":         s.testConflicts,
+	}
+	if kind == Captured {
+		maps.Copy(tests, map[string]func(*testing.T){
+			"SettingsAreSeen":     s.testSettings,
+			"WechatColumnIsNoKey": s.testColumnIsNoKey,
+			"Decisions":           s.testDecisions,
+			"AdoptionGoesOn":      s.testAdoptionGoesOn,
+			"AdoptionsAtOnce":     s.testAdoptionsAtOnce,
+			"CoreColumns":         s.testCoreColumns,
+		})
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+// testSignIn holds what can share a database.
+func (s *besideSuite) testSignIn(t *testing.T) {
+	b := s.start(t)
+	if s.kind != FromSDK { // which has no record of Casdoor's to compare with
+		t.Run("RecordIsAsCasdoors", func(t *testing.T) { s.testRecordRow(t, b) })
+	}
+	for name, test := range map[string]func(*testing.T, *beside){
+		"AdoptedUsersGoOn":      s.testAdopted,
+		"NewUserIsAsCasdoors":   s.testNewRow,
+		"TokensAreAsCasdoors":   s.testTokenRow,
+		"CasdoorsTokenIsTaken":  s.testCasdoorsToken,
+		"ProfileIsUpdated":      s.testUpdate,
+		"ForbiddenIsSeenAtOnce": s.testForbidden,
+		"InitDataStaysOut":      s.testInitDataBeside,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, b) })
+	}
+}
+
+type besideSuite struct {
+	kind    Casdoor
+	casdoor func(t testing.TB) object.StoreConfig
+}
+
+// Names and keys in the captured databases.
+const (
+	shop       = "shop"
+	shopClient = "shopclient0000000000"
+	shopAppID  = "wx1234567890abcdef"
+)
+
+// beside is one Casdoor's database, and after open a store in it.
+type beside struct {
+	*suite
+	service *object.Authority
+	clock   *clock
+}
+
+// attach connects to a Casdoor's database, as that Casdoor left it.
+func (s *besideSuite) attach(t *testing.T) *beside {
+	t.Helper()
+	cfg := s.casdoor(t)
+	cfg.Beside = true
+	return &beside{
+		suite: &suite{cfg: cfg, db: testdb.Connect(t, cfg), sealer: newSealer(t, 1)}, clock: &clock{now: time.Now()},
+	}
+}
+
+// open starts on the database, as a server does.
+func (b *beside) open(t *testing.T) {
+	t.Helper()
+	var err error
+	var first *object.FirstStart
+	b.store, first, err = object.Open(t.Context(), b.cfg)
+	require.NoError(t, err)
+	t.Cleanup(b.store.Close)
+	require.Nil(t, first, "there is nothing to make for the first start")
+	require.True(t, b.store.Beside())
+	_, err = b.store.Adopt(t.Context(), nil)
+	require.NoError(t, err)
+	n := &tenant{suite: b.suite, clock: b.clock, setup: setup{refreshJWT: true}}
+	b.service = n.newService(t, b.sealer)
+}
+
+func (s *besideSuite) start(t *testing.T) *beside {
+	t.Helper()
+	b := s.attach(t)
+	b.open(t)
+	return b
+}
+
+func (b *beside) request(t *testing.T, code string) object.SignInRequest {
+	t.Helper()
+	client, err := b.service.Client(t.Context(), shopClient)
+	require.NoError(t, err)
+	return object.SignInRequest{
+		Client: client, Tag: "wechat_miniprogram", Code: code, Issuer: issuer, ClientIP: "203.0.113.7",
+	}
+}
+
+func (b *beside) signIn(t *testing.T, code string) *object.Token {
+	t.Helper()
+	token, err := b.service.SignIn(t.Context(), b.request(t, code))
+	require.NoError(t, err)
+	return token
+}
+
+// refused is the answer to a sign-in that must not succeed.
+func (b *beside) refused(t *testing.T, code string) error {
+	t.Helper()
+	token, err := b.service.SignIn(t.Context(), b.request(t, code))
+	require.Nil(t, token)
+	return err
+}
+
+func (b *beside) authenticate(t *testing.T, token *object.Token) *object.Principal {
+	t.Helper()
+	p, err := b.service.Authenticate(t.Context(), token.AccessToken)
+	require.NoError(t, err)
+	return p
+}
+
+// addUser adds a row as Casdoor would have.
+func (b *beside) addUser(t *testing.T, name, wechat, properties string) (id string) {
+	t.Helper()
+	id = "id-of-" + name
+	b.exec(t, 1, `INSERT INTO "user" (owner, name, id, type, wechat, properties, is_forbidden, is_deleted, is_admin, `+
+		`created_time) VALUES (?, ?, ?, 'normal-user', ?, ?, ?, ?, ?, '2026-01-01T00:00:00Z')`,
+		shop, name, id, wechat, properties, false, false, false)
+	return id
+}
+
+func openIDProperty(openID string) string {
+	return `{"wechatOpenId":"` + openID + `","wechatUnionId":""}`
+}
+
+func (s *besideSuite) testAdopted(t *testing.T, b *beside) {
+	before := b.row(t, `SELECT id, name FROM "user" WHERE wechat=?`, "oShopper1")
+	for range 2 { // the first sign-in tells the AppID, the second finds by it
+		token := b.signIn(t, "oShopper1 uShopper1")
+		assert.False(t, token.NewUser)
+		p := b.authenticate(t, token)
+		assert.Equal(t, before["id"], p.User.Id)
+		assert.Equal(t, before["name"], p.User.Name)
+	}
+	identity := b.row(t, `SELECT * FROM mini_program_identity WHERE open_id=?`, "oShopper1")
+	assert.Equal(t, shopAppID, identity["app_id"])
+	assert.Equal(t, before["id"], identity["user_id"])
+	assert.Equal(t, "uShopper1", identity["union_id"])
+	other := b.row(t, `SELECT * FROM mini_program_identity WHERE open_id=?`, "oShopper2")
+	assert.Empty(t, other["app_id"], "nobody has told it yet")
+
+	concurrently(8, func(int) {
+		token, err := b.service.SignIn(t.Context(), b.request(t, "oShopper2"))
+		if assert.NoError(t, err) {
+			assert.False(t, token.NewUser)
+		}
+	})
+	assert.Equal(t, shopAppID, b.row(t, `SELECT * FROM mini_program_identity WHERE open_id=?`, "oShopper2")["app_id"])
+	assert.Len(t, b.rows(t, `SELECT name FROM "user" WHERE wechat LIKE 'oShopper%'`), 2)
+}
+
+func (s *besideSuite) testCasdoorsToken(t *testing.T, b *beside) {
+	ours := b.signIn(t, "oTaken")
+	if s.kind != V141 {
+		// Casdoor writes the token itself too, and a SessionKey.
+		b.exec(t, 1, `UPDATE "token" SET access_token=?, refresh_token=?, code=? WHERE "user"=?`,
+			ours.AccessToken, ours.RefreshToken, "c2Vzc2lvbktleQ==", "wechat-oTaken")
+	}
+	assert.Equal(t, "wechat-oTaken", b.authenticate(t, ours).User.Name)
+	fresh, err := b.service.Refresh(t.Context(), b.request(t, "").Client, ours.RefreshToken, issuer)
+	require.NoError(t, err)
+	b.authenticate(t, fresh)
+	_, err = b.service.Authenticate(t.Context(), ours.AccessToken)
+	assertRefused(t, err, object.InvalidToken)
+}
+
+func (s *besideSuite) testUpdate(t *testing.T, b *beside) {
+	p := b.authenticate(t, b.signIn(t, "oUser"))
+	changed, err := b.service.UpdateProfile(t.Context(), p, []object.Change{
+		{Field: "displayName", Value: "小明 🐼"}, {Field: "avatar", Value: "https://example.com/a.png"},
+	})
+	require.NoError(t, err)
+	assert.True(t, changed)
+	row := b.row(t, `SELECT display_name, avatar, score FROM "user" WHERE name=?`, "wechat-oUser")
+	assert.Equal(t, "小明 🐼", row["display_name"])
+	assert.Equal(t, "https://example.com/a.png", row["avatar"])
+}
+
+func (s *besideSuite) testForbidden(t *testing.T, b *beside) {
+	token := b.signIn(t, "oUser")
+	b.exec(t, 1, `UPDATE "user" SET is_forbidden=? WHERE name=?`, true, "wechat-oUser")
+	_, err := b.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.AccessDenied)
+	assertRefused(t, b.refused(t, "oUser"), object.AccessDenied)
+	b.exec(t, 1, `UPDATE "user" SET is_forbidden=? WHERE name=?`, false, "wechat-oUser")
+	b.authenticate(t, token)
+}
+
+func (s *besideSuite) testSettings(t *testing.T) {
+	b := s.start(t)
+	b.signIn(t, "oFirst")
+	const within = 5 * time.Second
+	b.exec(t, 1, `UPDATE "application" SET enable_sign_up=? WHERE name=?`, false, "app-shop")
+	b.clock.advance(within)
+	assertRefused(t, b.refused(t, "oSecond"), object.AccessDenied, "sign up")
+	b.exec(t, 1, `UPDATE "application" SET enable_sign_up=?, cert=? WHERE name=?`, true, "gone", "app-shop")
+	b.clock.advance(within)
+	assert.ErrorContains(t, b.refused(t, "oFirst"), `cert "gone" does not exist`)
+}
+
+func (s *besideSuite) testCoreColumns(t *testing.T) {
+	b := s.attach(t)
+	for _, column := range []string{`"user" DROP COLUMN properties`, `"provider" DROP COLUMN client_secret`} {
+		_, err := b.db.ExecContext(t.Context(), b.statement("ALTER TABLE "+column))
+		require.NoError(t, err)
+	}
+	_, _, err := object.Open(t.Context(), b.cfg)
+	assert.ErrorContains(t, err, "its tables lack provider.client_secret, user.properties")
+	assert.Empty(t, b.ownTables(t), "a start that is refused leaves nothing behind")
+}
+
+func (s *besideSuite) testInitDataBeside(t *testing.T, b *beside) {
+	before := b.row(t, `SELECT display_name FROM "organization" WHERE name=?`, shop)
+	b.apply(t, row{
+		"organizations":        []row{{"owner": "admin", "name": shop, "displayName": "Changed"}},
+		"miniProgramProviders": []row{{"owner": "admin", "name": "wxmp", "shareUnionId": true}},
+	})
+	assert.Equal(t, before, b.row(t, `SELECT display_name FROM "organization" WHERE name=?`, shop))
+	assert.Len(t, b.rows(t, `SELECT name FROM mini_program_provider WHERE name='wxmp'`), 1)
+}
+
+// ownTables returns the names of our tables in the database.
+func (b *beside) ownTables(t *testing.T) (names []string) {
+	t.Helper()
+	for _, name := range tableNames(t, b.db, b.cfg.DriverName) {
+		if isOurs(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func tableNames(t *testing.T, db *sql.DB, driver string) (names []string) {
+	t.Helper()
+	query := map[string]string{
+		"sqlite":   "SELECT name FROM sqlite_master WHERE type='table'",
+		"mysql":    "SELECT table_name FROM information_schema.tables WHERE table_schema=DATABASE()",
+		"postgres": "SELECT table_name FROM information_schema.tables WHERE table_schema='public'",
+	}[driver]
+	rows, err := db.QueryContext(t.Context(), query)
+	require.NoError(t, err)
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var name string
+		require.NoError(t, rows.Scan(&name))
+		names = append(names, name)
+	}
+	require.NoError(t, rows.Err())
+	return names
+}
