@@ -15,8 +15,8 @@ const maxText = 2500 // characters
 
 var errText = errors.New("text is empty, over 2500 characters, or not UTF-8")
 
-// CheckText implements provider.TextChecker: the scene is the user's profile, and text is the nickname too. Text that is
-// empty, over 2500 characters or not UTF-8 is of KindInvalidContent and never sent.
+// CheckText implements provider.TextChecker: the scene is the user's profile, and text is the nickname too. Text that
+// is empty, over 2500 characters or not UTF-8 is of KindInvalidContent and never sent.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/sec-center/sec-check/api_msgseccheck
 func (w *WeChat) CheckText(ctx context.Context, openID, text string) (provider.Verdict, error) {

@@ -31,14 +31,14 @@ const (
 //
 // https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature.html
 func (w *WeChat) Decrypt(key provider.Secret, data provider.EncryptedData) (json.RawMessage, error) {
-	plain, ok := open(key, data)
+	plain, ok := openData(key, data)
 	if !ok || !w.isOurs(plain) {
 		return nil, &provider.Error{Op: opDecrypt, Kind: provider.KindInvalidSession}
 	}
 	return plain, nil
 }
 
-func open(key provider.Secret, data provider.EncryptedData) ([]byte, bool) {
+func openData(key provider.Secret, data provider.EncryptedData) ([]byte, bool) {
 	if !isSessionKey(key.Reveal()) || len(data.Data) > maxEncrypted || !isRawDataSigned(key, data) {
 		return nil, false
 	}

@@ -56,9 +56,9 @@ func (w *WeChat) VerifyPush(c provider.PushConfig, query url.Values) (string, er
 	return echo, nil
 }
 
-// OpenPush implements provider.PushReceiver. The form of a message, JSON or XML, and its mode are seen from its content;
-// in the compatible mode, where it holds both, only what is encrypted counts. In the plain mode nothing signs the body:
-// who sees one request can make up others for 10 minutes, so that an EncodingAESKey is better.
+// OpenPush implements provider.PushReceiver. The form of a message, JSON or XML, and its mode are seen from its
+// content; in the compatible mode, where it holds both, only what is encrypted counts. In the plain mode nothing signs
+// the body: who sees one request can make up others for 10 minutes, so that an EncodingAESKey is better.
 func (w *WeChat) OpenPush(c provider.PushConfig, query url.Values, body []byte) (provider.PushEvent, error) {
 	var none provider.PushEvent
 	m, err := parsePush(body)
@@ -106,7 +106,8 @@ func signPush(parts []string) string {
 // openEncrypted returns the message in an Encrypt field, of which msg_signature is the signature; WeChat's other one
 // does not cover it.
 func (w *WeChat) openEncrypted(c provider.PushConfig, query url.Values, sealed string) (*pushMessage, error) {
-	key, err := base64.StdEncoding.DecodeString(c.EncodingAESKey.Reveal() + "=") // lenient: WeChat's may end in any bits
+	// Not in strict mode: the last of the 43 characters may hold any bits.
+	key, err := base64.StdEncoding.DecodeString(c.EncodingAESKey.Reveal() + "=")
 	if len(c.EncodingAESKey) != encodingKeyChars || err != nil {
 		return nil, &provider.Error{Op: opOpenPush, Kind: provider.KindMisconfigured, Hint: hintPushKey}
 	}
@@ -123,8 +124,8 @@ func (w *WeChat) openEncrypted(c provider.PushConfig, query url.Values, sealed s
 	return parsePush(text)
 }
 
-// decryptPush takes 16 random bytes, a length, a text of that length and an AppID apart. The IV is not documented: it is
-// the first 16 bytes of the key.
+// decryptPush takes 16 random bytes, a length, a text of that length and an AppID apart. The IV is not documented: it
+// is the first 16 bytes of the key.
 func decryptPush(key []byte, sealed string) (text []byte, appID string, ok bool) {
 	b, err := base64.StdEncoding.DecodeString(sealed)
 	if err != nil {

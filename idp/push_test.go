@@ -89,7 +89,8 @@ func TestOpenPushVectors(t *testing.T) {
 		"plain": {pushPlain, plainQuery, plainBody, plainTime},
 		"safe":  {pushSafe, safeQuery, string(safeBody(t)), safeTime},
 		"safe in XML": {
-			pushSafe, safeQuery, "<xml>\n<ToUserName>x</ToUserName><Encrypt><![CDATA[" + safeSealed + "]]></Encrypt></xml>", safeTime,
+			pushSafe, safeQuery,
+			"<xml>\n<ToUserName>x</ToUserName><Encrypt><![CDATA[" + safeSealed + "]]></Encrypt></xml>", safeTime,
 		},
 		"compatible": {pushSafe, safeQuery, `{"Event":"forged","MsgType":"event","Encrypt":"` + safeSealed + `"}`, safeTime},
 	}
@@ -135,7 +136,8 @@ func TestOpenPushRefuses(t *testing.T) {
 			provider.PushConfig{Token: "B", EncodingAESKey: pushSafe.EncodingAESKey}, safeQuery, body, errPushSignature,
 		},
 		"wrong key": {
-			provider.PushConfig{Token: pushToken, EncodingAESKey: provider.Secret(strings.Repeat("B", 43))}, safeQuery, body, errPushCipher,
+			provider.PushConfig{Token: pushToken, EncodingAESKey: provider.Secret(strings.Repeat("B", 43))},
+			safeQuery, body, errPushCipher,
 		},
 		"no signature":   {pushPlain, "timestamp=1714112445&nonce=1", plainBody, errPushSignature},
 		"empty":          {pushPlain, signed("1"), "", errPushShape},
@@ -152,7 +154,8 @@ func TestOpenPushRefuses(t *testing.T) {
 		"another's app":  {pushPlain, signed("1"), `{"MsgType":"event","Event":"wxa_media_check","appid":"wx1"}`, errPushApp},
 		"verdict on air": {pushPlain, signed("1"), `{"MsgType":"event","Event":"wxa_media_check"}`, errPushShape},
 		"entity": {
-			pushPlain, signed("1"), `<!DOCTYPE x [<!ENTITY a "b">]><xml><MsgType>event</MsgType><Event>&a;</Event></xml>`, errPushShape,
+			pushPlain, signed("1"),
+			`<!DOCTYPE x [<!ENTITY a "b">]><xml><MsgType>event</MsgType><Event>&a;</Event></xml>`, errPushShape,
 		},
 		"signed time": {pushPlain, signedAt("+1714112445", "1"), plainBody, errPushTime},
 		"no time":     {pushPlain, signedAt("", "1"), plainBody, errPushTime},
@@ -336,8 +339,10 @@ func FuzzOpenPush(f *testing.F) {
 	f.Add(safeQuery, safeBody(f), true)
 	f.Add(safeQuery, []byte(safeText), false)
 	f.Add(plainQuery, []byte(plainBody), false)
-	f.Add("", []byte("<xml><MsgType>event</MsgType><Event>user_authorization_revoke</Event><RevokeInfo>6</RevokeInfo></xml>"), false)
-	f.Add("", []byte(`{"MsgType":"event","Event":"wxa_media_check","trace_id":"t","result":{"suggest":"pass","label":"100"}}`), true)
+	f.Add("", []byte("<xml><MsgType>event</MsgType><Event>user_authorization_revoke</Event>"+
+		"<RevokeInfo>6</RevokeInfo></xml>"), false)
+	f.Add("", []byte(`{"MsgType":"event","Event":"wxa_media_check","trace_id":"t",`+
+		`"result":{"suggest":"pass","label":"100"}}`), true)
 	f.Add("", []byte("<xml><Encrypt>"+safeSealed+"</Encrypt></xml>"), true)
 	w := newApp(f, pushAppID, safeTime)
 	key := make([]byte, 32)
@@ -351,7 +356,8 @@ func FuzzOpenPush(f *testing.F) {
 		q := query(t, signed("1"))
 		if encrypted && len(body) < maxPush/2 {
 			config = pushSafe
-			plain := strings.Repeat("r", 16) + string(binary.BigEndian.AppendUint32(nil, uint32(len(body)))) + string(body) + pushAppID
+			length := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+			plain := strings.Repeat("r", 16) + string(length) + string(body) + pushAppID
 			sealed := sealText(key, key[:16], pad(plain, 32))
 			q.Set("msg_signature", signPush([]string{pushToken, q.Get("timestamp"), q.Get("nonce"), sealed}))
 			body = []byte(fmt.Sprintf(`{"Encrypt":%q}`, sealed))

@@ -114,11 +114,12 @@ func (m *pushMessage) name() string {
 	return truncate(redactor{}.clean(strings.TrimSpace(name)), maxEventName)
 }
 
-// key tells messages apart by the id or, as events have none, by what they say: WeChat's own rule, sender and second, is
-// not enough where the sender is the platform itself.
+// key tells messages apart by the id or, as events have none, by what they say: WeChat's own rule, sender and second,
+// is not enough where the sender is the platform itself.
 func (m *pushMessage) key() string {
 	parts := []string{
-		string(m.ID), m.From, strconv.Itoa(int(m.CreateTime)), m.Type, m.Event, m.OpenID, string(m.RevokeInfo), m.TraceID,
+		string(m.ID), m.From, strconv.Itoa(int(m.CreateTime)), m.Type, m.Event,
+		m.OpenID, string(m.RevokeInfo), m.TraceID,
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])

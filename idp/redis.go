@@ -25,9 +25,9 @@ type Redis struct{ client *redis.Client }
 
 var _ TokenStore = (*Redis)(nil)
 
-// NewRedis returns the store at Casdoor's form of an endpoint, "host:port[,db[,password]]"; the password may hold commas.
-// It does not connect before it is used, so that a Redis which is down keeps no server from starting. Its error shows
-// nothing of the endpoint.
+// NewRedis returns the store at Casdoor's form of an endpoint, "host:port[,db[,password]]"; the password may hold
+// commas. It does not connect before it is used, so that a Redis which is down keeps no server from starting. Its error
+// shows nothing of the endpoint.
 func NewRedis(endpoint provider.Secret) (*Redis, error) {
 	parts := strings.SplitN(endpoint.Reveal(), ",", 3)
 	address := strings.TrimSpace(parts[0])

@@ -39,9 +39,9 @@ type TokenStore interface {
 // tokenShelf is one mini program's place in a TokenStore. Without a store it is always empty; one that fails is as good
 // as none.
 //
-// It takes no lock. Instances that find it empty at the same time fetch at the same time, and WeChat's normal mode gives
-// all of them one token, so that it does not matter who writes last. Where WeChat changes tokens between two of them
-// the old one may win; it is good for some more minutes, and is written with no longer life than that.
+// It takes no lock. Instances that find it empty at the same time fetch at the same time, and WeChat's normal mode
+// gives all of them one token, so that it does not matter who writes last. Where WeChat changes tokens between two of
+// them the old one may win; it is good for some more minutes, and is written with no longer life than that.
 type tokenShelf struct {
 	store  TokenStore
 	appID  string

@@ -168,7 +168,8 @@ func TestNewPush(t *testing.T) {
 	for _, xml := range []bool{false, true} {
 		settings := PushSettings{Token: "AAAAA", EncodingAESKey: aesKey, XML: xml}
 		plain := s.NewPush(settings, e)
-		assert.Equal(t, signPush("AAAAA", plain.Query.Get("timestamp"), plain.Query.Get("nonce")), plain.Query.Get("signature"))
+		want := signPush("AAAAA", plain.Query.Get("timestamp"), plain.Query.Get("nonce"))
+		assert.Equal(t, want, plain.Query.Get("signature"))
 		assert.Contains(t, string(plain.Body), "user_authorization_revoke")
 		assert.Equal(t, xml, strings.HasPrefix(string(plain.Body), "<xml>"))
 		assert.Equal(t, xml, plain.ContentType == "text/xml")
