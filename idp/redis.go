@@ -48,7 +48,8 @@ func NewRedis(endpoint provider.Secret) (*Redis, error) {
 	return &Redis{redis.NewClient(o)}, nil
 }
 
-// redisOptions are for a few small commands an hour, each with a deadline, on any version of Redis.
+// redisOptions are for a few small commands an hour, each with a deadline, on any version of Redis. The client writes a
+// line to stderr for a failed connection, until as many as PoolSize have failed; then it tries once a second in silence.
 func redisOptions(address string) *redis.Options {
 	return &redis.Options{
 		Addr:                     address,
@@ -56,7 +57,7 @@ func redisOptions(address string) *redis.Options {
 		MaxRetries:               -1,
 		DialTimeout:              storeTimeout,
 		DialerRetries:            1,
-		PoolSize:                 4,
+		PoolSize:                 2,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
