@@ -26,6 +26,7 @@ type tokenCache struct {
 	mu      sync.Mutex
 	token   string
 	renewAt time.Time
+	refused string // by WeChat, the last time
 }
 
 // get returns the token, or "" when it is due.
@@ -44,10 +45,18 @@ func (c *tokenCache) put(token string, renewAt time.Time) {
 	c.token, c.renewAt = token, renewAt
 }
 
+// isRefused reports whether token is the one that was invalidated last.
+func (c *tokenCache) isRefused(token string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused == token
+}
+
 // invalidate drops token, unless another one took its place already.
 func (c *tokenCache) invalidate(token string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.refused = token
 	if c.token == token {
 		c.token, c.renewAt = "", time.Time{}
 	}
@@ -65,6 +74,7 @@ func (w *WeChat) callWithToken(ctx context.Context, r request, out validator) er
 			return err
 		}
 		w.tokens.invalidate(token)
+		w.shelf.drop(ctx, token)
 	}
 }
 
@@ -76,12 +86,23 @@ func isTokenRefused(err error) bool {
 	return e.Code == codeStaleToken || e.Code == codeInvalidToken || e.Code == codeExpiredToken
 }
 
-// accessToken returns the cached token, or fetches one for all who wait for it.
+// accessToken returns the cached token, or finds one for all who wait for it.
 func (w *WeChat) accessToken(ctx context.Context) (string, error) {
 	if token := w.tokens.get(w.now()); token != "" {
 		return token, nil
 	}
-	return shared(ctx, w, opStableToken, "token", w.fetchToken)
+	return shared(ctx, w, opStableToken, "token", w.findToken)
+}
+
+// findToken takes the token that another instance has fetched, or fetches one. A refused one may still be on the shelf,
+// when that could not be reached.
+func (w *WeChat) findToken(ctx context.Context) (string, error) {
+	t, found := w.shelf.get(ctx, w.now())
+	if !found || w.tokens.isRefused(t.Token) {
+		return w.fetchToken(ctx)
+	}
+	w.tokens.put(t.Token, t.RenewAt)
+	return t.Token, nil
 }
 
 // fetchToken asks for the stable token in normal mode: a valid one comes back unchanged, with the seconds that remain,
@@ -102,7 +123,9 @@ func (w *WeChat) fetchToken(ctx context.Context) (string, error) {
 	if err := w.call(ctx, r, &t); err != nil {
 		return "", err
 	}
-	w.tokens.put(t.Token, asked.Add(renewAfter(time.Duration(t.Seconds)*time.Second)))
+	renewAt := asked.Add(renewAfter(time.Duration(t.Seconds) * time.Second))
+	w.tokens.put(t.Token, renewAt)
+	w.shelf.put(ctx, sharedToken{t.Token, renewAt}, asked)
 	return t.Token, nil
 }
 

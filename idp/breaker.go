@@ -17,9 +17,24 @@ const (
 
 var errBreakerOpen = errors.New("circuit breaker is open")
 
-// breaker fails calls at once while WeChat is down: after 10 outages in a row for 5 s, then it lets one call try.
+// breaker fails calls at once while an API of WeChat is down: after 10 outages in a row for 5 s, then it lets one call
+// try.
 type breaker struct {
 	state circuitbreaker.CircuitBreaker[any]
+}
+
+// breakers holds one for each API by the op of its requests: WeChat's content check, for one, can be down while
+// sign-ins work, and must not keep them out.
+type breakers map[string]breaker
+
+func newBreakers(logger *slog.Logger) breakers {
+	b := breakers{}
+	for _, op := range []string{
+		opCode2Session, opStableToken, opCheckSession, opPhone, opCheckText, opCheckImage, opCheckMedia,
+	} {
+		b[op] = newBreaker(logger.With("op", op))
+	}
+	return b
 }
 
 func newBreaker(logger *slog.Logger) breaker {
@@ -55,8 +70,8 @@ func (b breaker) run(op string, f func() error) error {
 	return err
 }
 
-// isOutage reports whether err speaks of WeChat as a whole. An errcode other than "busy" does not, even an unknown one:
-// WeChat answered, and a caller who can provoke such answers must not lock the others out.
+// isOutage reports whether err speaks of the API as a whole. An errcode other than "busy" does not, even an unknown
+// one: WeChat answered, and a caller who can provoke such answers must not lock the others out.
 func isOutage(err error) bool {
 	var e *provider.Error
 	return errors.As(err, &e) && e.Kind == provider.KindUnavailable && (e.Code == 0 || e.Code == codeBusy)

@@ -1,6 +1,7 @@
 package idp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,14 @@ type request struct {
 	path    string            // such as "/sns/jscode2session"
 	query   map[string]string // may be nil
 	body    any               // sent as JSON; nil for none
+	file    *file             // sent as multipart/form-data; nil for none
 	secrets redactor          // what no error may show, besides the AppSecret
+}
+
+// file is the one part of a form.
+type file struct {
+	field, name, contentType string
+	content                  []byte
 }
 
 // withToken returns a copy of r that carries an access token.
@@ -111,7 +119,7 @@ func (w *WeChat) recoverTo(err *error, op string) {
 // call sends r and decodes the reply into out. Every error is a *provider.Error without a secret.
 func (w *WeChat) call(ctx context.Context, r request, out validator) error {
 	r.secrets = append(redactor{w.secret.Reveal()}, r.secrets...)
-	return w.breaker.run(r.op, func() error {
+	return w.breakers[r.op].run(r.op, func() error {
 		reply, err := w.send(ctx, r)
 		if err != nil {
 			return unavailable(r, err)
@@ -133,6 +141,9 @@ func (w *WeChat) sendOnce(ctx context.Context, r request) (*resty.Response, erro
 	req := w.client.R().SetContext(ctx).SetQueryParams(r.query)
 	if r.body != nil {
 		req.SetBody(r.body)
+	}
+	if f := r.file; f != nil {
+		req.SetMultipartField(f.field, f.name, f.contentType, bytes.NewReader(f.content))
 	}
 	return req.Execute(r.method, r.path)
 }

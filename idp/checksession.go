@@ -26,7 +26,7 @@ func (w *WeChat) CheckSession(ctx context.Context, openID string, key provider.S
 			query:   map[string]string{"openid": openID, "signature": signature, "sig_method": "hmac_sha256"},
 			secrets: redactor{key.Reveal(), signature},
 		}
-		return struct{}{}, w.callWithToken(ctx, r, &checkReply{})
+		return struct{}{}, w.callWithToken(ctx, r, &statusReply{})
 	})
 	return err
 }
@@ -36,10 +36,10 @@ func sign(key provider.Secret) string {
 	return hex.EncodeToString(hmac.New(sha256.New, []byte(key.Reveal())).Sum(nil))
 }
 
-// checkReply is WeChat's answer to a check.
-type checkReply struct {
+// statusReply is an answer that says no more than how it went.
+type statusReply struct {
 	Code *number `json:"errcode"`
 }
 
 // valid implements validator: an answer without errcode is none.
-func (c *checkReply) valid() bool { return c.Code != nil }
+func (s *statusReply) valid() bool { return s.Code != nil }

@@ -15,6 +15,7 @@ const (
 	codeStaleToken   = 40001 // or a wrong AppSecret, where a token is fetched
 	codeInvalidToken = 40014
 	codeExpiredToken = 42001
+	codeRisky        = 87014
 )
 
 // Where to look depends on the language and age of WeChat's console, so hints name the page by its Chinese title too.
@@ -30,7 +31,12 @@ const (
 	hintConfirmIP    = "the mini program's admin must confirm this server's address in WeChat's message to them"
 	hintRefusedIP    = "the mini program's admin refused this server's address: agree with them, " +
 		"and have the next request confirmed"
-	hintNoTokens      = "WeChat forbids this mini program to fetch access tokens: look for a notice in its console"
+	hintNoTokens    = "WeChat forbids this mini program to fetch access tokens: look for a notice in its console"
+	hintNoPushToken = "enter the Token of the mini program's message push (消息推送) as that of the provider" + settings
+	hintPushKey     = "enter the EncodingAESKey of the mini program's message push (消息推送), all 43 characters, " +
+		"or use its plain mode" + settings
+	hintNotAllowed = "this mini program may not use this API: it must be verified and no personal one, " +
+		"and some APIs must be enabled" + settings
 	hintFrozenAccount = "the mini program's account is frozen: look for a notice in its console"
 )
 
@@ -50,12 +56,15 @@ type verdict struct {
 
 // verdictOf is the table of WeChat's errcodes. It holds for every call; op tells apart what depends on it.
 func verdictOf(op string, code int) verdict {
+	if kind := kindOf(op, code); kind != 0 {
+		return verdict{kind: kind}
+	}
 	switch code {
 	case 40029, 40163, 41008:
 		return verdict{kind: provider.KindInvalidCode}
 	case 40226:
 		return verdict{kind: provider.KindRefused}
-	case 45011: // calls a minute
+	case 45011, 44991, 87020: // calls a minute; the last: of the same content
 		return verdict{kind: provider.KindThrottled, retryAfter: time.Minute}
 	case 45009: // calls a day
 		return verdict{kind: provider.KindThrottled, retryAfter: time.Hour}
@@ -70,6 +79,29 @@ func verdictOf(op string, code int) verdict {
 		return verdict{kind: provider.KindMisconfigured, hint: hint}
 	}
 	return verdict{kind: provider.KindUnavailable, retryAfter: busyRetry}
+}
+
+// kindOf is the part of the table that depends on the call, or returns 0.
+func kindOf(op string, code int) provider.Kind {
+	switch op {
+	case opPhone:
+		switch code {
+		// 40013 is a code of another mini program. For one of another user no errcode is documented: 40003 and 40097
+		// are what the words of WeChat's general list come near to.
+		case 40003, 40013, 40029, 40097, 40163, 41008, 43104:
+			return provider.KindInvalidPhoneCode
+		}
+	case opCheckText, opCheckImage, opCheckMedia:
+		switch code {
+		case 40003, 43104: // the OpenID is not one of this mini program
+			return provider.KindRefused
+		case 61010:
+			return provider.KindInactive
+		case 40004, 40005, 40006, 41005, 44002, 47001, codeRisky:
+			return provider.KindInvalidContent
+		}
+	}
+	return 0
 }
 
 // hintOf tells the admin what to mend, or returns "" when it is not for them.
@@ -87,6 +119,8 @@ func hintOf(op string, code int) string {
 		return hintNoAppID
 	case 41004:
 		return hintNoSecret
+	case 48001:
+		return hintNotAllowed
 	case 50004:
 		return hintNoTokens
 	case 50007:

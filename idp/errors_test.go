@@ -131,6 +131,15 @@ func TestNoFaultShowsASecret(t *testing.T) {
 					}
 				}
 			}
+			for _, c := range capabilities() {
+				f.fake.Inject(c.path, fault, 1)
+				if err := c.call(t.Context(), f); err != nil {
+					f.fails(t, provider.KindOf(err), err)
+					text := fmt.Sprintf("%+v %#v %q", err, err, errors.Unwrap(err))
+					f.assertSilent(t, text)
+					assert.NotContains(t, text, "s3cret-picture", "the address of a picture that nobody may see yet")
+				}
+			}
 			f.assertSilent(t, f.logs.String())
 		})
 	}

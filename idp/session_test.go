@@ -281,7 +281,7 @@ func TestHangOverTCP(t *testing.T) {
 	server := httptest.NewServer(f.fake)
 	t.Cleanup(server.Close)
 	f.fake.Inject(fakewechat.PathCode2Session, fakewechat.Hang(), 1)
-	w := newTestWeChat(t, Options{Endpoint: server.URL, Timeout: 50 * time.Millisecond})
+	w := newTestWeChat(t, Options{Endpoint: server.URL, Timeout: 300 * time.Millisecond})
 	_, err := w.Exchange(t.Context(), f.code())
 	f.fails(t, provider.KindUnavailable, err)
 	require.ErrorIs(t, err, context.DeadlineExceeded)

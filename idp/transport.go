@@ -30,7 +30,8 @@ func newClient(o Options) *resty.Client {
 		SetBaseURL(o.Endpoint).
 		SetHeader("User-Agent", "minidoor").
 		SetResponseBodyLimit(maxReply).
-		SetLogger(silence{}) // resty's own lines may show a URL, which holds the AppSecret
+		SetJSONEscapeHTML(false). // a text to be checked goes out as it is
+		SetLogger(silence{})      // resty's own lines may show a URL, which holds the AppSecret
 }
 
 func newTransport() *http.Transport {

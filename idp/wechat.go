@@ -48,11 +48,15 @@ type Options struct {
 	// keep-alive connections made for 1,000 sign-ins a second.
 	HTTPClient *http.Client
 
-	// Now is the clock by which access tokens expire; nil means time.Now.
+	// Now is the clock by which access tokens expire, and encrypted data and pushed messages are too old; nil means
+	// time.Now.
 	Now func() time.Time
 
-	// Logger hears when WeChat is found to be down and to be back; nil means slog.Default().
+	// Logger hears when WeChat or Tokens is found to be down, and when WeChat is back; nil means slog.Default().
 	Logger *slog.Logger
+
+	// Tokens shares access tokens with other instances of the server; nil means that each fetches its own.
+	Tokens TokenStore
 
 	// Timeout is for one whole call, with all that it takes; zero means 5 s.
 	Timeout time.Duration
@@ -95,7 +99,7 @@ func (o Options) withDefaults() Options {
 }
 
 // WeChat is one WeChat mini program. Only the factory of WeChatPlatform makes a usable one; it is safe for concurrent
-// use. Its access token and its breaker are its own, so keep it instead of making one for each sign-in.
+// use. Its access token and its breakers are its own, so keep it instead of making one for each sign-in.
 type WeChat struct {
 	appID   string
 	secret  provider.Secret
@@ -104,14 +108,22 @@ type WeChat struct {
 	now     func() time.Time
 	logger  *slog.Logger
 
-	flights singleflight.Group
-	breaker breaker
-	tokens  tokenCache
+	flights  singleflight.Group
+	breakers breakers
+	tokens   tokenCache
+	shelf    *tokenShelf
 }
 
 var (
 	_ provider.Provider       = (*WeChat)(nil)
 	_ provider.SessionChecker = (*WeChat)(nil)
+	_ provider.PhoneFetcher   = (*WeChat)(nil)
+	_ provider.TextChecker    = (*WeChat)(nil)
+	_ provider.ImageChecker   = (*WeChat)(nil)
+	_ provider.MediaChecker   = (*WeChat)(nil)
+	_ provider.Decrypter      = (*WeChat)(nil)
+	_ provider.PushReceiver   = (*WeChat)(nil)
+	_ provider.TokenDiagnoser = (*WeChat)(nil)
 )
 
 func newWeChat(c provider.Config, o Options, client *resty.Client) (*WeChat, error) {
@@ -121,14 +133,16 @@ func newWeChat(c provider.Config, o Options, client *resty.Client) (*WeChat, err
 	case c.ClientSecret == "":
 		return nil, &provider.Error{Op: "newProvider", Kind: provider.KindMisconfigured, Hint: hintNoSecret}
 	}
+	logger := o.Logger.With("provider", TypeWeChatMiniProgram, "appId", c.ClientID)
 	return &WeChat{
-		appID:   c.ClientID,
-		secret:  c.ClientSecret,
-		client:  client,
-		timeout: o.Timeout,
-		now:     o.Now,
-		logger:  o.Logger,
-		breaker: newBreaker(o.Logger.With("provider", TypeWeChatMiniProgram, "appId", c.ClientID)),
+		appID:    c.ClientID,
+		secret:   c.ClientSecret,
+		client:   client,
+		timeout:  o.Timeout,
+		now:      o.Now,
+		logger:   o.Logger,
+		breakers: newBreakers(logger),
+		shelf:    newTokenShelf(o.Tokens, c, logger),
 	}, nil
 }
 

@@ -23,6 +23,14 @@ const (
 	KindMisconfigured
 	// KindInvalidSession means that a SessionKey is not the user's current one.
 	KindInvalidSession
+	// KindInvalidPhoneCode means that the code of a phone number is wrong, expired, spent, or another user's.
+	KindInvalidPhoneCode
+	// KindInvalidContent means that content cannot be checked as it is: empty, too large, or of a form that is not taken.
+	KindInvalidContent
+	// KindInactive means that the user must open the mini program first: the last time is too long ago.
+	KindInactive
+	// KindInvalidPush means that a pushed message is forged, broken, too old, or for someone else.
+	KindInvalidPush
 )
 
 // String returns the kind as logs and metrics name it.
@@ -40,6 +48,14 @@ func (k Kind) String() string {
 		return "misconfigured"
 	case KindInvalidSession:
 		return "invalid_session"
+	case KindInvalidPhoneCode:
+		return "invalid_phone_code"
+	case KindInvalidContent:
+		return "invalid_content"
+	case KindInactive:
+		return "inactive"
+	case KindInvalidPush:
+		return "invalid_push"
 	default:
 		return "unknown"
 	}

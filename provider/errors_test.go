@@ -43,11 +43,11 @@ func TestKindOf(t *testing.T) {
 func TestKindNames(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for k := KindUnavailable; k <= KindInvalidSession; k++ {
+	for k := KindUnavailable; k <= KindInvalidPush; k++ {
 		assert.NotEqual(t, "unknown", k.String())
 		assert.False(t, seen[k.String()], "%s is taken", k)
 		seen[k.String()] = true
 	}
 	assert.Equal(t, "unknown", Kind(0).String())
-	assert.Equal(t, "unknown", (KindInvalidSession + 1).String())
+	assert.Equal(t, "unknown", (KindInvalidPush + 1).String())
 }

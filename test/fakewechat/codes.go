@@ -1,7 +1,6 @@
 package fakewechat
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"strings"
 	"time"
@@ -102,8 +101,4 @@ func (s *Server) selfMinted(text string) (User, bool) {
 	}
 }
 
-func randomHex(bytes int) string {
-	b := make([]byte, bytes)
-	rand.Read(b)
-	return hex.EncodeToString(b)
-}
+func randomHex(bytes int) string { return hex.EncodeToString(randomBytes(bytes)) }

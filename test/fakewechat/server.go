@@ -19,6 +19,10 @@ const (
 	PathStableToken  = "/cgi-bin/stable_token"
 	PathToken        = "/cgi-bin/token"
 	PathCheckSession = "/wxa/checksession"
+	PathPhone        = "/wxa/business/getuserphonenumber"
+	PathCheckText    = "/wxa/msg_sec_check"
+	PathCheckImage   = "/wxa/img_sec_check"
+	PathCheckMedia   = "/wxa/media_check_async"
 )
 
 const defaultCodesPerMinute = 100
@@ -55,8 +59,11 @@ type Server struct {
 	faults  map[string][]*injected
 	secrets []string
 	codes   codes
+	phones  phoneCodes
 	users   map[string]*user
 	tokens  tokens
+	rules   []rule
+	media   []MediaCheck
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -74,6 +81,7 @@ func New(o Options) *Server {
 		calls:   map[string]int{},
 		faults:  map[string][]*injected{},
 		codes:   newCodes(),
+		phones:  phoneCodes{},
 		users:   map[string]*user{},
 		tokens:  newTokens(),
 	}
@@ -83,6 +91,10 @@ func New(o Options) *Server {
 		PathStableToken:  s.stableToken,
 		PathToken:        s.plainToken,
 		PathCheckSession: s.checkSession,
+		PathPhone:        s.phone,
+		PathCheckText:    s.checkText,
+		PathCheckImage:   s.checkImage,
+		PathCheckMedia:   s.checkMedia,
 	}
 	return s
 }
@@ -126,8 +138,8 @@ func (s *Server) Calls(path string) int {
 	return s.calls[path]
 }
 
-// Secrets returns what must appear in no log: the AppSecret and, with Options.KeepSecrets, every code, SessionKey and
-// access token that the server gave out or took.
+// Secrets returns what must appear in no log: the AppSecret and, with Options.KeepSecrets, every code, phone code,
+// SessionKey and access token that the server gave out or took.
 func (s *Server) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,9 +184,13 @@ func words(code int) string {
 		40001: "invalid credential, access_token is invalid or not latest",
 		40002: "invalid grant_type",
 		40003: "invalid openid",
+		40004: "invalid media type",
+		40005: "invalid file type",
+		40006: "invalid meida size",
 		40013: "invalid appid",
 		40029: "invalid code",
 		40125: "invalid appsecret",
+		40129: "invalid scene",
 		40163: "code been used",
 		40164: "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
 		40226: "code blocked",
@@ -182,13 +198,21 @@ func words(code int) string {
 		41002: "appid missing",
 		41004: "appsecret missing",
 		41008: "missing code",
+		41005: "media data missing",
 		43002: "require POST method",
+		43104: "the openid does not match the appid",
+		44002: "empty post data",
+		44991: "reach max api minute frequence",
 		45009: "reach max api daily quota limit",
 		45011: "api minute-quota reach limit, must slower, retry next minute",
 		47001: "data format error",
+		48001: "api unauthorized",
+		61010: "code is expired", // of a user who was away for too long
 		87007: "session_key is not existd or expired",
 		87008: "invalid sig_method",
 		87009: "invalid signature",
+		87014: "risky content",
+		87020: "repeat request limit exceeded",
 	}[code]
 	if !found {
 		return "error"
@@ -208,5 +232,25 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// readAll reads what a token request may hold.
-func readAll(r *http.Request) ([]byte, error) { return io.ReadAll(io.LimitReader(r.Body, 4<<10)) }
+// readJSON reads the body of a POST into v and returns WeChat's errcode, or 0.
+func readJSON(r *http.Request, v any) int {
+	if r.Method != http.MethodPost {
+		return 43002
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+	switch {
+	case err == nil && len(body) == 0:
+		return 44002
+	case err != nil || json.Unmarshal(body, v) != nil:
+		return 47001
+	}
+	return 0
+}
+
+// readCall is readJSON for the calls that want an access token.
+func (s *Server) readCall(r *http.Request, v any) int {
+	if errcode := s.checkToken(r.URL.Query().Get("access_token")); errcode != 0 {
+		return errcode
+	}
+	return readJSON(r, v)
+}

@@ -42,6 +42,10 @@ type answer struct {
 	SessionKey string `json:"session_key"`
 	Token      string `json:"access_token"`
 	Seconds    int    `json:"expires_in"`
+	TraceID    string `json:"trace_id"`
+
+	Phone  phoneInfo `json:"phone_info"`
+	Result Verdict   `json:"result"`
 }
 
 func call(t *testing.T, s *Server, method, target, body string) answer {

@@ -14,8 +14,9 @@ import (
 // user is what the server remembers of someone who has signed in.
 type user struct {
 	key    [16]byte
-	minute int64 // the last one with a sign-in, since 1970
-	count  int   // of codes exchanged in that minute
+	seen   time.Time // of the last sign-in
+	minute int64     // that time's, since 1970
+	count  int       // of codes exchanged in that minute
 }
 
 type session struct {
@@ -98,6 +99,7 @@ func (s *Server) signIn(code string) (session, int) {
 	if !u.take(now, s.options.CodesPerMinute) {
 		return session{}, 45011
 	}
+	u.seen = now
 	rand.Read(u.key[:])
 	key := u.sessionKey()
 	s.keep(key)

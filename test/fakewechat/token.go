@@ -1,7 +1,6 @@
 package fakewechat
 
 import (
-	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -30,19 +29,14 @@ type tokenReply struct {
 
 // stableToken serves POST /cgi-bin/stable_token.
 func (s *Server) stableToken(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		refuse(w, 43002)
-		return
-	}
 	var in struct {
 		GrantType string `json:"grant_type"`
 		AppID     string `json:"appid"`
 		Secret    string `json:"secret"`
 		Force     bool   `json:"force_refresh"`
 	}
-	body, err := readAll(r)
-	if err != nil || json.Unmarshal(body, &in) != nil {
-		refuse(w, 47001)
+	if errcode := readJSON(r, &in); errcode != 0 {
+		refuse(w, errcode)
 		return
 	}
 	if errcode := s.checkTokenRequest(in.AppID, in.Secret, in.GrantType); errcode != 0 {

@@ -1,0 +1,89 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/minidoor/minidoor/provider"
+)
+
+const redisPrefix = "minidoor:access-token:"
+
+// deleteIfSame is one step for Redis, in which nobody else can write.
+const deleteIfSame = `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0`
+
+// Redis is a TokenStore in Redis, under "minidoor:access-token:<AppID>".
+type Redis struct{ client *redis.Client }
+
+var _ TokenStore = (*Redis)(nil)
+
+// NewRedis returns the store at Casdoor's form of an endpoint, "host:port[,db[,password]]"; the password may hold
+// commas. It does not connect before it is used, so that a Redis which is down keeps no server from starting. Its error
+// shows nothing of the endpoint.
+func NewRedis(endpoint provider.Secret) (*Redis, error) {
+	parts := strings.SplitN(endpoint.Reveal(), ",", 3)
+	address := strings.TrimSpace(parts[0])
+	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+		return nil, errors.New(`redis endpoint: want "host:port[,db[,password]]"`)
+	}
+	o := redisOptions(address)
+	if len(parts) > 1 {
+		db, err := strconv.Atoi(strings.TrimSpace(parts[1]))
+		if err != nil || db < 0 {
+			return nil, errors.New("redis endpoint: db is no number")
+		}
+		o.DB = db
+	}
+	if len(parts) > 2 {
+		o.Password = parts[2]
+	}
+	return &Redis{redis.NewClient(o)}, nil
+}
+
+// redisOptions are for a few small commands an hour, each with a deadline, on any version of Redis. The client writes a
+// line to stderr for a failed connection, until as many as PoolSize have failed; then it tries once a second in silence.
+func redisOptions(address string) *redis.Options {
+	return &redis.Options{
+		Addr:                     address,
+		ContextTimeoutEnabled:    true,
+		MaxRetries:               -1,
+		DialTimeout:              storeTimeout,
+		DialerRetries:            1,
+		PoolSize:                 2,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
+// Close closes the connections.
+func (r *Redis) Close() error { return r.client.Close() }
+
+// Format prints what r is: fmt would print the password in its fields.
+func (r *Redis) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Redis(%s)", r.client.Options().Addr) }
+
+// Get implements TokenStore.
+func (r *Redis) Get(ctx context.Context, appID string) (string, error) {
+	value, err := r.client.Get(ctx, redisPrefix+appID).Result()
+	if errors.Is(err, redis.Nil) {
+		return "", nil
+	}
+	return value, err
+}
+
+// Set implements TokenStore.
+func (r *Redis) Set(ctx context.Context, appID, value string, life time.Duration) error {
+	return r.client.Set(ctx, redisPrefix+appID, value, max(life, time.Millisecond)).Err()
+}
+
+// Delete implements TokenStore.
+func (r *Redis) Delete(ctx context.Context, appID, value string) error {
+	return r.client.Eval(ctx, deleteIfSame, []string{redisPrefix + appID}, value).Err()
+}
