@@ -1,0 +1,239 @@
+package picture
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"image/jpeg"
+	"io"
+
+	"github.com/gen2brain/jpegn"
+)
+
+// Markers of ITU-T T.81, table B.1.
+const (
+	markerSOF0  = 0xc0
+	markerSOF1  = 0xc1
+	markerSOF2  = 0xc2
+	markerDHT   = 0xc4
+	markerRST0  = 0xd0
+	markerRST7  = 0xd7
+	markerEOI   = 0xd9
+	markerSOS   = 0xda
+	markerAPP1  = 0xe1
+	markerAPP14 = 0xee
+)
+
+// maxScans bounds the passes over a JPEG: a progressive one has about ten, and each costs time even where it is empty.
+const maxScans = 100
+
+// jpegHead is what precedes the first scan of a JPEG.
+type jpegHead struct {
+	plan
+	sof         byte
+	components  [][3]byte // of each: id, sampling factors, quantization table
+	rgb         bool      // Adobe: not YCbCr
+	interleaved bool      // the first scan holds all components
+}
+
+func probeJPEG(r *bufio.Reader, size int64, side int) (*plan, error) {
+	h := &jpegHead{}
+	for {
+		marker, payload, err := nextSegment(r)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case marker == markerSOS:
+			h.interleaved = len(payload) > 0 && int(payload[0]) == len(h.components)
+			return h.choose(size, side)
+		case marker == markerAPP1 && h.orientation == 0 && bytes.HasPrefix(payload, []byte("Exif\x00\x00")):
+			h.orientation = exifOrientation(payload)
+		case marker == markerAPP14 && len(payload) >= 12 && string(payload[:5]) == "Adobe":
+			h.rgb = payload[11] == 0
+		case marker >= markerSOF0 && marker <= markerSOF2:
+			if err := h.frame(marker, payload); err != nil {
+				return nil, err
+			}
+		case marker > markerSOF2 && marker <= 0xcf && marker != markerDHT && marker != 0xc8 && marker != 0xcc:
+			return nil, ErrUnsupported // lossless, hierarchical or arithmetic
+		}
+	}
+}
+
+// nextSegment reads to the end of the next segment that has a payload.
+func nextSegment(r *bufio.Reader) (marker byte, payload []byte, err error) {
+	for {
+		if _, err = r.ReadSlice(0xff); err != nil && err != bufio.ErrBufferFull {
+			return 0, nil, io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			continue
+		}
+		for marker = 0xff; marker == 0xff; {
+			if marker, err = r.ReadByte(); err != nil {
+				return 0, nil, err
+			}
+		}
+		if marker > 0x01 && (marker < markerRST0 || marker > 0xd8) {
+			break
+		}
+	}
+	if marker == markerEOI {
+		return 0, nil, ErrDamaged
+	}
+	var length [2]byte
+	if _, err = io.ReadFull(r, length[:]); err != nil {
+		return 0, nil, err
+	}
+	payload = make([]byte, max(0, int(binary.BigEndian.Uint16(length[:]))-2))
+	_, err = io.ReadFull(r, payload)
+	return marker, payload, err
+}
+
+// frame takes a start of frame (T.81 §B.2.2).
+func (h *jpegHead) frame(sof byte, payload []byte) error {
+	if len(payload) < 6 || len(payload) < 6+3*int(payload[5]) || h.components != nil {
+		return ErrDamaged
+	}
+	if payload[0] != 8 {
+		return ErrUnsupported // 12 bits a sample
+	}
+	h.sof = sof
+	h.height, h.width = int(binary.BigEndian.Uint16(payload[1:])), int(binary.BigEndian.Uint16(payload[3:]))
+	for c := range int(payload[5]) {
+		h.components = append(h.components, [3]byte(payload[6+3*c:]))
+	}
+	if len(h.components) == 3 {
+		h.rgb = h.rgb || h.components[0][0] == 'R' && h.components[1][0] == 'G' && h.components[2][0] == 'B'
+	}
+	return nil
+}
+
+// choose picks a decoder. The common photo is decoded straight to a half, a quarter or an eighth of its size; all else
+// is up to the standard library, which has no such mode.
+func (h *jpegHead) choose(size int64, side int) (*plan, error) {
+	if h.components == nil {
+		return nil, ErrDamaged
+	}
+	pixels := int64(h.width) * int64(h.height)
+	samples := h.samples(pixels)
+	p := &h.plan
+	denominator := 8
+	for denominator > 1 && min(h.width, h.height)/denominator < side {
+		denominator /= 2
+	}
+	whole := size + samples + h.coefficients(samples)
+	if len(h.components) == 4 || h.rgb {
+		whole += 4 * pixels
+	}
+	const modest = 8 << 20
+	if whole > modest && denominator == 1 && h.scalable() {
+		denominator = 2 // of an extreme shape, or progressive: softer, but not refused
+	}
+	if denominator == 1 || !h.scalable() {
+		p.cost, p.decode = whole, decodeJPEG
+		return p, nil
+	}
+	scaled := func() int64 { return 2*size + samples/int64(denominator*denominator) + h.coefficients(samples) }
+	for denominator < 8 && scaled() > 2*size+h.coefficients(samples)+modest {
+		denominator *= 2
+	}
+	p.cost = scaled()
+	p.decode = func(data []byte) (rows, int, error) { return decodeScaled(data, denominator) }
+	return p, nil
+}
+
+// samples returns how many there are for that many pixels, in whole blocks at most.
+func (h *jpegHead) samples(pixels int64) int64 {
+	var sum, most int64 = 0, 1
+	for _, c := range h.components {
+		across, down := int64(c[1]>>4), int64(c[1]&15)
+		sum += across * down
+		most = max(most, across*down)
+	}
+	if len(h.components) == 1 {
+		most = sum
+	}
+	const edges = 1 << 20
+	return pixels*max(sum, 1)/max(most, 1)*17/16 + edges
+}
+
+// coefficients returns the bytes that a progressive JPEG takes until its last scan, 4 for each sample.
+func (h *jpegHead) coefficients(samples int64) int64 {
+	if h.sof == markerSOF2 {
+		return 4 * samples
+	}
+	return 0
+}
+
+// scalable reports whether the picture is gray or YCbCr with a usual sampling, in a mode that jpegn decodes as well as
+// the standard library does: it reads no sequential JPEG of several scans, and guesses at what it does not know.
+func (h *jpegHead) scalable() bool {
+	if h.rgb || h.sof == markerSOF1 || h.sof == markerSOF0 && !h.interleaved {
+		return false
+	}
+	if len(h.components) == 1 {
+		return true
+	}
+	if len(h.components) != 3 || h.components[1][1] != 0x11 || h.components[2][1] != 0x11 {
+		return false
+	}
+	return bytes.IndexByte([]byte{0x11, 0x12, 0x21, 0x22}, h.components[0][1]) >= 0
+}
+
+func decodeJPEG(data []byte) (rows, int, error) {
+	if err := checkScans(data); err != nil {
+		return nil, 0, err
+	}
+	img, err := jpeg.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, 0, err
+	}
+	return middleOf(img, img.Bounds())
+}
+
+func decodeScaled(data []byte, denominator int) (rows, int, error) {
+	if err := checkScans(data); err != nil {
+		return nil, 0, err
+	}
+	img, err := jpegn.Decode(bytes.NewReader(data), &jpegn.Options{ScaleDenom: denominator})
+	if err != nil {
+		return nil, 0, err
+	}
+	return middleOf(img, img.Bounds())
+}
+
+// checkScans walks to the end of the picture, which is there only in a whole file, and counts its scans. jpegn takes
+// what it gets of a file that was cut off.
+func checkScans(data []byte) error {
+	scans := 0
+	for {
+		at := bytes.IndexByte(data, 0xff)
+		if at < 0 || at+4 > len(data) && !bytes.HasPrefix(data[at+1:], []byte{markerEOI}) {
+			return ErrDamaged
+		}
+		marker := data[at+1]
+		data = data[at+1:]
+		switch {
+		case marker == 0xff: // fill
+			continue
+		case marker <= 0x01, marker >= markerRST0 && marker <= 0xd8:
+			data = data[1:]
+			continue
+		case marker == markerEOI && scans > 0:
+			return nil
+		case marker == markerEOI:
+			return ErrDamaged
+		case marker == markerSOS:
+			if scans++; scans > maxScans {
+				return ErrDamaged
+			}
+		}
+		length := int(binary.BigEndian.Uint16(data[1:]))
+		if 1+length > len(data) {
+			return ErrDamaged
+		}
+		data = data[1+length:]
+	}
+}
