@@ -110,53 +110,60 @@ func (h *jpegHead) frame(sof byte, payload []byte) error {
 	return nil
 }
 
-// choose picks a decoder. The common photo is decoded straight to a half, a quarter or an eighth of its size; all else
-// is up to the standard library, which has no such mode.
+// choose picks a decoder. A large photo of the common kind is decoded straight to a quarter or an eighth of its size,
+// as long as it stays larger than the thumbnail; all else is up to the standard library, which has no such mode.
 func (h *jpegHead) choose(size int64, side int) (*plan, error) {
 	if h.components == nil {
 		return nil, ErrDamaged
 	}
 	pixels := int64(h.width) * int64(h.height)
-	samples := h.samples(pixels)
+	samples := h.samples()
 	p := &h.plan
-	denominator := 8
-	for denominator > 1 && min(h.width, h.height)/denominator < side {
-		denominator /= 2
-	}
-	whole := size + samples + h.coefficients(samples)
-	if len(h.components) == 4 || h.rgb {
-		whole += 4 * pixels
-	}
-	const modest = 8 << 20
-	if whole > modest && denominator == 1 && h.scalable() {
-		denominator = 2 // of an extreme shape, or progressive: softer, but not refused
-	}
-	if denominator == 1 || !h.scalable() {
-		p.cost, p.decode = whole, decodeJPEG
+	const large = 2_000_000
+	if pixels < large || !h.scalable() {
+		p.cost = size + samples + h.coefficients(samples)
+		if len(h.components) == 4 || h.rgb {
+			p.cost += 4 * pixels
+		}
+		p.decode = decodeJPEG
 		return p, nil
 	}
-	scaled := func() int64 { return 2*size + samples/int64(denominator*denominator) + h.coefficients(samples) }
-	for denominator < 8 && scaled() > 2*size+h.coefficients(samples)+modest {
-		denominator *= 2
-	}
-	p.cost = scaled()
+	denominator := denominatorOf(min(h.width, h.height), side, samples)
+	p.cost = 2*size + samples/int64(denominator*denominator) + h.coefficients(samples)
 	p.decode = func(data []byte) (rows, int, error) { return decodeScaled(data, denominator) }
 	return p, nil
 }
 
-// samples returns how many there are for that many pixels, in whole blocks at most.
-func (h *jpegHead) samples(pixels int64) int64 {
-	var sum, most int64 = 0, 1
+// denominatorOf returns what to divide a photo by whose shorter side is shorter. jpegn's halves are a little soft, and
+// only for a strip that is too long to be decoded whole; it gets softer still rather than be refused.
+func denominatorOf(shorter, side int, samples int64) int {
+	const most = 32 << 20
+	switch {
+	case shorter/8 >= side:
+		return 8
+	case shorter/4 >= side:
+		return 4
+	case samples <= most:
+		return 1
+	case samples/4 <= most:
+		return 2
+	default:
+		return 4
+	}
+}
+
+// samples returns how many there are in all, in whole blocks as the decoders keep them.
+func (h *jpegHead) samples() int64 {
+	across, down := int64(1), int64(1)
 	for _, c := range h.components {
-		across, down := int64(c[1]>>4), int64(c[1]&15)
-		sum += across * down
-		most = max(most, across*down)
+		across, down = max(across, int64(c[1]>>4)), max(down, int64(c[1]&15))
 	}
-	if len(h.components) == 1 {
-		most = sum
+	units := (int64(h.width)/(8*across) + 1) * (int64(h.height)/(8*down) + 1)
+	sum := int64(0)
+	for _, c := range h.components {
+		sum += units * 64 * int64(c[1]>>4) * int64(c[1]&15)
 	}
-	const edges = 1 << 20
-	return pixels*max(sum, 1)/max(most, 1)*17/16 + edges
+	return sum
 }
 
 // coefficients returns the bytes that a progressive JPEG takes until its last scan, 4 for each sample.

@@ -44,10 +44,10 @@ type Config struct {
 	Sides  []int // sides of the thumbnails in pixels, 1 to 2048; nil: 132 and 640
 }
 
-// Maker makes thumbnails, for several callers at once. With 48 MB it takes up to MaxPixels of baseline JPEG and of PNG
-// that is not interlaced, and of the others what it can decode, with a file of 3 MB: about 19 megapixels of GIF, 25 of
-// lossy WebP without transparency, 6 of progressive JPEG in 4:2:0, 4 to 5 of lossless or transparent WebP, 4 of
-// interlaced PNG in 8-bit color.
+// Maker makes thumbnails, for several callers at once. With 48 MB it takes up to MaxPixels of baseline JPEG in gray or
+// YCbCr and of PNG that is not interlaced. What must be decoded whole is bounded by memory; with a file of 3 MB: about
+// 19 megapixels of GIF, 22 of lossy WebP without transparency, 5 of progressive JPEG in 4:2:0 and half of that in 4:4:4,
+// 5 of CMYK JPEG, 4 of lossless or transparent WebP, and of interlaced PNG 4 in 8-bit color.
 type Maker struct {
 	gate  *gate
 	sides []int
