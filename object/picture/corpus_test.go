@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
@@ -251,6 +250,7 @@ func onDisk(t *testing.T, files []corpusFile) []*diskFile {
 func watchMemory() func() int64 {
 	debug.FreeOSMemory()
 	idle := held()
+	tick := time.NewTicker(time.Millisecond)
 	done, most := make(chan struct{}), make(chan int64)
 	go func() {
 		worst := int64(0)
@@ -261,7 +261,7 @@ func watchMemory() func() int64 {
 				return
 			default:
 				worst = max(worst, held()-idle)
-				runtime.Gosched()
+				<-tick.C
 			}
 		}
 	}()

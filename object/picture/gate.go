@@ -3,6 +3,7 @@ package picture
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -15,6 +16,7 @@ type gate struct {
 	sem     *semaphore.Weighted
 	mu      sync.Mutex
 	spent   int64 // bytes of finished pictures that still count
+	large   bool  // one of them was large
 	waiting int   // callers in enter
 }
 
@@ -45,6 +47,7 @@ func (g *gate) leave(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.spent += n
+	g.large = g.large || n > g.size/3
 	if g.waiting > 0 || g.spent > g.size/2 {
 		g.collect()
 	}
@@ -54,7 +57,11 @@ func (g *gate) collect() {
 	if g.spent == 0 {
 		return
 	}
-	runtime.GC()
+	if g.large {
+		debug.FreeOSMemory() // the hole that it leaves may fit nobody else
+	} else {
+		runtime.GC()
+	}
 	g.sem.Release(g.spent)
-	g.spent = 0
+	g.spent, g.large = 0, false
 }
