@@ -208,10 +208,8 @@ func TestCorpus(t *testing.T) { //nolint:paralleltest
 			}
 		})
 	}
-	for range 2 {
-		for _, i := range rand.Perm(len(files)) {
-			next <- files[i]
-		}
+	for _, i := range rand.Perm(len(files)) {
+		next <- files[i]
 	}
 	close(next)
 	wg.Wait()

@@ -15,7 +15,6 @@ const (
 	markerSOF0  = 0xc0
 	markerSOF1  = 0xc1
 	markerSOF2  = 0xc2
-	markerDHT   = 0xc4
 	markerRST0  = 0xd0
 	markerRST7  = 0xd7
 	markerEOI   = 0xd9
@@ -39,56 +38,72 @@ type jpegHead struct {
 func probeJPEG(r *bufio.Reader, size int64, side int) (*plan, error) {
 	h := &jpegHead{}
 	for {
-		marker, payload, err := nextSegment(r)
+		marker, length, err := nextSegment(r)
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case marker == markerSOS:
-			h.interleaved = len(payload) > 0 && int(payload[0]) == len(h.components)
-			return h.choose(size, side)
-		case marker == markerAPP1 && h.orientation == 0 && bytes.HasPrefix(payload, []byte("Exif\x00\x00")):
-			h.orientation = exifOrientation(payload)
-		case marker == markerAPP14 && len(payload) >= 12 && string(payload[:5]) == "Adobe":
-			h.rgb = payload[11] == 0
-		case marker >= markerSOF0 && marker <= markerSOF2:
-			if err := h.frame(marker, payload); err != nil {
+		switch marker {
+		case markerSOF0, markerSOF1, markerSOF2, markerSOS, markerAPP1, markerAPP14:
+			payload := make([]byte, length)
+			if _, err := io.ReadFull(r, payload); err != nil {
 				return nil, err
 			}
-		case marker > markerSOF2 && marker <= 0xcf && marker != markerDHT && marker != 0xc8 && marker != 0xcc:
-			return nil, ErrUnsupported // lossless, hierarchical or arithmetic
+			if marker == markerSOS {
+				h.interleaved = length > 0 && int(payload[0]) == len(h.components)
+				return h.choose(size, side)
+			}
+			err = h.take(marker, payload)
+		case 0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf:
+			err = ErrUnsupported // lossless, hierarchical or arithmetic
+		default:
+			_, err = r.Discard(length)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 }
 
-// nextSegment reads to the end of the next segment that has a payload.
-func nextSegment(r *bufio.Reader) (marker byte, payload []byte, err error) {
-	for {
-		if _, err = r.ReadSlice(0xff); err != nil && err != bufio.ErrBufferFull {
-			return 0, nil, io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			continue
-		}
-		for marker = 0xff; marker == 0xff; {
+// nextSegment reads to the payload of the next segment that has one.
+func nextSegment(r *bufio.Reader) (marker byte, length int, err error) {
+	for marker <= 0x01 || marker >= markerRST0 && marker <= 0xd8 { // alone, or none
+		for marker != 0xff {
 			if marker, err = r.ReadByte(); err != nil {
-				return 0, nil, err
+				return 0, 0, err
 			}
 		}
-		if marker > 0x01 && (marker < markerRST0 || marker > 0xd8) {
-			break
+		for marker == 0xff {
+			if marker, err = r.ReadByte(); err != nil {
+				return 0, 0, err
+			}
 		}
 	}
-	if marker == markerEOI {
-		return 0, nil, ErrDamaged
+	var two [2]byte
+	if _, err = io.ReadFull(r, two[:]); err != nil {
+		return 0, 0, err
 	}
-	var length [2]byte
-	if _, err = io.ReadFull(r, length[:]); err != nil {
-		return 0, nil, err
+	length = int(binary.BigEndian.Uint16(two[:])) - 2
+	if marker == markerEOI || length < 0 {
+		return 0, 0, ErrDamaged
 	}
-	payload = make([]byte, max(0, int(binary.BigEndian.Uint16(length[:]))-2))
-	_, err = io.ReadFull(r, payload)
-	return marker, payload, err
+	return marker, length, nil
+}
+
+// take looks at a segment before the first scan.
+func (h *jpegHead) take(marker byte, payload []byte) error {
+	switch marker {
+	case markerAPP1:
+		if h.orientation == 0 && bytes.HasPrefix(payload, []byte("Exif\x00\x00")) {
+			h.orientation = exifOrientation(payload)
+		}
+	case markerAPP14:
+		if len(payload) >= 12 && string(payload[:5]) == "Adobe" {
+			h.rgb = payload[11] == 0
+		}
+	default:
+		return h.frame(marker, payload)
+	}
+	return nil
 }
 
 // frame takes a start of frame (T.81 §B.2.2).
@@ -137,7 +152,7 @@ func (h *jpegHead) choose(size int64, side int) (*plan, error) {
 // denominatorOf returns what to divide a photo by whose shorter side is shorter. jpegn's halves are a little soft, and
 // only for a strip that is too long to be decoded whole; it gets softer still rather than be refused.
 func denominatorOf(shorter, side int, samples int64) int {
-	const most = 32 << 20
+	const most = 20 << 20 // fits, with a file of MaxBytes twice
 	switch {
 	case shorter/8 >= side:
 		return 8

@@ -45,9 +45,9 @@ type Config struct {
 }
 
 // Maker makes thumbnails, for several callers at once. With 48 MB it takes up to MaxPixels of baseline JPEG in gray or
-// YCbCr and of PNG that is not interlaced. What must be decoded whole is bounded by memory; with a file of 3 MB: about
-// 19 megapixels of GIF, 22 of lossy WebP without transparency, 5 of progressive JPEG in 4:2:0 and half of that in 4:4:4,
-// 5 of CMYK JPEG, 4 of lossless or transparent WebP, and of interlaced PNG 4 in 8-bit color.
+// YCbCr and of PNG that is not interlaced. What must be decoded whole is bounded by memory; with a file of 3 MB that is
+// about 20 megapixels of GIF, 23 of lossy WebP, 5 of progressive JPEG in 4:2:0 and half of that in 4:4:4, 5 of JPEG in
+// CMYK or RGB, 5 of lossless WebP, 3 of lossy WebP with transparency, 5 of interlaced PNG in 8-bit color.
 type Maker struct {
 	gate  *gate
 	sides []int

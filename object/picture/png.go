@@ -48,18 +48,28 @@ func probePNG(r *bufio.Reader, size int64) (*plan, error) {
 		if id == "IDAT" {
 			return h.choose(size)
 		}
-		const most = 64 << 10 // of what interests us
-		payload := make([]byte, min(length, most))
-		if _, err := io.ReadFull(r, payload); err != nil {
-			return nil, err
-		}
-		if _, err := r.Discard(int(length) - len(payload) + 4); err != nil { // 4 of CRC
+		payload, err := h.payload(r, id, int(length))
+		if err != nil {
 			return nil, err
 		}
 		if err := h.take(id, payload); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// payload reads a chunk to its end, and returns what it holds if that is of interest.
+func (h *pngHead) payload(r *bufio.Reader, id string, length int) (payload []byte, err error) {
+	const crc = 4
+	switch id {
+	case "IHDR", "PLTE", "tRNS", "eXIf":
+		payload = make([]byte, min(length, 64<<10))
+		if _, err := io.ReadFull(r, payload); err != nil {
+			return nil, err
+		}
+	}
+	_, err = r.Discard(length - len(payload) + crc)
+	return payload, err
 }
 
 // take reads a chunk before the pixels.
