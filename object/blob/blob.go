@@ -19,8 +19,8 @@ const CacheControl = "public, max-age=31536000, immutable"
 // ErrKey means that a key is none that NewKey makes.
 var ErrKey = errors.New("not the key of a file")
 
-// NewKey returns the key of a new square picture: "a/<stem>-<side>.<ext>", where the stem holds 130 random bits. side is
-// 1 to 9999 pixels; ext is ".jpg" or ".png".
+// NewKey returns the key of a new square picture: "a/<stem>-<side>.<ext>", where the stem holds 130 random bits. side
+// is 1 to 9999 pixels; ext is ".jpg" or ".png".
 func NewKey(side int, ext string) string {
 	return fmt.Sprintf("a/%s-%d%s", strings.ToLower(rand.Text()), side, ext)
 }

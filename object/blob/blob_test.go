@@ -14,10 +14,12 @@ func badKeys() []string {
 	return []string{
 		"", "a", "a/", "/etc/passwd", "../a/" + stem + "-640.jpg", "a/../" + stem + "-640.jpg", "a/" + stem,
 		"a/" + stem + "-640.jpg/", "a/" + stem + "-640.jpg\x00", "a/" + stem + "-640.svg", "a/" + stem + "-640.html",
-		"a/" + stem + "-640.JPG", "a/" + stem + "-0640.jpg", "a/" + stem + "-0.jpg", "a/" + stem + "--1.jpg", "a/" + stem + "-+1.jpg",
-		"a/" + stem + "-99999.jpg", "a/" + stem + "-.jpg", "a/" + stem + "-640", "a/" + stem + "-640.jpg.png", "a/" + stem + "-640..jpg",
-		"a/" + strings.Repeat("A", 26) + "-640.jpg", "a/" + strings.Repeat("1", 26) + "-640.jpg", "a/" + stem[1:] + "-640.jpg",
-		"a/..%2f" + stem[5:] + "-640.jpg", "a\\" + stem + "-640.jpg", "b/" + stem + "-640.jpg", "a/.." + stem[2:] + "-640.jpg",
+		"a/" + stem + "-640.JPG", "a/" + stem + "-0640.jpg", "a/" + stem + "-0.jpg", "a/" + stem + "--1.jpg",
+		"a/" + stem + "-+1.jpg", "a/" + stem + "-99999.jpg", "a/" + stem + "-.jpg", "a/" + stem + "-640",
+		"a/" + stem + "-640.jpg.png", "a/" + stem + "-640..jpg", "a/" + stem[1:] + "-640.jpg",
+		"a/" + strings.Repeat("A", 26) + "-640.jpg", "a/" + strings.Repeat("1", 26) + "-640.jpg",
+		"a/..%2f" + stem[5:] + "-640.jpg", "a\\" + stem + "-640.jpg",
+		"b/" + stem + "-640.jpg", "a/.." + stem[2:] + "-640.jpg",
 		"a/" + stem[:25] + "/-640.jpg", "a/" + strings.Repeat("é", 13) + "-640.jpg", "unfinished/x",
 	}
 }
@@ -60,7 +62,9 @@ func TestKeyOf(t *testing.T) {
 			assert.False(t, ok, "%q", bad)
 		}
 	}
-	for _, bad := range []string{"", "door.example", "ftp://door.example", "https://", "https://u:p@door.example", "https://h/?q=1", "https://h/#f"} {
+	for _, bad := range []string{
+		"", "door.example", "ftp://door.example", "https://", "https://u:p@door.example", "https://h/?q=1", "https://h/#f",
+	} {
 		_, err := newPublicURL(bad)
 		assert.ErrorContains(t, err, "public URL", bad)
 	}

@@ -79,8 +79,12 @@ func TestBucket(t *testing.T) {
 		url                  string
 	}{
 		"virtual host": {host: "avatars-125.cos.example", prefix: "/", url: "http://avatars-125.cos.example/"},
-		"path":         {pathStyle: true, host: "cos.example", prefix: "/avatars-125/", url: "http://cos.example/avatars-125/"},
-		"own domain":   {public: "https://cdn.example/x", host: "avatars-125.cos.example", prefix: "/", url: "https://cdn.example/x/"},
+		"path": {
+			pathStyle: true, host: "cos.example", prefix: "/avatars-125/", url: "http://cos.example/avatars-125/",
+		},
+		"own domain": {
+			public: "https://cdn.example/x", host: "avatars-125.cos.example", prefix: "/", url: "https://cdn.example/x/",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

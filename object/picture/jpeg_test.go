@@ -67,13 +67,16 @@ func TestUnsupportedJPEG(t *testing.T) {
 		"arithmetic":      {testJPEG{sof: 0xc9}, ErrUnsupported},
 		"12 bits":         {testJPEG{sof: 0xc0, precision: 12}, ErrUnsupported},
 		"too many scans":  {testJPEG{sof: 0xc2, scans: 200}, ErrDamaged},
-		"large CMYK":      {testJPEG{sof: 0xc0, size: image.Pt(4000, 3000), sampling: []byte("\x11\x11\x11\x11")}, ErrTooManyPixels},
+		"large CMYK":      {testJPEG{size: image.Pt(4000, 3000), sampling: []byte("\x11\x11\x11\x11")}, ErrTooManyPixels},
 		"progressive":     {testJPEG{sof: 0xc2, size: image.Pt(4000, 3000)}, ErrTooManyPixels},
 		"41 megapixels":   {testJPEG{sof: 0xc0, size: image.Pt(8000, 5128)}, ErrTooManyPixels},
 		"nothing":         {testJPEG{sof: 0xc0, size: image.Pt(0, 10)}, ErrDamaged},
 		"5 components":    {testJPEG{sof: 0xc0, sampling: []byte("\x11\x11\x11\x11\x11")}, ErrDamaged},
 		"sampled 0 times": {testJPEG{sof: 0xc0, sampling: []byte("\x00\x11\x11")}, ErrDamaged},
 	} {
+		if c.sof == 0 {
+			c.sof = 0xc0
+		}
 		if c.size == (image.Point{}) {
 			c.size = image.Pt(64, 64)
 		}

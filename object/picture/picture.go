@@ -1,5 +1,5 @@
-// Package picture turns an uploaded picture into square thumbnails, whatever the upload is: nothing of it but its pixels
-// comes through, and neither its size nor its damage costs more memory than was agreed on.
+// Package picture turns an uploaded picture into square thumbnails, whatever the upload is: nothing of it but its
+// pixels comes through, and neither its size nor its damage costs more memory than was agreed on.
 //
 // JPEG, PNG, GIF (its first frame) and WebP (of an animation, the first frame) are told by their content. The middle
 // square is taken, turned as EXIF asks, and averaged down, or enlarged where it is smaller, to exactly the sides asked
@@ -31,8 +31,8 @@ const (
 	ErrDamaged       Error = "the picture is damaged or incomplete"
 )
 
-// What an upload may be, both looked at before it is decoded. Some formats must be decoded whole, and then Config.Memory
-// allows fewer pixels; see Maker.
+// What an upload may be, both looked at before it is decoded. Some formats must be decoded whole, and then
+// Config.Memory allows fewer pixels; see Maker.
 const (
 	MaxBytes  = 10 << 20
 	MaxPixels = 40_000_000

@@ -71,23 +71,21 @@ func TestFormats(t *testing.T) {
 	draw.Draw(paletted, img.Rect, img, image.Point{}, draw.Src)
 	second := image.NewPaletted(img.Rect, color.Palette{gray})
 	for name, data := range map[string][]byte{
-		"jpeg":           jpegOf(t, img),
-		"large jpeg":     jpegOf(t, quarters(3000, 2600)),
-		"huge jpeg":      jpegOf(t, quarters(7300, 5470)),
-		"small jpeg":     jpegOf(t, quarters(40, 30)),
-		"png":            pngOf(t, img),
-		"small png":      pngOf(t, quarters(2, 2)),
-		"gif":            gifOf(t, img.Rect.Max, paletted, second),
-		"lossless webp":  riff(riffChunk("VP8L", losslessVP8(img))),
-		"extended webp":  riff(vp8x(0x10, 900, 700), riffChunk("VP8L", losslessVP8(img))),
-		"animated webp":  riff(vp8x(2, 900, 700), riffChunk("ANIM", make([]byte, 6)), anmf(900, 700, riffChunk("VP8L", losslessVP8(img))), anmf(1, 1, riffChunk("VP8L", losslessVP8(quarters(1, 1))))),
-		"polyglot":       append(jpegOf(t, img), "<script>alert(1)</script>\xff\xd9PK\x03\x04"...),
-		"png polyglot":   append(pngOf(t, img), "<svg/>"...),
-		"padded markers": withSegment(jpegOf(t, img), 0xff, nil)[:0:0],
+		"jpeg":          jpegOf(t, img),
+		"large jpeg":    jpegOf(t, quarters(3000, 2600)),
+		"huge jpeg":     jpegOf(t, quarters(7300, 5470)),
+		"small jpeg":    jpegOf(t, quarters(40, 30)),
+		"png":           pngOf(t, img),
+		"small png":     pngOf(t, quarters(2, 2)),
+		"gif":           gifOf(t, img.Rect.Max, paletted, second),
+		"lossless webp": riff(riffChunk("VP8L", losslessVP8(img))),
+		"extended webp": riff(vp8x(0x10, 900, 700), riffChunk("VP8L", losslessVP8(img))),
+		"animated webp": riff(vp8x(2, 900, 700), riffChunk("ANIM", make([]byte, 6)),
+			anmf(900, 700, riffChunk("VP8L", losslessVP8(img))),
+			anmf(1, 1, riffChunk("VP8L", losslessVP8(quarters(1, 1))))),
+		"polyglot":     append(jpegOf(t, img), "<script>alert(1)</script>\xff\xd9PK\x03\x04"...),
+		"png polyglot": append(pngOf(t, img), "<svg/>"...),
 	} {
-		if len(data) == 0 {
-			continue
-		}
 		t.Run(name, func(t *testing.T) { assertQuarters(t, data, red, green, blue, gray) })
 	}
 }
@@ -220,7 +218,8 @@ func assertSame(t *testing.T, name string, want, got image.Image, delta float64)
 	var sum, worst float64
 	for y := range 640 {
 		for x := range 640 {
-			a, b := color.NRGBAModel.Convert(want.At(x, y)).(color.NRGBA), color.NRGBAModel.Convert(got.At(x, y)).(color.NRGBA)
+			a := color.NRGBAModel.Convert(want.At(x, y)).(color.NRGBA)
+			b := color.NRGBAModel.Convert(got.At(x, y)).(color.NRGBA)
 			if a.A == 0 && b.A == 0 {
 				continue
 			}
@@ -256,7 +255,9 @@ func (r brokenReader) ReadAt([]byte, int64) (int, error) { return 0, r.err }
 
 func TestNew(t *testing.T) {
 	t.Parallel()
-	for _, cfg := range []Config{{Memory: -1}, {Memory: 1 << 20}, {Sides: []int{}}, {Sides: []int{0}}, {Sides: []int{4000}}} {
+	for _, cfg := range []Config{
+		{Memory: -1}, {Memory: 1 << 20}, {Sides: []int{}}, {Sides: []int{0}}, {Sides: []int{4000}},
+	} {
 		_, err := New(cfg)
 		assert.ErrorContains(t, err, "picture:")
 	}

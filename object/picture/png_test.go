@@ -19,7 +19,8 @@ func pngZoo(t testing.TB) map[string][]byte {
 	t.Helper()
 	zoo := map[string][]byte{}
 	src := quarters(700, 660)
-	draw.Draw(src, image.Rect(100, 100, 300, 300), image.NewUniform(color.NRGBA{200, 100, 50, 90}), image.Point{}, draw.Src)
+	glass := image.NewUniform(color.NRGBA{200, 100, 50, 90})
+	draw.Draw(src, image.Rect(100, 100, 300, 300), glass, image.Point{}, draw.Src)
 	for name, img := range map[string]draw.Image{
 		"gray8": image.NewGray(src.Rect), "gray16": image.NewGray16(src.Rect), "rgba8": image.NewNRGBA(src.Rect),
 		"rgba16": image.NewNRGBA64(src.Rect), "palette8": image.NewPaletted(src.Rect, palette.WebSafe),

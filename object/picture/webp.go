@@ -57,7 +57,6 @@ func probeWebP(r *bufio.Reader, size int64) (*plan, error) {
 type webpHead struct {
 	width, height int
 	orientation   int
-	extended      bool
 	alpha, frame  *webpChunk // of the picture or of the first frame of an animation
 	frameEnd      int64      // where the first frame of an animation ends; 0 in a still picture
 	lossless      bool
@@ -77,7 +76,7 @@ func (w *webpHead) take(c webpChunk, r *bufio.Reader) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		w.extended, w.width, w.height = true, uint24(head[4:])+1, uint24(head[7:])+1
+		w.width, w.height = uint24(head[4:])+1, uint24(head[7:])+1
 		return 10, nil
 	case "ANMF":
 		head, err := payload(r, c, 16)
