@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -47,6 +48,7 @@ type options struct {
 	files   []string
 	demo    bool
 	version bool
+	command command // nil: serve
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
@@ -56,6 +58,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 		func(file string) error { o.files = append(o.files, file); return nil })
 	flags.BoolVar(&o.demo, "demo", false, "try it out: loopback only, a throw-away database, a fake WeChat")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	o.defineCommands(flags)
 	return o, flags.Parse(args)
 }
 
@@ -84,78 +87,132 @@ func run(ctx context.Context, args []string, p process) (err error) {
 		defer func() { err = errors.Join(err, p.demo.Close()) }()
 		p.env = p.demo.LookupEnv(p.env)
 	}
-	return serve(ctx, o.files, p)
-}
-
-func serve(ctx context.Context, files []string, p process) error {
-	cfg, err := conf.Load(files, p.env)
+	cfg, err := conf.Load(o.files, p.env)
 	if err != nil {
 		return err
-	}
-	if _, set := p.env("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
 	}
 	log := controllers.NewLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
 	if len(cfg.Unknown) > 0 {
 		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
 	}
-	store, first, err := open(ctx, cfg, log)
+	if o.command != nil {
+		return runCommand(ctx, o.command, cfg, log, p)
+	}
+	return serve(ctx, cfg, log, p)
+}
+
+func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) error {
+	if _, set := p.env("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
+	deps := controllers.Deps{Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log}
+	if cfg.Gateway() {
+		deps.Upstream, _ = url.Parse(cfg.CasdoorUpstream) // conf has parsed it
+	}
+	store, err := attach(ctx, &deps, cfg, log, p)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	if first != nil && p.demo == nil {
-		// At once: it would be lost with a start that fails further down.
-		fmt.Fprintf(p.stdout, "First start: user %s, password %s (shown this once)\n",
-			first.AdminName, first.AdminPassword)
-	}
-	if cfg.InitDataFile != "" {
-		if err := store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly); err != nil {
-			return err
-		}
-	}
-	service, err := newService(store, cfg, log)
-	if err != nil {
-		return err
+	if store != nil {
+		defer store.Close()
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.HTTPAddr, strconv.Itoa(cfg.HTTPPort)))
 	if err != nil {
 		return err
 	}
-	deps := controllers.Deps{
-		Service: service, Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
-	}
 	if p.demo != nil {
 		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: p.demo.NewCode}
-		p.demo.Banner(p.stdout, "http://"+listener.Addr().String(), first.AdminPassword)
+		p.demo.Banner(p.stdout, "http://"+listener.Addr().String())
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
 	return controllers.Serve(ctx, listener, controllers.New(deps), log)
 }
 
-func open(ctx context.Context, cfg *conf.Config, log *slog.Logger) (*object.Store, *object.FirstStart, error) {
-	return object.Open(ctx, object.StoreConfig{
-		DriverName: cfg.DriverName, DataSourceName: cfg.DataSourceName.Reveal(), DBName: cfg.DBName,
-		TableNamePrefix: cfg.TableNamePrefix, Logger: log,
-	})
-}
-
-func newService(store *object.Store, cfg *conf.Config, log *slog.Logger) (*object.Service, error) {
+// attach opens what users and tokens are in, and sets the use cases on it. In remote mode there is no store.
+func attach(
+	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, log *slog.Logger, p process,
+) (store *object.Store, err error) {
+	services, err := serviceConfig(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Remote() {
+		deps.Service, err = object.NewRemoteService(remoteConfig(cfg), services)
+		return nil, err
+	}
+	if store, err = openStore(ctx, cfg, log, p); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			store.Close()
+		}
+	}()
 	keys, err := cfg.SealKeyRing()
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := object.NewSealer(keys)
+	if services.Sealer, err = object.NewSealer(keys); err != nil {
+		return nil, err
+	}
+	authority, err := object.NewAuthority(store, services)
 	if err != nil {
 		return nil, err
 	}
-	registry, err := provider.NewRegistry(
+	deps.Service = authority.Service
+	if !cfg.Gateway() {
+		deps.Authority = authority
+	}
+	return store, nil
+}
+
+// openStore opens the database with all that is to be in it.
+func openStore(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) (*object.Store, error) {
+	store, first, err := object.Open(ctx, storeConfig(cfg, log))
+	if err != nil {
+		return nil, err
+	}
+	if first != nil {
+		// At once: it would be lost with a start that fails further down.
+		fmt.Fprintf(p.stdout, "First start: user %s, password %s (shown this once)\n",
+			first.AdminName, first.AdminPassword)
+	}
+	if cfg.InitDataFile != "" {
+		err = store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly)
+	}
+	if err == nil && store.Beside() {
+		_, err = store.Adopt(ctx, adoptionProgress(p.stdout))
+	}
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	return store, nil
+}
+
+func storeConfig(cfg *conf.Config, log *slog.Logger) object.StoreConfig {
+	return object.StoreConfig{
+		DriverName: cfg.DriverName, DataSourceName: cfg.DataSourceName.Reveal(), DBName: cfg.DBName,
+		TableNamePrefix: cfg.TableNamePrefix, Beside: cfg.Gateway(), Logger: log,
+	}
+}
+
+func remoteConfig(cfg *conf.Config) object.RemoteConfig {
+	remote := object.RemoteConfig{
+		Endpoint: cfg.CasdoorEndpoint, ClientID: cfg.CasdoorClientID, ClientSecret: cfg.CasdoorClientSecret,
+		AppSecrets: map[string]provider.Secret{},
+	}
+	for i, appID := range cfg.WeChatAppIDs {
+		remote.AppSecrets[appID] = cfg.WeChatAppSecrets[i]
+	}
+	return remote
+}
+
+func serviceConfig(cfg *conf.Config, log *slog.Logger) (object.ServiceConfig, error) {
+	services := object.ServiceConfig{RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log}
+	var err error
+	services.Registry, err = provider.NewRegistry(
 		idp.WeChatPlatform(idp.Options{Endpoint: cfg.WeChatEndpoint, Logger: log}),
 	)
-	if err != nil {
-		return nil, err
-	}
-	return object.NewService(store, object.ServiceConfig{
-		Registry: registry, Sealer: sealer, RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log,
-	})
+	return services, err
 }

@@ -44,10 +44,12 @@ type Config struct {
 	SealKeyFile        string   `conf:"sealKeyFile"`        // used while SealKeys is empty; use SealKeyRing
 	RefreshTokenFormat string   `conf:"refreshTokenFormat"` // "opaque" or "jwt"
 
-	CasdoorUpstream     string `conf:"casdoorUpstream"`     // base URL without trailing slash; empty: no gateway
-	CasdoorEndpoint     string `conf:"casdoorEndpoint"`     // base URL without trailing slash; empty: no remote mode
-	CasdoorClientID     string `conf:"casdoorClientId"`     // remote mode only
-	CasdoorClientSecret Secret `conf:"casdoorClientSecret"` // remote mode only
+	CasdoorUpstream     string   `conf:"casdoorUpstream"`     // base URL without trailing slash; empty: no gateway
+	CasdoorEndpoint     string   `conf:"casdoorEndpoint"`     // base URL without trailing slash; empty: no remote mode
+	CasdoorClientID     string   `conf:"casdoorClientId"`     // remote mode only
+	CasdoorClientSecret Secret   `conf:"casdoorClientSecret"` // remote mode only
+	WeChatAppIDs        []string `conf:"wechatAppId"`         // remote mode only; as many as WeChatAppSecrets
+	WeChatAppSecrets    []Secret `conf:"wechatAppSecret"`     // remote mode only; in the order of WeChatAppIDs
 
 	LogLevel  slog.Level `conf:"logLevel"`
 	LogFormat string     `conf:"logFormat"` // "json" or "text"
@@ -86,7 +88,7 @@ func (c *Config) resolve() {
 		c.DataSourceName = cmp.Or(c.DataSourceName, "file:minidoor.db")
 	}
 	c.SealKeyFile = cmp.Or(c.SealKeyFile, filepath.Join(c.dataDir(), "minidoor.key"))
-	if c.CasdoorUpstream != "" {
+	if c.Gateway() || c.Remote() {
 		c.RefreshTokenFormat = cmp.Or(c.RefreshTokenFormat, "jwt")
 	}
 	c.RefreshTokenFormat = cmp.Or(c.RefreshTokenFormat, "opaque")
@@ -95,6 +97,12 @@ func (c *Config) resolve() {
 	}
 	c.LogFormat = cmp.Or(c.LogFormat, "json")
 }
+
+// Gateway reports whether every request that is not a mini program's goes to a Casdoor.
+func (c *Config) Gateway() bool { return c.CasdoorUpstream != "" }
+
+// Remote reports whether users and tokens are reached through a Casdoor's API, and not in a database.
+func (c *Config) Remote() bool { return c.CasdoorEndpoint != "" }
 
 // dataDir returns the directory of the SQLite file, or the working directory for any other database.
 func (c *Config) dataDir() string {

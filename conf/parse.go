@@ -122,6 +122,8 @@ func set(ptr any, value string) (err error) {
 		*p = value
 	case *Secret:
 		*p = Secret(value)
+	case *[]string:
+		*p = list(value)
 	case *[]Secret:
 		for _, item := range list(value) {
 			*p = append(*p, Secret(item))

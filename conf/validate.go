@@ -76,17 +76,27 @@ func (c *Config) validateSealing(p *problems) {
 	p.unless(len(c.SealKeys) > 0 || c.SealKeyFile != "", "sealKeyFile", "empty, and sealKey too; one of them is needed")
 }
 
-// validateCasdoor checks the settings of the modes beside a Casdoor, and refuses them.
+// validateCasdoor checks the settings of the ways to run beside a Casdoor.
 func (c *Config) validateCasdoor(p *problems) {
 	const wantURL = "not a URL such as https://casdoor.example.com"
 	p.unless(c.CasdoorUpstream == "" || isURL(c.CasdoorUpstream), "casdoorUpstream", wantURL)
 	p.unless(c.CasdoorEndpoint == "" || isURL(c.CasdoorEndpoint), "casdoorEndpoint", wantURL)
-
-	const unavailable = "%s mode is not available in this version; leave it empty"
-	p.unless(c.CasdoorUpstream == "", "casdoorUpstream", unavailable, "gateway")
-	p.unless(c.CasdoorEndpoint == "", "casdoorEndpoint", unavailable, "remote")
-	p.unless(c.CasdoorClientID == "", "casdoorClientId", unavailable, "remote")
-	p.unless(c.CasdoorClientSecret == "", "casdoorClientSecret", unavailable, "remote")
+	p.unless(!c.Gateway() && !c.Remote() || c.RefreshTokenFormat != "opaque", "refreshTokenFormat",
+		"Casdoor cannot refresh opaque tokens; leave it empty")
+	if !c.Remote() {
+		const alone = "set, but casdoorEndpoint is empty; it belongs to remote mode"
+		p.unless(c.CasdoorClientID == "", "casdoorClientId", alone)
+		p.unless(c.CasdoorClientSecret == "", "casdoorClientSecret", alone)
+		p.unless(len(c.WeChatAppIDs) == 0, "wechatAppId", alone+", elsewhere the AppID is in the provider")
+		p.unless(len(c.WeChatAppSecrets) == 0, "wechatAppSecret", alone+", elsewhere the AppSecret is in the provider")
+		return
+	}
+	const empty = "empty, but casdoorEndpoint is set; remote mode needs it"
+	p.unless(c.CasdoorClientID != "", "casdoorClientId", empty)
+	p.unless(c.CasdoorClientSecret != "", "casdoorClientSecret", empty)
+	p.unless(len(c.WeChatAppIDs) > 0, "wechatAppId", empty)
+	p.unless(len(c.WeChatAppIDs) == len(c.WeChatAppSecrets), "wechatAppSecret",
+		"%d of them for %d in wechatAppId; there must be one each", len(c.WeChatAppSecrets), len(c.WeChatAppIDs))
 }
 
 // isURL reports whether s is an http or https URL to which a path can be appended.

@@ -54,16 +54,28 @@ func TestLoadRefuses(t *testing.T) {
 		{"endpoint is no URL", "wechatEndpoint = https://a:My-Secret", "wechatEndpoint: " + wantEndpoint},
 		{"seal key is short", "sealKey = TXktU2VjcmV0", "sealKey: number 1: " + wantKey},
 		{"seal key is no base64", "sealKey = " + strings.Repeat("A", 43) + "=,My-Secret", "sealKey: number 2: " + wantKey},
-		{"gateway", "casdoorUpstream = http://casdoor",
-			"casdoorUpstream: gateway mode is not available in this version; leave it empty"},
 		{"gateway with a bad URL", "casdoorUpstream = a:My-Secret@casdoor",
-			"casdoorUpstream: not a URL such as https://casdoor.example.com\n" +
-				"casdoorUpstream: gateway mode is not available in this version; leave it empty"},
-		{"remote", "casdoorEndpoint = a:My-Secret@casdoor\ncasdoorClientId = x\ncasdoorClientSecret = My-Secret",
-			"casdoorEndpoint: not a URL such as https://casdoor.example.com\n" +
-				"casdoorEndpoint: remote mode is not available in this version; leave it empty\n" +
-				"casdoorClientId: remote mode is not available in this version; leave it empty\n" +
-				"casdoorClientSecret: remote mode is not available in this version; leave it empty"},
+			"casdoorUpstream: not a URL such as https://casdoor.example.com"},
+		{"gateway with opaque tokens", "casdoorUpstream = http://casdoor\nrefreshTokenFormat = opaque",
+			"refreshTokenFormat: Casdoor cannot refresh opaque tokens; leave it empty"},
+		{"remote with a bad URL", "casdoorEndpoint = a:My-Secret@casdoor\ncasdoorClientId = x\n" +
+			"casdoorClientSecret = My-Secret\nwechatAppId = wx\nwechatAppSecret = My-Secret",
+			"casdoorEndpoint: not a URL such as https://casdoor.example.com"},
+		{"remote alone", "casdoorEndpoint = http://casdoor",
+			"casdoorClientId: empty, but casdoorEndpoint is set; remote mode needs it\n" +
+				"casdoorClientSecret: empty, but casdoorEndpoint is set; remote mode needs it\n" +
+				"wechatAppId: empty, but casdoorEndpoint is set; remote mode needs it"},
+		{"remote with too few secrets", "casdoorEndpoint = http://casdoor\ncasdoorClientId = x\n" +
+			"casdoorClientSecret = My-Secret\nwechatAppId = wx1, wx2\nwechatAppSecret = My-Secret",
+			"wechatAppSecret: 1 of them for 2 in wechatAppId; there must be one each"},
+		{"remote settings elsewhere", "casdoorClientId = x\ncasdoorClientSecret = My-Secret\nwechatAppId = wx\n" +
+			"wechatAppSecret = My-Secret",
+			"casdoorClientId: set, but casdoorEndpoint is empty; it belongs to remote mode\n" +
+				"casdoorClientSecret: set, but casdoorEndpoint is empty; it belongs to remote mode\n" +
+				"wechatAppId: set, but casdoorEndpoint is empty; it belongs to remote mode, " +
+				"elsewhere the AppID is in the provider\n" +
+				"wechatAppSecret: set, but casdoorEndpoint is empty; it belongs to remote mode, " +
+				"elsewhere the AppSecret is in the provider"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,6 +109,9 @@ func TestLoadAccepts(t *testing.T) {
 		"httpaddr = fe80::1%eth0",
 		"trustedProxies =",
 		"origin = http://[::1]:8000/",
+		"casdoorUpstream = http://localhost:8000/",
+		"casdoorUpstream = http://c\ncasdoorEndpoint = https://c/door/\ncasdoorClientId = x\ncasdoorClientSecret = y\n" +
+			"wechatAppId = a,b\nwechatAppSecret = c, d",
 		"initDataNewOnly = 1",
 		"initDataNewOnly =",
 	}

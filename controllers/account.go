@@ -43,7 +43,7 @@ func (c *AccountController) Userinfo() {
 		c.fail(err)
 		return
 	}
-	info, err := c.Deps.Service.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request))
+	info, err := c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request))
 	if err != nil {
 		c.fail(err)
 		return
@@ -57,7 +57,7 @@ func (c *AccountController) Userinfo() {
 func (c *AccountController) Logout() {
 	p, err := c.principal()
 	if err == nil {
-		err = c.Deps.Service.Logout(c.Ctx.Request.Context(), p)
+		err = c.Deps.Authority.Logout(c.Ctx.Request.Context(), p)
 	}
 	if err != nil {
 		c.fail(err)
@@ -89,7 +89,7 @@ func (c *AccountController) User() {
 }
 
 func (c *AccountController) findUser(ctx context.Context, owner, name, id string) (any, error) {
-	if _, ok := c.bearer(); ok {
+	if _, ok := bearer(c.Ctx.Request); ok {
 		p, err := c.principal()
 		if err != nil {
 			return nil, err
@@ -112,7 +112,7 @@ func (c *AccountController) findUser(ctx context.Context, owner, name, id string
 	if err != nil {
 		return nil, err
 	}
-	return c.Deps.Service.FindUser(ctx, client, owner, name, id)
+	return c.Deps.Authority.FindUser(ctx, client, owner, name, id)
 }
 
 // unauthorized is what Casdoor says to those who may not.

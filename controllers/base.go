@@ -46,15 +46,19 @@ func (b *Base) refuse(e *APIError) {
 
 // principal returns the user of the bearer token (RFC 6750 §2.1).
 func (b *Base) principal() (*object.Principal, error) {
-	token, ok := b.bearer()
+	token, ok := bearer(b.Ctx.Request)
 	if !ok {
 		return nil, &object.Refusal{Code: object.InvalidToken, Message: "Please login first"}
 	}
-	return b.Deps.Service.Authenticate(b.Ctx.Request.Context(), token)
+	p, err := b.Deps.Service.Authenticate(b.Ctx.Request.Context(), token)
+	if err == nil {
+		p.ClientIP = b.Deps.clientIP(b.Ctx.Request)
+	}
+	return p, err
 }
 
-// bearer returns the bearer token of the request, and whether there is one.
-func (b *Base) bearer() (string, bool) {
-	scheme, token, _ := strings.Cut(b.Ctx.Request.Header.Get("Authorization"), " ")
+// bearer returns the bearer token of a request, and whether there is one.
+func bearer(r *http.Request) (string, bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer") && token != ""
 }

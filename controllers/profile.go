@@ -2,8 +2,10 @@ package controllers
 
 import (
 	"encoding/json"
+	"net/url"
 	"strings"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/minidoor/minidoor/object"
 )
 
@@ -24,7 +26,7 @@ func (c *ProfileController) UpdateUser() {
 	}
 	fields, err := c.object()
 	if err == nil {
-		err = c.checkSelf(p, fields)
+		err = aboutSelf(p.User, c.Ctx.Request.URL.Query(), fields)
 	}
 	if err != nil {
 		c.fail(err)
@@ -46,12 +48,9 @@ func (c *ProfileController) UpdateUser() {
 	c.replyData("Affected")
 }
 
-// checkSelf refuses a request that is about somebody else.
-func (c *ProfileController) checkSelf(p *object.Principal, fields map[string]json.RawMessage) error {
-	query := c.Ctx.Request.URL.Query()
-	for name, self := range map[string]string{
-		"id": p.User.GetId(), "userId": p.User.Id, "owner": p.User.Owner,
-	} {
+// aboutSelf refuses an update-user that is about somebody else.
+func aboutSelf(user *sdk.User, query url.Values, fields map[string]json.RawMessage) error {
+	for name, self := range map[string]string{"id": user.GetId(), "userId": user.Id, "owner": user.Owner} {
 		if named := query.Get(name); named != "" && named != self {
 			return unauthorized()
 		}
@@ -59,7 +58,7 @@ func (c *ProfileController) checkSelf(p *object.Principal, fields map[string]jso
 	if query.Get("id") != "" || query.Get("userId") != "" {
 		return nil // a name in the body is a new name then, which is refused as such
 	}
-	for name, self := range map[string]string{"owner": p.User.Owner, "name": p.User.Name} {
+	for name, self := range map[string]string{"owner": user.Owner, "name": user.Name} {
 		var named string
 		if raw, ok := fields[name]; ok && (json.Unmarshal(raw, &named) != nil || named != "" && named != self) {
 			return unauthorized()

@@ -14,10 +14,27 @@ type route struct {
 	methods    string
 }
 
+// routes are those of mini programs, and all others where no other Casdoor has them.
 func routes(deps *Deps) []route {
 	base := Base{Deps: deps}
 	all := []route{
+		{"/api/mini-program/profile", &ProfileController{base}, "post:Profile"},
+		{"/api/mini-program/health", &StateController{base}, "get:Health"},
+		{"/api/health", &StateController{base}, "get:Health"},
 		{"/api/login/oauth/access_token", &TokenController{base}, "post:AccessToken"},
+		{"/api/update-user", &ProfileController{base}, "post:UpdateUser"},
+	}
+	if deps.Authority != nil {
+		all = append(all, casdoorRoutes(base)...)
+	}
+	if deps.Demo != nil {
+		all = append(all, demoRoutes(base)...)
+	}
+	return all
+}
+
+func casdoorRoutes(base Base) []route {
+	return []route{
 		{"/api/login/oauth/refresh_token", &TokenController{base}, "post:RefreshToken"},
 		{"/api/login/oauth/introspect", &TokenController{base}, "post:Introspect"},
 		{"/api/logout", &AccountController{base}, "get:Logout;post:Logout"},
@@ -25,17 +42,10 @@ func routes(deps *Deps) []route {
 		{"/api/userinfo", &AccountController{base}, "get:Userinfo;post:Userinfo"},
 		{"/api/user", &AccountController{base}, "get:Userinfo"},
 		{"/api/get-user", &AccountController{base}, "get:User"},
-		{"/api/update-user", &ProfileController{base}, "post:UpdateUser"},
-		{"/api/mini-program/profile", &ProfileController{base}, "post:Profile"},
 		{"/.well-known/openid-configuration", &WellKnownController{base}, "get:Discovery"},
 		{"/.well-known/jwks", &WellKnownController{base}, "get:Keys"},
-		{"/api/health", &StateController{base}, "get:Health"},
 		{"/api/get-version-info", &StateController{base}, "get:Version"},
 	}
-	if deps.Demo != nil {
-		all = append(all, demoRoutes(base)...)
-	}
-	return all
 }
 
 // register adds the routes to beego and returns the methods of each path, as the header Allow lists them.

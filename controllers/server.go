@@ -17,12 +17,14 @@ import (
 
 // Deps is what the controllers work with. The zero value of a field means what its comment says.
 type Deps struct {
-	Service        *object.Service // required
-	Origin         string          // the server's public URL, without a slash at its end; empty: as each request names it
-	TrustedProxies []netip.Prefix  // who may say X-Forwarded-For and X-Forwarded-Proto; empty: nobody
-	Version        string          // of this build
-	Logger         *slog.Logger    // nil: silent
-	Demo           *Demo           // nil: no /demo
+	Service        *object.Service   // required
+	Authority      *object.Authority // nil: another Casdoor answers all but the mini programs' calls
+	Origin         string            // the server's public URL, without a slash at its end; empty: as each request names it
+	TrustedProxies []netip.Prefix    // who may say X-Forwarded-For and X-Forwarded-Proto; empty: nobody
+	Version        string            // of this build
+	Logger         *slog.Logger      // nil: silent
+	Demo           *Demo             // nil: no /demo
+	Upstream       *url.URL          // the Casdoor that gets every request that is not ours; nil: none
 }
 
 // Limits of one request.
@@ -43,7 +45,11 @@ func New(deps Deps) http.Handler {
 	app := web.NewHttpServerWithCfg(cfg)
 	allowed := register(app, &deps)
 	app.Handlers.Init()
-	return &server{deps: &deps, next: app.Handlers, allowed: allowed}
+	own := &server{deps: &deps, next: app.Handlers, allowed: allowed}
+	if deps.Upstream == nil {
+		return own
+	}
+	return &gateway{deps: &deps, own: own, proxy: newProxy(&deps)}
 }
 
 // server stands before beego: it does what holds for every request.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/controllers"
+	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/test/harness"
 )
 
@@ -138,7 +139,9 @@ func TestRequestID(t *testing.T) {
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	log := &harness.Log{}
-	handler := controllers.New(controllers.Deps{Logger: controllers.NewLogger(log, 0, "json")})
+	handler := controllers.New(controllers.Deps{
+		Authority: &object.Authority{}, Logger: controllers.NewLogger(log, 0, "json"),
+	})
 	runAll(t, handler, []scenario{
 		{name: "token", body: signIn("c"), status: 500,
 			has:    []string{oauth("server_error") + `Something is wrong here"}`},

@@ -47,6 +47,10 @@ func (c *TokenController) AccessToken() {
 		c.signIn(p)
 		return
 	}
+	if c.Deps.Authority == nil {
+		c.fail(badRequest("tag is missing: this server signs mini programs in, and does nothing else"))
+		return
+	}
 	switch p["grant_type"] {
 	case "refresh_token":
 		c.refresh(p)
@@ -161,7 +165,7 @@ func (c *TokenController) refresh(p params) {
 		return
 	}
 	ctx := c.Ctx.Request.Context()
-	token, err := c.Deps.Service.Refresh(ctx, client, p["refresh_token"], c.Deps.origin(c.Ctx.Request))
+	token, err := c.Deps.Authority.Refresh(ctx, client, p["refresh_token"], c.Deps.origin(c.Ctx.Request))
 	if err != nil {
 		c.fail(err)
 		return
@@ -179,7 +183,7 @@ func (c *TokenController) clientCredentials(p params) {
 		return
 	}
 	ctx := c.Ctx.Request.Context()
-	token, err := c.Deps.Service.ClientToken(ctx, client, c.Deps.origin(c.Ctx.Request), p["scope"])
+	token, err := c.Deps.Authority.ClientToken(ctx, client, c.Deps.origin(c.Ctx.Request), p["scope"])
 	if err != nil {
 		c.fail(err)
 		return
@@ -204,7 +208,7 @@ func (c *TokenController) Introspect() {
 		c.fail(err)
 		return
 	}
-	answer, err := c.Deps.Service.Introspect(c.Ctx.Request.Context(), client, p["token"])
+	answer, err := c.Deps.Authority.Introspect(c.Ctx.Request.Context(), client, p["token"])
 	if err != nil {
 		c.fail(err)
 		return

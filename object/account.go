@@ -37,8 +37,8 @@ func publicOrganization(org *sdk.Organization) *sdk.Organization {
 }
 
 // Userinfo returns the claims of OpenID Connect Core §5.3 that the token's scopes ask for, as Casdoor spells them.
-func (s *Service) Userinfo(ctx context.Context, p *Principal, issuer string) (*sdk.Userinfo, error) {
-	clientID, err := s.clientIDOf(ctx, p.row)
+func (a *Authority) Userinfo(ctx context.Context, p *Principal, issuer string) (*sdk.Userinfo, error) {
+	clientID, err := a.clientIDOf(ctx, p.row)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (s *Service) Userinfo(ctx context.Context, p *Principal, issuer string) (*s
 
 // FindUser returns a user of the client's organization by name, or by id when name is empty, without secrets;
 // ErrNotFound where there is none. The caller has authenticated the client.
-func (s *Service) FindUser(ctx context.Context, c *Client, owner, name, id string) (*sdk.User, error) {
+func (a *Authority) FindUser(ctx context.Context, c *Client, owner, name, id string) (*sdk.User, error) {
 	if owner != c.Organization.Name && c.Organization.Name != builtInName {
 		return nil, refuse(AccessDenied, "Unauthorized operation")
 	}
@@ -70,7 +70,7 @@ func (s *Service) FindUser(ctx context.Context, c *Client, owner, name, id strin
 	if name == "" {
 		where, value = "WHERE owner=? AND id=?", id
 	}
-	user, err := s.store.users.get(s.store.read(ctx), where, owner, value)
+	user, err := a.store.users.get(a.store.read(ctx), where, owner, value)
 	if err != nil {
 		return nil, err
 	}

@@ -76,11 +76,11 @@ const settingsTTL = 3 * time.Second
 
 // settings keeps what sign-ins need of the tables that only admins change: reading it costs more than a sign-in may.
 type settings struct {
-	store  *Store
-	now    func() time.Time
-	flight singleflight.Group
-	mu     sync.RWMutex
-	known  map[string]cached
+	directory directory
+	now       func() time.Time
+	flight    singleflight.Group
+	mu        sync.RWMutex
+	known     map[string]cached
 }
 
 type cached struct {
@@ -88,8 +88,8 @@ type cached struct {
 	until time.Time
 }
 
-func newSettings(store *Store, now func() time.Time) *settings {
-	return &settings{store: store, now: now, known: map[string]cached{}}
+func newSettings(d directory, now func() time.Time) *settings {
+	return &settings{directory: d, now: now, known: map[string]cached{}}
 }
 
 // load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names.
@@ -116,7 +116,7 @@ func (s *settings) load(ctx context.Context, name string, read func(context.Cont
 // ErrNotFound.
 func (s *settings) client(ctx context.Context, clientID string) (*Client, error) {
 	value, err := s.load(ctx, "client/"+clientID, func(ctx context.Context) (any, error) {
-		return s.store.client(ctx, clientID)
+		return s.directory.client(ctx, clientID)
 	})
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (s *settings) client(ctx context.Context, clientID string) (*Client, error)
 
 // keys returns the keys that tokens are signed with.
 func (s *settings) keys(ctx context.Context) ([]*key, error) {
-	value, err := s.load(ctx, "keys", func(ctx context.Context) (any, error) { return s.store.keys(ctx) })
+	value, err := s.load(ctx, "keys", func(ctx context.Context) (any, error) { return s.directory.keys(ctx) })
 	if err != nil {
 		return nil, err
 	}
@@ -136,12 +136,16 @@ func (s *settings) keys(ctx context.Context) ([]*key, error) {
 // organization returns an organization, or ErrNotFound.
 func (s *settings) organization(ctx context.Context, name string) (*sdk.Organization, error) {
 	value, err := s.load(ctx, "organization/"+name, func(ctx context.Context) (any, error) {
-		return s.store.organizations.get(s.store.read(ctx), "WHERE owner=? AND name=?", adminOwner, name)
+		return s.directory.organization(ctx, name)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return value.(*sdk.Organization), nil
+}
+
+func (s *Store) organization(ctx context.Context, name string) (*sdk.Organization, error) {
+	return s.organizations.get(s.read(ctx), "WHERE owner=? AND name=?", adminOwner, name)
 }
 
 func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
@@ -163,7 +167,7 @@ func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
 func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, error) {
 	c := &Client{Application: app}
 	var err error
-	c.Organization, err = s.organizations.get(s.read(ctx), "WHERE owner=? AND name=?", adminOwner, app.Organization)
+	c.Organization, err = s.organization(ctx, app.Organization)
 	if errors.Is(err, ErrNotFound) && !app.IsShared { // a shared one's is named by the request
 		return nil, fmt.Errorf("application %s: organization %q does not exist", app.Name, app.Organization)
 	}

@@ -25,8 +25,9 @@ const defaultAlgorithm = "RS256"
 
 // key is a cert ready for use.
 type key struct {
-	name        string // the kid
-	certificate *x509.Certificate
+	name        string            // the kid
+	certificate *x509.Certificate // nil in a Casdoor before v1.73, which kept the bare public key
+	public      crypto.PublicKey
 	private     crypto.Signer // nil for a cert without a private key: it verifies, but does not sign
 	algorithm   string        // the cert's own
 }
@@ -58,27 +59,39 @@ func (r *keyring) parse(row *sdk.Cert) (*key, error) {
 	return k, nil
 }
 
-// parseKey reads the PEM blocks of a cert row.
+// parseKey reads the PEM blocks of a cert row: a certificate, a private key or both.
 func parseKey(row *sdk.Cert) (*key, error) {
-	block, _ := pem.Decode([]byte(row.Certificate))
-	if block == nil {
-		return nil, fmt.Errorf("cert %s: no certificate in PEM form", row.Name)
-	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("cert %s: certificate: %w", row.Name, err)
-	}
-	k := &key{name: row.Name, certificate: certificate}
+	k := &key{name: row.Name}
+	var err error
 	if row.PrivateKey != "" {
 		if k.private, err = parsePrivateKey(row.PrivateKey); err != nil {
 			return nil, fmt.Errorf("cert %s: private key: %w", row.Name, err)
 		}
+		k.public = k.private.Public()
+	}
+	if row.Certificate != "" || k.private == nil {
+		if k.certificate, err = parseCertificate(row.Certificate); err != nil {
+			return nil, fmt.Errorf("cert %s: %w", row.Name, err)
+		}
+		k.public = k.certificate.PublicKey
 	}
 	k.algorithm = row.CryptoAlgorithm
 	if !k.supports(k.algorithm) {
 		k.algorithm = k.naturalAlgorithm()
 	}
 	return k, nil
+}
+
+func parseCertificate(text string) (*x509.Certificate, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, errors.New("no certificate in PEM form")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	return certificate, nil
 }
 
 func parsePrivateKey(text string) (crypto.Signer, error) {
@@ -110,7 +123,7 @@ func curves() map[string]elliptic.Curve {
 
 // supports reports whether the key can sign and verify with one of Casdoor's token signing methods.
 func (k *key) supports(algorithm string) bool {
-	switch public := k.certificate.PublicKey.(type) {
+	switch public := k.public.(type) {
 	case *rsa.PublicKey:
 		return algorithm == "RS256" || algorithm == "RS512"
 	case *ecdsa.PublicKey:
@@ -143,10 +156,11 @@ func (k *key) sign(algorithm string, claims jwt.Claims) (string, error) {
 
 // jwk returns the public half as JWKS shows it (RFC 7517).
 func (k *key) jwk() jose.JSONWebKey {
-	return jose.JSONWebKey{
-		Key: k.certificate.PublicKey, KeyID: k.name, Algorithm: k.algorithm, Use: "sig",
-		Certificates: []*x509.Certificate{k.certificate},
+	jwk := jose.JSONWebKey{Key: k.public, KeyID: k.name, Algorithm: k.algorithm, Use: "sig"}
+	if k.certificate != nil {
+		jwk.Certificates = []*x509.Certificate{k.certificate}
 	}
+	return jwk
 }
 
 // fillCert makes the key pair of a cert that has none, for its algorithm and bit size. A cert with keys stays as it

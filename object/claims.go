@@ -67,8 +67,7 @@ func (w *claimWriter) encode(app *sdk.Application, user *sdk.User, grant grantCl
 
 // claimWriter writes a user as the claims of format JWT, which are about 80 of the row's fields.
 type claimWriter struct {
-	fields  []claimField
-	columns []string // of these fields
+	fields []claimField
 }
 
 type claimField struct {
@@ -87,12 +86,8 @@ github google qq wechat facebook dingtalk weibo gitee linkedin wecom lark gitlab
 preferredMfaType -recoveryCodes -totpSecret mfaPhoneEnabled mfaEmailEnabled ldap +properties +roles +permissions
 +groups lastSigninWrongTime signinWrongTimes -managedAccounts`
 
-func newClaimWriter(users *table[sdk.User]) *claimWriter {
+func newClaimWriter() *claimWriter {
 	w := &claimWriter{}
-	columnOf := map[string]string{}
-	for _, c := range users.columns {
-		columnOf[fmt.Sprint(c.field)] = c.name
-	}
 	t := reflect.TypeFor[sdk.User]()
 	for _, word := range strings.Fields(fullClaims) {
 		name := strings.TrimLeft(word, "-+")
@@ -109,10 +104,23 @@ func newClaimWriter(users *table[sdk.User]) *claimWriter {
 		w.fields = append(w.fields, claimField{
 			strconv.Quote(name) + ":", field.Index, word[0] == '-', word[0] == '+',
 		})
-		w.columns = append(w.columns, columnOf[fmt.Sprint(field.Index)])
 	}
-	w.columns = append(w.columns, "tag")
 	return w
+}
+
+// claimColumns returns the columns of a user that the claims are made of.
+func claimColumns(users *table[sdk.User]) []column {
+	columnOf := map[string]column{}
+	for _, c := range users.columns {
+		columnOf[fmt.Sprint(c.field)] = c
+	}
+	picked := users.pick("tag")
+	for _, f := range newClaimWriter().fields {
+		if c, ok := columnOf[fmt.Sprint(f.index)]; ok {
+			picked = append(picked, c)
+		}
+	}
+	return picked
 }
 
 func (w *claimWriter) full(user *sdk.User) ([]byte, error) {

@@ -16,6 +16,7 @@ type dialect struct {
 	numbered  bool // $1 rather than ?
 	lock      string
 	unlock    string
+	forUpdate string // ends a SELECT that keeps other writers from the row; SQLite has one writer only
 }
 
 // setUpLock is the name, and the number, under which instances that start at once wait for each other.
@@ -32,12 +33,12 @@ func dialectOf(driverName string) (dialect, error) {
 		return dialect{
 			driver: "mysql", quoteMark: "`",
 			lock:   fmt.Sprintf("SELECT GET_LOCK('%s', 60)", setUpLockName),
-			unlock: fmt.Sprintf("SELECT RELEASE_LOCK('%s')", setUpLockName),
+			unlock: fmt.Sprintf("SELECT RELEASE_LOCK('%s')", setUpLockName), forUpdate: " FOR UPDATE",
 		}, nil
 	case "postgres":
 		return dialect{
 			driver: "pgx", quoteMark: `"`, numbered: true,
-			lock: fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", setUpLockNumber),
+			lock: fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", setUpLockNumber), forUpdate: " FOR UPDATE",
 		}, nil
 	default:
 		return dialect{}, fmt.Errorf("driverName %q: want sqlite, mysql or postgres", driverName)

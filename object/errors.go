@@ -18,6 +18,9 @@ import (
 // ErrNotFound means that there is no such row.
 var ErrNotFound = errors.New("not found")
 
+// ErrConflict means that what was to be written contradicts what is there.
+var ErrConflict = errors.New("conflicts with what is there")
+
 // ErrorCode is why a request is refused, in the words of OAuth 2 (RFC 6749 §5.2, RFC 8628 §3.5).
 type ErrorCode string
 

@@ -47,7 +47,7 @@ func openStore(t *testing.T) *Store {
 	return store
 }
 
-func newTestService(t *testing.T, store *Store, cfg ServiceConfig) *Service {
+func newTestService(t *testing.T, store *Store, cfg ServiceConfig) *Authority {
 	t.Helper()
 	var err error
 	cfg.Registry, err = provider.NewRegistry()
@@ -55,7 +55,7 @@ func newTestService(t *testing.T, store *Store, cfg ServiceConfig) *Service {
 	if cfg.Sealer == nil {
 		cfg.Sealer = newTestSealer(t, 1)
 	}
-	service, err := NewService(store, cfg)
+	service, err := NewAuthority(store, cfg)
 	require.NoError(t, err)
 	return service
 }

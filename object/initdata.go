@@ -26,9 +26,13 @@ type initData struct {
 
 // ApplyInitData brings the rows of a file in Casdoor's init data format into the store: all of them, or none. A row
 // that exists keeps what the file does not mention, and its id, password hash, keys and client secret where the file
-// leaves them empty; with newOnly it is left alone. So the same file may be applied at every start.
+// leaves them empty; with newOnly it is left alone. So the same file may be applied at every start. Beside a Casdoor,
+// which applies such a file itself, only our options of providers are taken from it.
 func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) error {
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && s.beside {
+		return nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// Casdoor's own configuration names a file that few have.
 		s.log.WarnContext(ctx, "there is no init data file", "initDataFile", path)
@@ -42,6 +46,9 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 		return fmt.Errorf("init data %s: %w", path, err)
 	}
 	err = s.write(ctx, func(tx *txn) error {
+		if s.beside {
+			return applyRows(tx, s.options, data.MiniProgramProviders, newOnly, nil)
+		}
 		return errors.Join(
 			applyRows(tx, s.organizations, data.Organizations, newOnly, completeOrganization),
 			applyRows(tx, s.providers, data.Providers, newOnly, completeProvider),

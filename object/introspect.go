@@ -26,12 +26,13 @@ type Introspection struct {
 
 // Introspect tells a client about a token. One that is invalid, expired, ended, another organization's, or whose user
 // may not sign in any more, is not active, and nothing else is said about it.
-func (s *Service) Introspect(ctx context.Context, c *Client, token string) (Introspection, error) {
-	hash, refresh := tokenHash(token), refreshHash(token)
-	if hash == "" {
+func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (Introspection, error) {
+	if token == "" {
 		return Introspection{}, nil
 	}
-	row, err := s.store.tokens.get(s.store.read(ctx), "WHERE access_token_hash=? OR refresh_token_hash=?", hash, refresh)
+	by := a.store.tokenBy
+	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE "+by.access+"=? OR "+by.refresh+"=?",
+		by.accessKey(token), by.refreshKey(token))
 	if errors.Is(err, ErrNotFound) {
 		return Introspection{}, nil
 	}
@@ -43,7 +44,7 @@ func (s *Service) Introspect(ctx context.Context, c *Client, token string) (Intr
 	}
 	app := c.Application
 	if row.Application != app.Name {
-		app, err = s.store.applications.get(s.store.read(ctx), "WHERE name=?", row.Application)
+		app, err = a.store.applications.get(a.store.read(ctx), "WHERE name=?", row.Application)
 		if errors.Is(err, ErrNotFound) {
 			return Introspection{}, nil
 		}
@@ -51,30 +52,30 @@ func (s *Service) Introspect(ctx context.Context, c *Client, token string) (Intr
 			return Introspection{}, err
 		}
 	}
-	if refresh == row.RefreshTokenHash && (&Client{Application: app}).refreshExpired(row, s.now()) {
+	if by.isRefresh(row, token) && (&Client{Application: app}).refreshExpired(row, a.now()) {
 		return Introspection{}, nil
 	}
-	return s.describe(ctx, row, token, Introspection{
+	return a.describe(ctx, row, token, Introspection{
 		Active: true, ClientID: app.ClientId, Username: row.User, TokenType: row.TokenType, Scope: row.Scope,
 	})
 }
 
 // describe adds what the token itself says, and looks whether it may still be used.
-func (s *Service) describe(
+func (a *Authority) describe(
 	ctx context.Context, row *sdk.Token, token string, active Introspection,
 ) (Introspection, error) {
 	refusal := &Refusal{}
 	if row.GrantType != "client_credentials" {
-		if _, err := s.userOf(ctx, row, token); errors.As(err, &refusal) {
+		if _, err := a.userOf(ctx, row, token); errors.As(err, &refusal) {
 			return Introspection{}, nil
 		} else if err != nil {
 			return Introspection{}, err
 		}
 	}
-	if refreshHash(token) == row.RefreshTokenHash && !isJWT(token) {
+	if a.store.tokenBy.isRefresh(row, token) && !isJWT(token) {
 		return active, nil
 	}
-	claims, err := s.verify(ctx, token)
+	claims, err := a.verify(ctx, token)
 	if errors.As(err, &refusal) {
 		return Introspection{}, nil
 	}
@@ -86,8 +87,8 @@ func (s *Service) describe(
 	return active, nil
 }
 
-func (s *Service) clientIDOf(ctx context.Context, row *sdk.Token) (string, error) {
-	app, err := s.store.applications.get(s.store.read(ctx), "WHERE name=?", row.Application)
+func (a *Authority) clientIDOf(ctx context.Context, row *sdk.Token) (string, error) {
+	app, err := a.store.applications.get(a.store.read(ctx), "WHERE name=?", row.Application)
 	if errors.Is(err, ErrNotFound) {
 		return "", nil
 	}

@@ -4,20 +4,18 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/minidoor/minidoor/provider"
 )
 
 // Principal is the user whom a valid access token speaks for.
 type Principal struct {
-	User *sdk.User // the whole row, secrets included: Account hides them
-	row  *sdk.Token
+	User     *sdk.User // the whole row, secrets included: Account hides them
+	ClientIP string    // of the request, for the record; may be empty
+	row      *sdk.Token
 }
 
 // tokenClaims is what we read of our tokens.
@@ -67,7 +65,7 @@ func (s *Service) checkSignature(token string, keys []*key) (verified, error) {
 			for _, k := range keys {
 				if k.name == t.Header["kid"] && k.supports(t.Method.Alg()) {
 					v.key = k
-					return k.certificate.PublicKey, nil
+					return k.public, nil
 				}
 			}
 			return nil, errors.New("no cert of ours signs so")
@@ -88,10 +86,10 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Princi
 	if err != nil {
 		return nil, err
 	}
-	if claims.TokenType != accessTokenType {
+	if claims.TokenType != accessTokenType && claims.TokenType != "" { // Casdoor's did not say it before v1.155
 		return nil, refuse(InvalidToken, "the token is no access token")
 	}
-	p, err := s.principal(ctx, tokenHash(accessToken))
+	p, err := s.directory.principal(ctx, accessToken, claims)
 	if errors.Is(err, ErrNotFound) {
 		return nil, refuse(InvalidToken, "Access token doesn't exist in database")
 	}
@@ -117,45 +115,4 @@ func usable(user *sdk.User) error {
 		return refuse(AccessDenied, "the user has been deleted")
 	}
 	return nil
-}
-
-// accountQuery selects the token row with a hash, and of its user's row all but the accounts at platforms that are
-// not ours. Those are half of the columns, and empty for nearly everybody: the last column tells whether they are.
-type accountQuery struct {
-	text    string
-	columns []column // of the user
-}
-
-func newAccountQuery(s *Store, registry *provider.Registry) accountQuery {
-	t := reflect.TypeFor[sdk.User]()
-	from, _ := t.FieldByName("GitHub")
-	to, _ := t.FieldByName("Custom10")
-	var q accountQuery
-	var linked []string
-	for _, c := range s.users.columns {
-		_, ours := registry.ByPrefix(c.name)
-		if ours || c.field[0] < from.Index[0] || c.field[0] > to.Index[0] {
-			q.columns = append(q.columns, c)
-		} else {
-			linked = append(linked, "u."+s.dialect.quote(c.name)+"<>''")
-		}
-	}
-	q.text = fmt.Sprintf("SELECT %s, %s, CASE WHEN %s THEN 1 ELSE 0 END "+
-		"FROM %s t LEFT JOIN %s u ON u.owner=t.organization AND u.name=t.%s WHERE t.access_token_hash=?",
-		s.tokens.list(s.tokens.columns, "t."), s.users.list(q.columns, "u."), strings.Join(linked, " OR "),
-		s.tokens.name, s.users.name, s.dialect.quote("user"))
-	return q
-}
-
-func (s *Service) principal(ctx context.Context, hash string) (*Principal, error) {
-	p := &Principal{User: &sdk.User{}, row: &sdk.Token{}}
-	tokens, users := s.store.tokens, s.store.users
-	linked := false
-	dest := append(tokens.dest(p.row, tokens.columns), users.dest(p.User, s.accountQuery.columns)...)
-	err := scanOne(s.store.read(ctx), append(dest, &linked), s.accountQuery.text, hash)
-	if err != nil || !linked {
-		return p, err
-	}
-	p.User, err = users.get(s.store.read(ctx), "WHERE owner=? AND name=?", p.User.Owner, p.User.Name)
-	return p, err
 }

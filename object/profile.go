@@ -131,12 +131,8 @@ func (s *Service) UpdateAccount(
 	}
 	update.user.UpdatedTime = s.stamp()
 	update.columns = append(update.columns, "updated_time")
-	err = s.store.write(ctx, func(tx *txn) error {
-		_, err := s.store.users.update(tx, &update.user, update.columns, "owner=? AND name=? AND id=?",
-			p.User.Owner, p.User.Name, p.User.Id)
-		return err
-	})
-	if err != nil {
+	next := &Principal{User: &update.user, ClientIP: p.ClientIP, row: p.row}
+	if err := s.directory.update(ctx, next, update.columns); err != nil {
 		return false, err
 	}
 	*p.User = update.user

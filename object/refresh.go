@@ -14,11 +14,11 @@ import (
 
 // Refresh spends a refresh token for a new access token and a new refresh token. One that is not valid, or no longer,
 // is a *Refusal with InvalidGrant. issuer is the iss of the new token.
-func (s *Service) Refresh(ctx context.Context, c *Client, refreshToken, issuer string) (*Token, error) {
-	spent := refreshHash(refreshToken)
-	row, err := s.store.tokens.get(s.store.read(ctx), "WHERE refresh_token_hash=?", spent)
+func (a *Authority) Refresh(ctx context.Context, c *Client, refreshToken, issuer string) (*Token, error) {
+	spent := a.store.tokenBy.refreshKey(refreshToken)
+	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE "+a.store.tokenBy.refresh+"=?", spent)
 	if errors.Is(err, ErrNotFound) || refreshToken == "" {
-		return nil, s.refuseSpent(ctx, c, refreshToken)
+		return nil, a.refuseSpent(ctx, c, refreshToken)
 	}
 	if err != nil {
 		return nil, err
@@ -26,21 +26,21 @@ func (s *Service) Refresh(ctx context.Context, c *Client, refreshToken, issuer s
 	if row.Application != c.Application.Name || row.Organization != c.Organization.Name {
 		return nil, refuse(InvalidGrant, "the refresh token is another application's")
 	}
-	if c.refreshExpired(row, s.now()) {
+	if c.refreshExpired(row, a.now()) {
 		return nil, refuse(InvalidGrant, "refresh token is expired")
 	}
-	user, err := s.userOf(ctx, row, refreshToken)
+	user, err := a.userOf(ctx, row, refreshToken)
 	if err != nil {
 		return nil, err
 	}
-	token, next, err := s.issue(grant{
+	token, next, err := a.issue(grant{
 		client: c, user: user, issuer: issuer, scope: row.Scope, family: row.Name, refresh: true,
 	})
 	if err != nil {
 		return nil, err
 	}
 	next.Owner, next.Organization, next.User = row.Owner, row.Organization, row.User
-	return token, s.rotate(ctx, next, spent)
+	return token, a.rotate(ctx, next, spent)
 }
 
 // refreshExpired reports whether the refresh token of a row has outlived what the application's settings allow now.
@@ -50,8 +50,8 @@ func (c *Client) refreshExpired(row *sdk.Token, now time.Time) bool {
 }
 
 // userOf returns the user of a row's token.
-func (s *Service) userOf(ctx context.Context, row *sdk.Token, token string) (*sdk.User, error) {
-	user, err := s.store.users.get(s.store.read(ctx), "WHERE owner=? AND name=?", row.Organization, row.User)
+func (a *Authority) userOf(ctx context.Context, row *sdk.Token, token string) (*sdk.User, error) {
+	user, err := a.store.users.get(a.store.read(ctx), "WHERE owner=? AND name=?", row.Organization, row.User)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
@@ -64,60 +64,60 @@ func (s *Service) userOf(ctx context.Context, row *sdk.Token, token string) (*sd
 
 // rotate replaces a row's tokens if its refresh token is still the one that was sent: of two requests with one
 // refresh token one wins, and the other ends the family.
-func (s *Service) rotate(ctx context.Context, next *sdk.Token, spent string) error {
+func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) error {
+	by := a.store.tokenBy.refresh
 	var won int64
-	err := s.store.write(ctx, func(tx *txn) (err error) {
-		won, err = s.store.tokens.update(tx, next,
-			[]string{"access_token_hash", "refresh_token_hash", "created_time", "expires_in"},
-			"owner=? AND name=? AND refresh_token_hash=?", next.Owner, next.Name, spent)
+	err := a.store.write(ctx, func(tx *txn) (err error) {
+		won, err = a.store.tokens.update(tx, next,
+			[]string{a.store.tokenBy.access, by, "created_time", "expires_in"},
+			"owner=? AND name=? AND "+by+"=?", next.Owner, next.Name, spent)
 		return err
 	})
 	if err != nil || won == 1 {
 		return err
 	}
-	return s.endFamily(ctx, next.Owner, next.Name)
+	return a.endFamily(ctx, next.Owner, next.Name)
 }
 
 // refuseSpent refuses a refresh token that no row knows, and ends its family when it is one that we issued.
-func (s *Service) refuseSpent(ctx context.Context, c *Client, refreshToken string) error {
-	if name := s.refreshTokenRow(ctx, refreshToken); name != "" {
-		return s.endFamily(ctx, c.Application.Owner, name)
+func (a *Authority) refuseSpent(ctx context.Context, c *Client, refreshToken string) error {
+	if name := a.refreshTokenRow(ctx, refreshToken); name != "" {
+		return a.endFamily(ctx, c.Application.Owner, name)
 	}
 	return refuse(InvalidGrant, "refresh token is invalid or revoked")
 }
 
-func (s *Service) endFamily(ctx context.Context, owner, name string) error {
-	if err := s.revoke(ctx, owner, name); err != nil {
+func (a *Authority) endFamily(ctx context.Context, owner, name string) error {
+	if err := a.revoke(ctx, owner, name); err != nil {
 		return err
 	}
-	s.log.WarnContext(ctx, "a spent refresh token was used again: its family is revoked", "token", name)
+	a.log.WarnContext(ctx, "a spent refresh token was used again: its family is revoked", "token", name)
 	return refuse(InvalidGrant, "refresh token is invalid or revoked")
 }
 
 // revoke deletes a token row: every access and refresh token of it is dead once revoke returns, on every instance.
-func (s *Service) revoke(ctx context.Context, owner, name string) error {
-	return s.store.write(ctx, func(tx *txn) error {
-		_, err := tx.exec("DELETE FROM "+s.store.tokens.name+" WHERE owner=? AND name=?", owner, name)
+func (a *Authority) revoke(ctx context.Context, owner, name string) error {
+	return a.store.write(ctx, func(tx *txn) error {
+		_, err := tx.exec("DELETE FROM "+a.store.tokens.name+" WHERE owner=? AND name=?", owner, name)
 		return err
 	})
 }
 
 // Logout ends the principal's access token and its refresh token.
-func (s *Service) Logout(ctx context.Context, p *Principal) error {
-	return s.revoke(ctx, p.row.Owner, p.row.Name)
+func (a *Authority) Logout(ctx context.Context, p *Principal) error {
+	return a.revoke(ctx, p.row.Owner, p.row.Name)
 }
 
 // ClientToken issues a token for the application itself (RFC 6749 §4.4). The caller has authenticated the client.
-func (s *Service) ClientToken(ctx context.Context, c *Client, issuer, scope string) (*Token, error) {
+func (a *Authority) ClientToken(ctx context.Context, c *Client, issuer, scope string) (*Token, error) {
 	app := c.Application
 	self := &sdk.User{Owner: app.Owner, Id: app.Owner + "/" + app.Name, Name: app.Name, Type: "application"}
-	token, row, err := s.issue(grant{client: c, user: self, issuer: issuer, scope: scope})
+	token, row, err := a.issue(grant{client: c, user: self, issuer: issuer, scope: scope})
 	if err != nil {
 		return nil, err
 	}
 	row.GrantType = "client_credentials"
-	return token, s.store.write(ctx, func(tx *txn) error {
-		_, err := s.store.tokens.insert(tx, row, "")
-		return err
+	return token, a.store.write(ctx, func(tx *txn) error {
+		return a.store.insertToken(tx, row)
 	})
 }

@@ -1,10 +1,12 @@
 package object
 
+import "xorm.io/xorm/names"
+
 // Identity says which user a mini program's OpenID belongs to. It is the only thing that does: what Casdoor keeps in
 // the user's wechat column can be edited, and is not looked up.
 type Identity struct {
 	Organization string `xorm:"varchar(100) notnull pk"`
-	AppID        string `xorm:"app_id varchar(64) notnull pk"`
+	AppID        string `xorm:"app_id varchar(64) notnull pk"` // empty until an adopted user's next sign-in tells it
 	OpenID       string `xorm:"open_id varchar(128) notnull pk"`
 	UserID       string `xorm:"user_id varchar(100) notnull index"` // the user's id, which never changes
 	UnionID      string `xorm:"union_id varchar(128)"`
@@ -37,14 +39,37 @@ type ProviderOptions struct {
 	ShareUnionID bool   `xorm:"share_union_id" json:"shareUnionId"` // sign in as the user who has the UnionID already
 }
 
-// TableName puts the table beside Casdoor's without taking a name that Casdoor may want.
-func (Identity) TableName() string { return "mini_program_identity" }
+// Conflict is an OpenID that Casdoor's own data give to two users, or to one in a contradictory way. Nobody signs in
+// with it until an admin has decided.
+type Conflict struct {
+	Organization string `xorm:"varchar(100) notnull pk"`
+	OpenID       string `xorm:"open_id varchar(128) notnull pk"`
+	Reason       string `xorm:"varchar(200)"` // for the admin; names the users
+	UserID       string `xorm:"varchar(100)"` // the id of the user whom the admin has chosen; empty: undecided
+	CreatedTime  string `xorm:"varchar(100)"`
+}
 
-// TableName is as Identity's.
-func (Session) TableName() string { return "mini_program_session" }
+// State is what work that goes on over restarts remembers.
+type State struct {
+	Name        string `xorm:"varchar(100) notnull pk"`
+	Value       string `xorm:"text"` // JSON
+	UpdatedTime string `xorm:"varchar(100)"`
+}
 
-// TableName is as Identity's.
-func (Union) TableName() string { return "mini_program_union" }
+// tableNames maps rows to tables: Casdoor's to Casdoor's names, and ours to names beside them that Casdoor will hardly
+// want, all behind Casdoor's prefix.
+type tableNames struct {
+	names.SnakeMapper
+	prefix string
+}
 
-// TableName is as Identity's.
-func (ProviderOptions) TableName() string { return "mini_program_provider" }
+// Obj2Table implements names.Mapper.
+func (m tableNames) Obj2Table(name string) string {
+	switch name {
+	case "ProviderOptions":
+		name = "MiniProgramProvider"
+	case "Identity", "Session", "Union", "Conflict", "State":
+		name = "MiniProgram" + name
+	}
+	return m.prefix + m.SnakeMapper.Obj2Table(name)
+}

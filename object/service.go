@@ -14,15 +14,15 @@ import (
 // ServiceConfig is what the use cases need beside the Store. The zero value of a field means what its comment says.
 type ServiceConfig struct {
 	Registry        *provider.Registry // required
-	Sealer          *Sealer            // required
+	Sealer          *Sealer            // required where there is a Store
 	RefreshTokenJWT bool               // refresh tokens are JWTs, as Casdoor's; false: opaque, which saves a signature
 	Now             func() time.Time   // nil: time.Now
 	Logger          *slog.Logger       // nil: silent
 }
 
-// Service is the use cases. It is safe for concurrent use.
+// Service is what mini programs ask for, wherever the users are. It is safe for concurrent use.
 type Service struct {
-	store         *Store
+	directory     directory
 	registry      *provider.Registry
 	sealer        *Sealer
 	refreshJWT    bool
@@ -33,10 +33,7 @@ type Service struct {
 	profileFields []profileField
 	accountFields map[string][]int
 
-	verified      *lru.Cache[[32]byte, verified]
-	accountQuery  accountQuery
-	signInQuery   string
-	signInColumns []column
+	verified *lru.Cache[[32]byte, verified]
 
 	mu        sync.Mutex
 	providers map[string]provider.Provider
@@ -45,12 +42,17 @@ type Service struct {
 
 // NewService returns the use cases on store.
 func NewService(store *Store, cfg ServiceConfig) (*Service, error) {
-	if cfg.Registry == nil || cfg.Sealer == nil {
+	if cfg.Sealer == nil || cfg.Registry == nil {
 		return nil, errors.New("a service needs a registry and a sealer")
 	}
+	return newService(newTables(store, cfg), cfg)
+}
+
+func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	s := &Service{
-		store: store, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
+		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
 		now: cfg.Now, log: cfg.Logger,
+		claims: newClaimWriter(), profileFields: profileFields(), accountFields: accountFields(),
 		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
 	}
 	if s.now == nil {
@@ -59,17 +61,10 @@ func NewService(store *Store, cfg ServiceConfig) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.settings = newSettings(d, s.now)
 	var err error
-	if s.verified, err = lru.New[[32]byte, verified](maxVerified); err != nil {
-		return nil, err
-	}
-	s.settings = newSettings(store, s.now)
-	s.claims = newClaimWriter(store.users)
-	s.profileFields, s.accountFields = profileFields(), accountFields()
-	s.accountQuery = newAccountQuery(store, s.registry)
-	s.signInColumns = store.users.pick(s.claims.columns...)
-	s.signInQuery = signInQuery(store, s.signInColumns)
-	return s, nil
+	s.verified, err = lru.New[[32]byte, verified](maxVerified)
+	return s, err
 }
 
 // Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.
@@ -81,8 +76,14 @@ func (s *Service) Client(ctx context.Context, clientID string) (*Client, error) 
 	return c, err
 }
 
-// Ping reports whether the database answers.
-func (s *Service) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
+// Ping reports whether the database, or the Casdoor in its place, answers.
+func (s *Service) Ping(ctx context.Context) error { return s.directory.Ping(ctx) }
+
+// SignsIn reports whether a token request with that tag is a mini program's sign-in.
+func (s *Service) SignsIn(tag string) bool {
+	_, ok := s.registry.ByTag(tag)
+	return ok
+}
 
 // providerOf returns the provider of a row, made anew when the row's settings have changed.
 func (s *Service) providerOf(m miniProgram, platform provider.Platform) (provider.Provider, error) {

@@ -38,12 +38,10 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.unlock(session, err == nil)) }()
-	if _, err := session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true},
-		new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert), new(sdk.User), new(sdk.Token),
-		new(Identity), new(Session), new(Union), new(ProviderOptions)); err != nil {
+	if _, err := session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true}, s.ownTables()...); err != nil {
 		return nil, fmt.Errorf("tables: %w", err)
 	}
-	if err := s.distinguishCase(session); err != nil {
+	if err := s.distinguishCase(session); err != nil || s.beside {
 		return nil, err
 	}
 	known, err := session.Count(new(sdk.Organization))
@@ -51,6 +49,18 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 		return nil, err
 	}
 	return makeBuiltIn(session)
+}
+
+// ownTables are the tables that are ours to create and to extend.
+func (s *Store) ownTables() []any {
+	tables := []any{
+		new(Identity), new(Session), new(Union), new(ProviderOptions), new(Conflict), new(State),
+	}
+	if s.beside {
+		return tables
+	}
+	return append(tables, new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert), new(sdk.User),
+		new(sdk.Token))
 }
 
 func (s *Store) lock(session *xorm.Session) error {
@@ -91,7 +101,7 @@ func (s *Store) distinguishCase(session *xorm.Session) error {
 	for _, c := range []struct {
 		row    any
 		column string
-	}{{new(Identity), "open_id"}, {new(Session), "open_id"}, {new(Union), "union_id"}} {
+	}{{new(Identity), "open_id"}, {new(Session), "open_id"}, {new(Union), "union_id"}, {new(Conflict), "open_id"}} {
 		if err := s.collateExactly(session, s.engine.TableName(c.row), c.column); err != nil {
 			return fmt.Errorf("collation of %s: %w", c.column, err)
 		}

@@ -28,11 +28,14 @@ type person struct {
 	session   provider.Session
 	identity  Identity
 	known     bool      // identity is stored
-	user      *sdk.User // claim columns only, for a user who exists
+	adopted   bool      // it is stored without the AppID
+	whole     bool      // user needs more than the claim columns
+	user      *sdk.User // claim columns only, for a user who exists, unless whole
 	isNew     bool      // user is to be made
 	nameTaken bool      // by another user
 	nickname  string
 	avatar    string
+	request   SignInRequest
 
 	unionUser string // id of the user to whom the UnionID is stored to belong, who may be gone
 }
@@ -46,7 +49,8 @@ var errNameTaken = fmt.Errorf("%w: the name is taken", errRaced)
 // SignIn exchanges the code, finds or makes the user by OpenID and issues a token. What it refuses is a *Refusal; a
 // platform that fails is a *provider.Error. When it returns a token, everything is stored durably.
 func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error) {
-	p := &person{}
+	// The claims of format JWT-Custom may need any column of the user.
+	p := &person{request: req, whole: req.Client.Application.TokenFormat == "JWT-Custom"}
 	if err := s.choose(p, req); err != nil {
 		return nil, err
 	}
@@ -56,9 +60,6 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 	}
 	if p.session, err = upstream.Exchange(ctx, req.Code); err != nil {
 		return nil, err
-	}
-	p.identity = Identity{
-		Organization: req.Client.Organization.Name, AppID: p.program.row.ClientId, OpenID: p.session.OpenID,
 	}
 	p.nickname, p.avatar = s.profileOf(req)
 	const attempts = 5
@@ -118,7 +119,7 @@ func (s *Service) profileOf(req SignInRequest) (nickname, avatar string) {
 
 // admit finds or makes the user, issues the token and stores it all. It returns errRaced when it must be run again.
 func (s *Service) admit(ctx context.Context, req SignInRequest, p *person) (*Token, error) {
-	if err := s.findUser(ctx, p); err != nil {
+	if err := s.directory.find(ctx, p); err != nil {
 		return nil, err
 	}
 	if p.isNew {
@@ -126,7 +127,7 @@ func (s *Service) admit(ctx context.Context, req SignInRequest, p *person) (*Tok
 			return nil, refuse(AccessDenied, "the application does not allow to sign up new account")
 		}
 		s.makeUser(req, p)
-	} else if err := s.readmit(ctx, req, p); err != nil {
+	} else if err := usable(p.user); err != nil {
 		return nil, err
 	}
 	changed := p.applyTo(p.user, req.ClientIP, s.stamp())
@@ -135,70 +136,7 @@ func (s *Service) admit(ctx context.Context, req SignInRequest, p *person) (*Tok
 		return nil, err
 	}
 	token.NewUser = p.isNew
-	return token, s.store.write(ctx, func(tx *txn) error { return s.storeSignIn(tx, p, changed, row) })
-}
-
-// readmit checks a user who exists. The claims of format JWT-Custom may need any column of the row.
-func (s *Service) readmit(ctx context.Context, req SignInRequest, p *person) error {
-	if req.Client.Application.TokenFormat == "JWT-Custom" {
-		whole, err := s.store.users.get(s.store.read(ctx), "WHERE owner=? AND name=?", p.user.Owner, p.user.Name)
-		if errors.Is(err, ErrNotFound) {
-			return errRaced
-		}
-		if err != nil {
-			return err
-		}
-		p.user = whole
-	}
-	return usable(p.user)
-}
-
-// ownUser joins a user by id within the organization of a row of ours. The function around the owner keeps the database
-// from taking the primary key, which begins with it, and reading all users of the organization.
-const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
-
-// signInQuery selects an identity and, where there still is one, the claim columns of its user.
-func signInQuery(s *Store, columns []column) string {
-	return fmt.Sprintf("SELECT %s, %s FROM %s i LEFT JOIN %s u ON %s "+
-		"WHERE i.organization=? AND i.app_id=? AND i.open_id=?", s.identities.list(s.identities.columns, "i."),
-		s.users.list(columns, "u."), s.identities.name, s.users.name, fmt.Sprintf(ownUser, "i"))
-}
-
-// findUser looks the OpenID up, and the UnionID where the provider shares users by it. Nothing else finds a user: no
-// name, phone, e-mail or wechat column.
-func (s *Service) findUser(ctx context.Context, p *person) error {
-	p.user, p.known, p.unionUser = &sdk.User{}, true, ""
-	identities := s.store.identities
-	dest := append(identities.dest(&p.identity, identities.columns), s.store.users.dest(p.user, s.signInColumns)...)
-	read := s.store.read(ctx)
-	id := p.identity
-	err := scanOne(read, dest, s.signInQuery, id.Organization, id.AppID, id.OpenID)
-	if errors.Is(err, ErrNotFound) {
-		p.known = false
-		p.identity = Identity{Organization: id.Organization, AppID: id.AppID, OpenID: id.OpenID}
-		err = nil
-	}
-	if err == nil && p.user.Id == "" {
-		err = s.findByUnion(read, p)
-	}
-	p.isNew = p.user.Id == ""
-	return err
-}
-
-func (s *Service) findByUnion(read reader, p *person) error {
-	if !p.sharesUnion() {
-		return nil
-	}
-	users := s.store.users
-	query := fmt.Sprintf("SELECT n.user_id, %s FROM %s n LEFT JOIN %s u ON %s "+
-		"WHERE n.organization=? AND n.union_id=?",
-		users.list(s.signInColumns, "u."), s.store.unions.name, users.name, fmt.Sprintf(ownUser, "n"))
-	dest := append([]any{&p.unionUser}, users.dest(p.user, s.signInColumns)...)
-	err := scanOne(read, dest, query, p.identity.Organization, p.session.UnionID)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
+	return token, s.directory.admit(ctx, p, changed, row)
 }
 
 func (p *person) sharesUnion() bool { return p.program.options.ShareUnionID && p.session.UnionID != "" }

@@ -2,74 +2,177 @@ package object
 
 import (
 	"cmp"
+	"context"
+	"errors"
+	"fmt"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// storeSignIn writes all that a sign-in leaves behind.
-func (s *Service) storeSignIn(tx *txn, p *person, changed []string, token *sdk.Token) error {
+// ownUser joins a user by id within the organization of a row of ours. The function around the owner keeps the database
+// from taking the primary key, which begins with it, and reading all users of the organization.
+const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
+
+// find implements directory: the OpenID is looked up, and the UnionID where the provider shares users by it. No name,
+// phone, e-mail or wechat column is.
+func (t *tables) find(ctx context.Context, p *person) error {
+	p.known, p.adopted, p.unionUser = true, false, ""
+	appID := p.program.row.ClientId
+	p.identity = Identity{Organization: p.request.Client.Organization.Name, AppID: appID, OpenID: p.session.OpenID}
+	err := t.findIdentity(ctx, p, appID)
+	if errors.Is(err, ErrNotFound) && t.beside {
+		err = t.findAdopted(ctx, p)
+	}
+	if errors.Is(err, ErrNotFound) {
+		p.known = false
+		err = nil
+	}
+	if err == nil && p.user.Id == "" {
+		err = t.findByUnion(ctx, p)
+	}
+	p.isNew = p.user.Id == ""
+	if err == nil && p.whole && !p.isNew {
+		err = t.readWhole(ctx, p)
+	}
+	return err
+}
+
+// findIdentity reads the identity with that AppID and, where there still is one, the claim columns of its user.
+func (t *tables) findIdentity(ctx context.Context, p *person, appID string) error {
+	p.user = &sdk.User{}
+	query := fmt.Sprintf("SELECT %s, %s FROM %s i LEFT JOIN %s u ON %s "+
+		"WHERE i.organization=? AND i.app_id=? AND i.open_id=?", t.identities.list(t.identities.columns, "i."),
+		t.users.list(t.signInColumns, "u."), t.identities.name, t.users.name, fmt.Sprintf(ownUser, "i"))
+	dest := append(t.identities.dest(&p.identity, t.identities.columns), t.users.dest(p.user, t.signInColumns)...)
+	return scanOne(t.read(ctx), dest, query, p.identity.Organization, appID, p.identity.OpenID)
+}
+
+// findAdopted looks for a user whom Casdoor's own flow made, and refuses an OpenID that Casdoor's data leave in doubt.
+func (t *tables) findAdopted(ctx context.Context, p *person) error {
+	appID := p.identity.AppID
+	err := t.findIdentity(ctx, p, "")
+	p.identity.AppID = appID
+	if err == nil {
+		p.adopted = true
+		return nil
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	conflict, err := t.conflicts.get(t.read(ctx), "WHERE organization=? AND open_id=? AND user_id=''",
+		p.identity.Organization, p.identity.OpenID)
+	if err != nil {
+		return err
+	}
+	return &Refusal{
+		Code: AccessDenied, Message: "it is not clear whose account this is, please contact the administrator",
+		Err: fmt.Errorf("adoption conflict in organization %s: %s", conflict.Organization, conflict.Reason),
+	}
+}
+
+func (t *tables) findByUnion(ctx context.Context, p *person) error {
+	if !p.sharesUnion() {
+		return nil
+	}
+	query := fmt.Sprintf("SELECT n.user_id, %s FROM %s n LEFT JOIN %s u ON %s "+
+		"WHERE n.organization=? AND n.union_id=?",
+		t.users.list(t.signInColumns, "u."), t.unions.name, t.users.name, fmt.Sprintf(ownUser, "n"))
+	dest := append([]any{&p.unionUser}, t.users.dest(p.user, t.signInColumns)...)
+	err := scanOne(t.read(ctx), dest, query, p.identity.Organization, p.session.UnionID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// readWhole reads all columns of the user who was found.
+func (t *tables) readWhole(ctx context.Context, p *person) error {
+	whole, err := t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.user.Owner, p.user.Name)
+	if errors.Is(err, ErrNotFound) {
+		return errRaced
+	}
+	if err != nil {
+		return err
+	}
+	p.user = whole
+	return nil
+}
+
+// admit implements directory.
+func (t *tables) admit(ctx context.Context, p *person, changed []string, token *sdk.Token) error {
+	return t.write(ctx, func(tx *txn) error { return t.storeSignIn(tx, p, changed, token) })
+}
+
+func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.Token) error {
 	stamp := token.CreatedTime
-	if err := s.storeIdentity(tx, p, stamp); err != nil {
+	if err := t.storeIdentity(tx, p, stamp); err != nil {
 		return err
 	}
-	if err := s.storeUser(tx, p, changed); err != nil {
+	if err := t.storeUser(tx, p, changed); err != nil {
 		return err
 	}
-	if err := s.storeUnion(tx, p, stamp); err != nil {
+	if err := t.storeUnion(tx, p, stamp); err != nil {
 		return err
 	}
-	if _, err := s.store.tokens.insert(tx, token, ""); err != nil {
+	if err := t.insertToken(tx, token); err != nil {
 		return err
 	}
-	sealed, keyID := s.sealer.seal(p.identity, p.session.SessionKey)
+	if err := t.storeRecord(tx, signInRecord(p, stamp)); err != nil {
+		return err
+	}
+	sealed, keyID := t.sealer.seal(p.identity, p.session.SessionKey)
 	session := &Session{p.identity.Organization, p.identity.AppID, p.identity.OpenID, sealed, keyID, stamp}
-	_, err := s.store.sessions.insert(tx, session, s.store.dialect.orUpdate(
+	_, err := t.sessions.insert(tx, session, t.dialect.orUpdate(
 		[]string{"organization", "app_id", "open_id"}, []string{"sealed_key", "key_id", "updated_time"}))
 	return err
 }
 
-func (s *Service) storeIdentity(tx *txn, p *person, stamp string) error {
-	old, identities := p.identity, s.store.identities
+func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
+	old := p.identity
 	union := cmp.Or(p.session.UnionID, old.UnionID)
 	if !p.known {
 		fresh := &Identity{old.Organization, old.AppID, old.OpenID, p.user.Id, union, stamp, stamp}
-		inserted, err := identities.insert(tx, fresh, s.store.dialect.orIgnore("user_id"))
+		inserted, err := t.identities.insert(tx, fresh, t.dialect.orIgnore("user_id"))
 		return raced(inserted, err)
 	}
-	if old.UserID == p.user.Id && old.UnionID == union {
+	if !p.adopted && old.UserID == p.user.Id && old.UnionID == union {
 		return nil
 	}
-	// The former user was deleted, or the UnionID has turned up.
-	n, err := tx.exec("UPDATE "+identities.name+" SET user_id=?, union_id=?, updated_time=? "+
+	storedAppID := old.AppID
+	if p.adopted {
+		storedAppID = ""
+	}
+	// An adopted user's AppID shows, the former user was deleted, or the UnionID has turned up.
+	n, err := tx.exec("UPDATE "+t.identities.name+" SET app_id=?, user_id=?, union_id=?, updated_time=? "+
 		"WHERE organization=? AND app_id=? AND open_id=? AND user_id=?",
-		p.user.Id, union, stamp, old.Organization, old.AppID, old.OpenID, old.UserID)
-	return raced(n == 1 || !p.isNew, err)
+		old.AppID, p.user.Id, union, stamp, old.Organization, storedAppID, old.OpenID, old.UserID)
+	return raced(n == 1 || !p.isNew && !p.adopted, err)
 }
 
-func (s *Service) storeUser(tx *txn, p *person, changed []string) error {
+func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
 	if !p.isNew {
-		_, err := s.store.users.update(tx, p.user, changed, "owner=? AND name=?", p.user.Owner, p.user.Name)
+		_, err := t.users.update(tx, p.user, changed, "owner=? AND name=?", p.user.Owner, p.user.Name)
 		return err
 	}
-	inserted, err := s.store.users.insert(tx, p.user, s.store.dialect.orIgnore("owner"))
+	inserted, err := t.users.insert(tx, p.user, t.dialect.orIgnore("owner"))
 	if err == nil && !inserted {
 		err = errNameTaken
 	}
 	return err
 }
 
-func (s *Service) storeUnion(tx *txn, p *person, stamp string) error {
+func (t *tables) storeUnion(tx *txn, p *person, stamp string) error {
 	if !p.sharesUnion() {
 		return nil
 	}
 	if p.isNew && p.unionUser != "" {
 		// The former user was deleted.
-		n, err := tx.exec("UPDATE "+s.store.unions.name+" SET user_id=? WHERE organization=? AND union_id=? AND user_id=?",
+		n, err := tx.exec("UPDATE "+t.unions.name+" SET user_id=? WHERE organization=? AND union_id=? AND user_id=?",
 			p.user.Id, p.identity.Organization, p.session.UnionID, p.unionUser)
 		return raced(n == 1, err)
 	}
 	union := &Union{p.identity.Organization, p.session.UnionID, p.user.Id, stamp}
-	fresh, err := s.store.unions.insert(tx, union, s.store.dialect.orIgnore("user_id"))
+	fresh, err := t.unions.insert(tx, union, t.dialect.orIgnore("user_id"))
 	// Another mini program of the same owner may just have brought the same person.
 	return raced(fresh || !p.isNew, err)
 }

@@ -13,7 +13,6 @@ import (
 	_ "modernc.org/sqlite"             // the database/sql driver "sqlite"
 	"xorm.io/xorm"
 	xormlog "xorm.io/xorm/log"
-	"xorm.io/xorm/names"
 )
 
 // StoreConfig says which database to open. The zero value of a field means what its comment says.
@@ -22,6 +21,7 @@ type StoreConfig struct {
 	DataSourceName  string // Casdoor's: for MySQL and PostgreSQL it may lack the database, which DBName then names
 	DBName          string // the database of MySQL and PostgreSQL; made when it is missing
 	TableNamePrefix string // Casdoor's: stands before each table's name; empty: none
+	Beside          bool   // the tables are a Casdoor's that goes on using them; it is an error if there are none
 	Logger          *slog.Logger
 }
 
@@ -34,6 +34,8 @@ type Store struct {
 	queue   *commitQueue // nil where the database itself shares commits
 	log     *slog.Logger
 	keyring *keyring
+	beside  bool      // the tables are a Casdoor's
+	tokenBy tokenKeys // how token rows are found
 
 	organizations *table[sdk.Organization]
 	applications  *table[sdk.Application]
@@ -41,14 +43,18 @@ type Store struct {
 	certs         *table[sdk.Cert]
 	users         *table[sdk.User]
 	tokens        *table[sdk.Token]
+	records       *table[sdk.Record] // nil where nobody keeps records
 	identities    *table[Identity]
 	sessions      *table[Session]
 	unions        *table[Union]
 	options       *table[ProviderOptions]
+	conflicts     *table[Conflict]
+	states        *table[State]
 }
 
-// Open connects to the database, creates or upgrades the schema and, in an empty store, makes what Casdoor makes at
-// its first start. It may run in several processes at once. The returned FirstStart is nil unless this call made it.
+// Open connects to the database. In one of our own it creates or upgrades the schema and, when that is empty, makes what
+// Casdoor makes at its first start; in a Casdoor's it adds our tables and leaves the others as they are. It may run in
+// several processes at once. The returned FirstStart is nil unless this call made it.
 func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 	d, err := dialectOf(cfg.DriverName)
 	if err != nil {
@@ -61,13 +67,29 @@ func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 	if err := s.connect(ctx, cfg); err != nil {
 		return nil, nil, fmt.Errorf("open database: %w", err)
 	}
-	first, err := s.setUp(ctx)
+	first, err := s.prepare(ctx, cfg)
 	if err != nil {
 		s.Close()
 		return nil, nil, fmt.Errorf("set up database: %w", err)
 	}
 	return s, first, nil
 }
+
+// prepare finds out whose the tables are, and makes those that are missing and ours to make.
+func (s *Store) prepare(ctx context.Context, cfg StoreConfig) (*FirstStart, error) {
+	found, err := s.lookAround(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.beside = found != nil
+	if err := s.mapTables(found); err != nil {
+		return nil, err
+	}
+	return s.setUp(ctx)
+}
+
+// Beside reports whether the tables are those of a Casdoor, which goes on using them.
+func (s *Store) Beside() bool { return s.beside }
 
 // Pool sizes. A sign-in holds a connection for its own transaction only.
 const (
@@ -84,7 +106,7 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	if s.engine, err = xorm.NewEngine(s.dialect.driver, source.read); err != nil {
 		return err
 	}
-	s.engine.SetTableMapper(names.NewPrefixMapper(names.SnakeMapper{}, cfg.TableNamePrefix))
+	s.engine.SetTableMapper(tableNames{prefix: cfg.TableNamePrefix})
 	s.engine.SetLogger(xormlog.DiscardLogger{})
 	db := s.engine.DB().DB
 	s.reads = newStatements(db, s.dialect)
@@ -108,28 +130,38 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 		s.Close()
 		return err
 	}
-	return s.mapTables()
+	return nil
 }
 
-func (s *Store) mapTables() (err error) {
-	mapped := func(e error) { err = errors.Join(err, e) }
-	s.organizations, err = newTable[sdk.Organization](s.engine, s.dialect)
-	mapTable(s, &s.applications, mapped)
-	mapTable(s, &s.providers, mapped)
-	mapTable(s, &s.certs, mapped)
-	mapTable(s, &s.users, mapped)
-	mapTable(s, &s.tokens, mapped)
-	mapTable(s, &s.identities, mapped)
-	mapTable(s, &s.sessions, mapped)
-	mapTable(s, &s.unions, mapped)
-	mapTable(s, &s.options, mapped)
+// mapTables maps the rows to the tables: with the columns that a Casdoor's have, where found is not nil.
+func (s *Store) mapTables(found schema) error {
+	err := errors.Join(
+		mapTable(s, &s.organizations, found.has("organization")),
+		mapTable(s, &s.applications, found.has("application")),
+		mapTable(s, &s.providers, found.has("provider")),
+		mapTable(s, &s.certs, found.has("cert")),
+		mapTable(s, &s.users, found.has("user")),
+		mapTable(s, &s.tokens, found.has("token")),
+		mapTable(s, &s.identities, nil),
+		mapTable(s, &s.sessions, nil),
+		mapTable(s, &s.unions, nil),
+		mapTable(s, &s.options, nil),
+		mapTable(s, &s.conflicts, nil),
+		mapTable(s, &s.states, nil),
+	)
+	if has := found.has("record"); has != nil {
+		// The database numbers the records.
+		err = errors.Join(err, mapTable(s, &s.records, func(c string) bool { return c != "id" && has(c) }))
+	}
+	if err == nil {
+		s.tokenBy = tokenKeysOf(s.tokens)
+	}
 	return err
 }
 
-func mapTable[T any](s *Store, t **table[T], mapped func(error)) {
-	var err error
-	*t, err = newTable[T](s.engine, s.dialect)
-	mapped(err)
+func mapTable[T any](s *Store, t **table[T], has func(string) bool) (err error) {
+	*t, err = newTable[T](s.engine, s.dialect, has)
+	return err
 }
 
 // Ping reports whether the database answers and can read.

@@ -18,7 +18,7 @@ import (
 type table[T any] struct {
 	name    string // quoted
 	dialect dialect
-	columns []column
+	columns []column // that the database has; an older Casdoor lacks some
 	byName  map[string]int
 }
 
@@ -31,7 +31,8 @@ type column struct {
 	zero   string // the field's zero value as SQL
 }
 
-func newTable[T any](engine *xorm.Engine, d dialect) (*table[T], error) {
+// newTable maps T to the columns that has approves; nil approves all.
+func newTable[T any](engine *xorm.Engine, d dialect, has func(column string) bool) (*table[T], error) {
 	bean := new(T)
 	info, err := engine.TableInfo(bean)
 	if err != nil {
@@ -42,6 +43,9 @@ func newTable[T any](engine *xorm.Engine, d dialect) (*table[T], error) {
 		field, ok := reflect.TypeFor[T]().FieldByName(c.FieldName)
 		if !ok {
 			return nil, fmt.Errorf("columns of %T: no field %s", bean, c.FieldName)
+		}
+		if has != nil && !has(c.Name) {
+			continue
 		}
 		t.byName[c.Name] = len(t.columns)
 		col := column{name: c.Name, field: field.Index, json: storedAsJSON(field.Type), binary: c.SQLType.IsBlob()}
@@ -80,17 +84,22 @@ func storedAsJSON(t reflect.Type) bool {
 	}
 }
 
-// pick returns the columns of those names, in that order; all of them when there are no names.
+// pick returns the columns of those names that the database has, in that order; all of them when there are no names.
 func (t *table[T]) pick(names ...string) []column {
 	if len(names) == 0 {
 		return t.columns
 	}
-	picked := make([]column, len(names))
-	for i, name := range names {
-		picked[i] = t.columns[t.byName[name]]
+	picked := make([]column, 0, len(names))
+	for _, name := range names {
+		if i, ok := t.byName[name]; ok {
+			picked = append(picked, t.columns[i])
+		}
 	}
 	return picked
 }
+
+// has reports whether the database has all these columns.
+func (t *table[T]) has(names ...string) bool { return len(t.pick(names...)) == len(names) }
 
 // columnNames returns the names of all columns.
 func (t *table[T]) columnNames() []string {
@@ -189,9 +198,35 @@ func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
 	return n == 1, err
 }
 
-// update writes columns of the row that where selects and returns how many rows it met.
+// insertAll adds rows with few columns, many in one statement, with suffix behind each INSERT.
+func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) error {
+	const atOnce = 500
+	for part := range slices.Chunk(rows, atOnce) {
+		marks := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
+		query := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s%s", t.name, t.list(t.columns, ""), marks,
+			strings.Repeat(", "+marks, len(part)-1), suffix)
+		var values []any
+		for _, row := range part {
+			more, err := t.values(row, t.columns)
+			if err != nil {
+				return err
+			}
+			values = append(values, more...)
+		}
+		if err := tx.execOnce(query, values...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// update writes columns of the row that where selects and returns how many rows it met. Columns that the database does
+// not have are left out.
 func (t *table[T]) update(tx *txn, row *T, names []string, where string, args ...any) (int64, error) {
 	columns := t.pick(names...)
+	if len(columns) == 0 {
+		return 0, nil
+	}
 	values, err := t.values(row, columns)
 	if err != nil {
 		return 0, err
@@ -205,11 +240,16 @@ func (t *table[T]) find(q querier, rest string, args ...any) ([]*T, error) {
 	if err != nil {
 		return nil, err
 	}
+	return scanAll(rows, t, t.columns)
+}
+
+// scanAll reads columns of the rows, and closes them.
+func scanAll[T any](rows *sql.Rows, t *table[T], columns []column) ([]*T, error) {
 	defer func() { _ = rows.Close() }()
 	var found []*T
 	for rows.Next() {
 		row := new(T)
-		if err := rows.Scan(t.dest(row, t.columns)...); err != nil {
+		if err := rows.Scan(t.dest(row, columns)...); err != nil {
 			return nil, err
 		}
 		found = append(found, row)

@@ -36,8 +36,7 @@ type grant struct {
 	refresh bool
 }
 
-// issue signs the tokens of a grant and returns them with the row that makes them valid once it is stored. The row
-// holds hashes only: who reads the database cannot use a token.
+// issue signs the tokens of a grant and returns them with the row that makes them valid once it is stored.
 func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	if g.client.keyErr != nil {
 		return nil, nil, g.client.keyErr
@@ -74,6 +73,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	return token, &sdk.Token{
 		Owner: app.Owner, Name: name, CreatedTime: timestamp(issued),
 		Application: app.Name, Organization: g.client.Organization.Name, User: g.user.Name,
+		AccessToken: token.AccessToken, RefreshToken: token.RefreshToken,
 		AccessTokenHash: tokenHash(token.AccessToken), RefreshTokenHash: refreshHash(token.RefreshToken),
 		ExpiresIn: int(life / time.Second), Scope: g.scope, TokenType: "Bearer", CodeIsUsed: true,
 	}, nil
@@ -104,6 +104,55 @@ func refreshHash(token string) string {
 		return tokenHash(token)
 	}
 	return hex.EncodeToString(raw[:refreshSubject]) + tokenHash(token)
+}
+
+// tokenKeys names the columns that find token rows: the hashes or, in a Casdoor that has none yet, the tokens themselves.
+type tokenKeys struct{ access, refresh string }
+
+func tokenKeysOf(tokens *table[sdk.Token]) tokenKeys {
+	byHash := tokenKeys{"access_token_hash", "refresh_token_hash"}
+	if tokens.has(byHash.access, byHash.refresh) {
+		return byHash
+	}
+	return tokenKeys{"access_token", "refresh_token"}
+}
+
+// hashed reports whether the database finds tokens by their hashes.
+func (k tokenKeys) hashed() bool { return k.access == "access_token_hash" }
+
+// accessKey returns what stands in the access column for a token.
+func (k tokenKeys) accessKey(token string) string {
+	if k.hashed() {
+		return tokenHash(token)
+	}
+	return token
+}
+
+// refreshKey is accessKey for the refresh column.
+func (k tokenKeys) refreshKey(token string) string {
+	if k.hashed() {
+		return refreshHash(token)
+	}
+	return token
+}
+
+// isRefresh reports whether token is the refresh token of a row that was found by it.
+func (k tokenKeys) isRefresh(row *sdk.Token, token string) bool {
+	if k.hashed() {
+		return row.RefreshTokenHash == refreshHash(token)
+	}
+	return row.RefreshToken == token
+}
+
+// insertToken adds a token row: with hashes only, where the database has columns for them, for whoever reads it must
+// not be able to use a token.
+func (s *Store) insertToken(tx *txn, row *sdk.Token) error {
+	stored := *row
+	if s.tokenBy.hashed() {
+		stored.AccessToken, stored.RefreshToken = "", ""
+	}
+	_, err := s.tokens.insert(tx, &stored, "")
+	return err
 }
 
 func isJWT(token string) bool { return strings.Count(token, ".") == 2 }

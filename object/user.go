@@ -36,11 +36,21 @@ func (s *Service) makeUser(req SignInRequest, p *person) {
 	if group := cmp.Or(p.program.item.SignupGroup, app.DefaultGroup); group != "" {
 		user.Groups = []string{group}
 	}
-	if i, ok := s.store.users.byName[p.platform.Prefix]; ok {
-		field := s.store.users.columns[i].field
+	if field, ok := s.accountFields[p.platform.Prefix]; ok {
 		reflect.ValueOf(user).Elem().FieldByIndex(field).SetString(p.session.OpenID)
 	}
 	p.user = user
+}
+
+// IsMiniProgramUser reports whether a user has come by a mini program.
+func (s *Service) IsMiniProgramUser(user *sdk.User) bool {
+	for name, value := range user.Properties {
+		prefix, ok := strings.CutSuffix(name, "OpenId")
+		if _, ours := s.registry.ByPrefix(prefix); ok && ours && value != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // publicUser returns a copy of the user as others may see it: without secrets, and with empty lists rather than null.

@@ -47,8 +47,8 @@ func testDemo(t *testing.T, binary string) {
 	c, folder := startDemo(t, binary)
 	banner := c.process.Output()
 	assert.Contains(t, banner, c.URL+"/demo")
-	assert.Regexp(t, `client id +demo-client\n`, banner)
-	assert.Regexp(t, `admin password +\S{12,}\n`, banner)
+	assert.Regexp(t, `Client id: demo-client\n`, banner)
+	assert.Regexp(t, `user built-in/admin, password \S{12,} `, banner)
 	for _, address := range listening(t, c.process) {
 		assert.Contains(t, address, "127.0.0.1:", "the demo is open to others")
 	}

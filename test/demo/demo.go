@@ -84,13 +84,11 @@ func (d *Demo) NewCode(user string) string {
 }
 
 // Banner tells what to do with the demo that answers at address.
-func (d *Demo) Banner(w io.Writer, address, adminPassword string) {
+func (d *Demo) Banner(w io.Writer, address string) {
 	_, _ = fmt.Fprintf(w, `
 minidoor demo: %[1]s/demo in a browser. Ctrl-C ends it, and nothing is kept.
 
-  client id       %[2]s
-  admin           built-in/admin
-  admin password  %[3]s
+Client id: %[2]s
 
 Sign in, as a mini program does with the code of wx.login:
 
@@ -100,7 +98,7 @@ Update the profile:
 
 curl -s %[1]s/api/mini-program/profile -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"nickName":"小明 🐼","avatarUrl":"https://example.com/avatars/panda.png"}'
 
-`, address, ClientID, adminPassword)
+`, address, ClientID)
 }
 
 // Close ends the fake WeChat and removes the folder.

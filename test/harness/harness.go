@@ -62,7 +62,7 @@ type Server struct {
 	Handler     http.Handler // the same, without a socket
 	Fake        *fakewechat.Server
 	Store       *object.Store
-	Service     *object.Service
+	Service     *object.Authority
 	Log         *Log
 	SealKey     string             // in base64
 	FirstStart  *object.FirstStart // nil where the store was not empty
@@ -94,7 +94,7 @@ func Start(t testing.TB, o Options) *Server {
 	t.Cleanup(s.Fake.Close) // first: Close of httptest waits for what hangs
 	s.Service = s.newService(t, o, wechat.URL, log)
 
-	deps := controllers.Deps{Service: s.Service, Version: "v0-harness", Logger: log}
+	deps := controllers.Deps{Service: s.Service.Service, Authority: s.Service, Version: "v0-harness", Logger: log}
 	if o.Deps != nil {
 		o.Deps(&deps)
 	}
@@ -108,7 +108,7 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-func (s *Server) newService(t testing.TB, o Options, wechat string, log *slog.Logger) *object.Service {
+func (s *Server) newService(t testing.TB, o Options, wechat string, log *slog.Logger) *object.Authority {
 	t.Helper()
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
@@ -119,7 +119,7 @@ func (s *Server) newService(t testing.TB, o Options, wechat string, log *slog.Lo
 		Endpoint: wechat, Now: o.Now, Logger: log, Timeout: o.UpstreamTimeout,
 	}))
 	require.NoError(t, err)
-	service, err := object.NewService(s.Store, object.ServiceConfig{
+	service, err := object.NewAuthority(s.Store, object.ServiceConfig{
 		Registry: registry, Sealer: sealer, RefreshTokenJWT: o.RefreshTokenJWT, Now: o.Now, Logger: log,
 	})
 	require.NoError(t, err)

@@ -36,7 +36,7 @@ type fields row
 // tenant is an organization with an application and a mini program, and a service with a clock of its own.
 type tenant struct {
 	*suite
-	service *object.Service
+	service *object.Authority
 	clock   *clock
 	name    string // of the organization, and of all that belongs to it
 	setup   setup
@@ -62,7 +62,7 @@ func (s *suite) tenant(t *testing.T, what setup) *tenant {
 	return n
 }
 
-func (n *tenant) newService(t *testing.T, sealer *object.Sealer) *object.Service {
+func (n *tenant) newService(t *testing.T, sealer *object.Sealer) *object.Authority {
 	t.Helper()
 	registry, err := provider.NewRegistry(provider.Platform{
 		Type: "WeChatMiniProgram", Tag: "wechat_miniprogram", Prefix: "wechat",
@@ -71,7 +71,7 @@ func (n *tenant) newService(t *testing.T, sealer *object.Sealer) *object.Service
 		PlaceholderAvatar:   func(url string) bool { return strings.HasSuffix(url, "/grey") },
 	})
 	require.NoError(t, err)
-	service, err := object.NewService(n.store, object.ServiceConfig{
+	service, err := object.NewAuthority(n.store, object.ServiceConfig{
 		Registry: registry, Sealer: sealer, RefreshTokenJWT: n.setup.refreshJWT, Now: n.clock.Now,
 	})
 	require.NoError(t, err)

@@ -1,0 +1,94 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"time"
+)
+
+// proxyBuffer is what one passed-through request copies at a time, in bytes.
+const proxyBuffer = 32 << 10
+
+// newProxy returns a handler that passes requests on to the Casdoor at deps.Upstream: path, query, headers and body as
+// they came, without the hop-by-hop headers (RFC 9110 §7.6.1), streams as they flow, WebSockets too.
+func newProxy(deps *Deps) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(deps.Upstream)
+			r.Out.Host = r.In.Host
+			r.Out.URL.RawQuery = r.In.URL.RawQuery
+			deps.forward(r.In, r.Out.Header)
+		},
+		Transport:     newProxyTransport(),
+		FlushInterval: -1,
+		BufferPool:    &bufferPool{},
+		ErrorHandler:  deps.passFailed,
+		ErrorLog:      slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+func newProxyTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		MaxIdleConns:        1024,
+		MaxIdleConnsPerHost: 512,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true, // what the client did not ask for is not unpacked for it
+	}
+}
+
+// forward tells the Casdoor who asks: the client, behind those that the proxies before us have named, if we trust them.
+func (d *Deps) forward(in *http.Request, out http.Header) {
+	host, _, err := net.SplitHostPort(in.RemoteAddr)
+	if err != nil {
+		return
+	}
+	hops, proto, name := []string{host}, "http", in.Host
+	if in.TLS != nil {
+		proto = "https"
+	}
+	if d.trusts(host) {
+		hops = append(in.Header.Values("X-Forwarded-For"), host)
+		for header, value := range map[string]*string{"X-Forwarded-Proto": &proto, "X-Forwarded-Host": &name} {
+			if said := in.Header.Get(header); said != "" {
+				*value = said
+			}
+		}
+		if said := in.Header.Values("Forwarded"); len(said) > 0 {
+			out["Forwarded"] = said
+		}
+	}
+	out.Set("X-Forwarded-For", strings.Join(hops, ", "))
+	out.Set("X-Forwarded-Proto", proto)
+	out.Set("X-Forwarded-Host", name)
+}
+
+// passFailed answers for a Casdoor that does not.
+func (d *Deps) passFailed(w http.ResponseWriter, r *http.Request, err error) {
+	e := &APIError{Status: http.StatusBadGateway, Code: "temporarily_unavailable", Message: "Casdoor does not answer", Err: err}
+	if !errors.Is(err, context.Canceled) {
+		logError(d.Logger, r, "pass-through", e)
+	}
+	writeError(w, casdoorShape, e)
+}
+
+// bufferPool implements httputil.BufferPool.
+type bufferPool struct{ pool sync.Pool }
+
+// Get returns a buffer.
+func (p *bufferPool) Get() []byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, proxyBuffer)
+}
+
+// Put takes a buffer back.
+func (p *bufferPool) Put(b []byte) { p.pool.Put(&b) }

@@ -1,0 +1,173 @@
+package object
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Adoption is how far the users whom Casdoor's own flow made have been taken over. It is stored with each batch, so that
+// an instance that starts goes on where one has ended, and two that start at once share the work.
+type Adoption struct {
+	Users     int  `json:"users"`     // in the table when it began
+	Seen      int  `json:"seen"`      // of these
+	Adopted   int  `json:"adopted"`   // whose OpenID signs them in now
+	Conflicts int  `json:"conflicts"` // OpenIDs that are refused until an admin decides
+	Done      bool `json:"done"`
+
+	// Where the next batch begins. The users of whom only the wechat column speaks are looked at in a pass of their own:
+	// they are not adopted, but put in doubt whom they share an OpenID with.
+	Owner      string `json:"owner"`
+	Name       string `json:"name"`
+	OnlyColumn bool   `json:"onlyColumn"`
+}
+
+const (
+	adoptionState = "adoption"
+	adoptionBatch = 1000
+	adoptionLog   = 10 * time.Second
+)
+
+// Adopt takes over the users whom Casdoor's own mini-program flow made: those whose wechat column and
+// properties.wechatOpenId agree. From then on the identity is ours, and no later change of those fields moves it. What
+// contradicts itself, or belongs to two users, is listed by Conflicts. It is done once: a later call returns at once.
+// progress, which may be nil, is called after each batch.
+func (s *Store) Adopt(ctx context.Context, progress func(Adoption)) (Adoption, error) {
+	a, err := s.beginAdoption(ctx)
+	if err != nil || a.Done {
+		return a, err
+	}
+	s.log.InfoContext(ctx, "adopting users", "users", a.Users, "seen", a.Seen)
+	logged := time.Now()
+	for !a.Done {
+		if a, err = s.adoptBatch(ctx); err != nil {
+			return a, fmt.Errorf("adopt users: %w", err)
+		}
+		if progress != nil {
+			progress(a)
+		}
+		if time.Since(logged) > adoptionLog && !a.Done {
+			s.log.InfoContext(ctx, "adopting users", "users", a.Users, "seen", a.Seen)
+			logged = time.Now()
+		}
+	}
+	s.log.InfoContext(ctx, "users are adopted", "users", a.Users, "adopted", a.Adopted, "conflicts", a.Conflicts)
+	return a, nil
+}
+
+// AdoptAgain makes the next Adopt look at all users once more: those who came since, and those about whom the data now
+// agree. Who signs in already, and what an admin has decided, stays.
+func (s *Store) AdoptAgain(ctx context.Context) error {
+	return s.write(ctx, func(tx *txn) error {
+		_, err := tx.exec("DELETE FROM "+s.conflicts.name+" WHERE user_id=?", "")
+		if err != nil {
+			return err
+		}
+		_, err = tx.exec("DELETE FROM "+s.states.name+" WHERE name=?", adoptionState)
+		return err
+	})
+}
+
+// AdoptionState returns how far the adoption is. Before it has begun that is the zero Adoption.
+func (s *Store) AdoptionState(ctx context.Context) (Adoption, error) {
+	var a Adoption
+	row, err := s.states.get(s.read(ctx), "WHERE name=?", adoptionState)
+	if errors.Is(err, ErrNotFound) {
+		return a, nil
+	}
+	if err != nil {
+		return a, err
+	}
+	return a, json.Unmarshal([]byte(row.Value), &a)
+}
+
+func (s *Store) beginAdoption(ctx context.Context) (Adoption, error) {
+	var fresh Adoption
+	if err := scanOne(s.read(ctx), []any{&fresh.Users}, "SELECT COUNT(*) FROM "+s.users.name); err != nil {
+		return fresh, err
+	}
+	err := s.write(ctx, func(tx *txn) error {
+		row, err := fresh.row()
+		if err != nil {
+			return err
+		}
+		_, err = s.states.insert(tx, row, s.dialect.orIgnore("name"))
+		return err
+	})
+	if err != nil {
+		return fresh, err
+	}
+	return s.AdoptionState(ctx)
+}
+
+func (a Adoption) row() (*State, error) {
+	text, err := json.Marshal(a)
+	return &State{adoptionState, string(text), now()}, err
+}
+
+// adoptBatch looks at the next users. The state's row is locked meanwhile: another instance waits, and goes on behind.
+func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
+	err = s.write(ctx, func(tx *txn) error {
+		a = Adoption{}
+		row, err := s.states.get(tx, "WHERE name=?"+s.dialect.forUpdate, adoptionState)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(row.Value), &a); err != nil || a.Done {
+			return err
+		}
+		users, err := s.nextUsers(tx, &a)
+		if err != nil {
+			return err
+		}
+		b := &adoption{Store: s, tx: tx, state: &a}
+		if err := b.adopt(users); err != nil {
+			return err
+		}
+		if row, err = a.row(); err != nil {
+			return err
+		}
+		_, err = s.states.update(tx, row, []string{"value", "updated_time"}, "name=?", adoptionState)
+		return err
+	})
+	return a, err
+}
+
+// nextUsers reads the users behind the cursor, of one organization, and moves it. At the end it begins the second pass,
+// or sets Done.
+func (s *Store) nextUsers(tx *txn, a *Adoption) ([]*sdk.User, error) {
+	columns := s.users.pick("owner", "name", "id", "wechat", "properties")
+	rows, err := tx.query(fmt.Sprintf("SELECT %s FROM %s WHERE owner=? AND name>? ORDER BY name LIMIT %d",
+		s.users.list(columns, ""), s.users.name, adoptionBatch), a.Owner, a.Name)
+	if err != nil {
+		return nil, err
+	}
+	users, err := scanAll(rows, s.users, columns)
+	if err != nil {
+		return nil, err
+	}
+	if !a.OnlyColumn {
+		a.Seen += len(users)
+	}
+	if len(users) == adoptionBatch {
+		a.Name = users[len(users)-1].Name
+		return users, nil
+	}
+	var next *string
+	err = scanOne(tx, []any{&next}, "SELECT MIN(owner) FROM "+s.users.name+" WHERE owner>?", a.Owner)
+	switch {
+	case err != nil:
+		return nil, err
+	case next != nil:
+		a.Owner, a.Name = *next, ""
+	case a.OnlyColumn:
+		a.Done = true
+	default:
+		a.Owner, a.Name, a.OnlyColumn = "", "", true
+	}
+	return users, nil
+}

@@ -1,0 +1,85 @@
+package object
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/minidoor/minidoor/provider"
+)
+
+// tables is the directory in Casdoor's tables.
+type tables struct {
+	*Store
+	sealer        *Sealer
+	now           func() time.Time
+	accountQuery  accountQuery
+	signInColumns []column // of the user, as the claims need them
+}
+
+func newTables(store *Store, cfg ServiceConfig) *tables {
+	t := &tables{Store: store, sealer: cfg.Sealer, now: cfg.Now}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	t.accountQuery = newAccountQuery(store, cfg.Registry)
+	t.signInColumns = claimColumns(store.users)
+	return t
+}
+
+// update implements directory. The id keeps it from a user who was made again under the same name.
+func (t *tables) update(ctx context.Context, p *Principal, columns []string) error {
+	user := p.User
+	return t.write(ctx, func(tx *txn) error {
+		_, err := t.users.update(tx, user, columns, "owner=? AND name=? AND id=?", user.Owner, user.Name, user.Id)
+		if err != nil {
+			return err
+		}
+		return t.storeRecord(tx, updateRecord(p, columns))
+	})
+}
+
+// accountQuery selects the token row with a hash, and of its user's row all but the accounts at platforms that are
+// not ours. Those are half of the columns, and empty for nearly everybody: the last column tells whether they are.
+type accountQuery struct {
+	text    string
+	columns []column // of the user
+}
+
+func newAccountQuery(s *Store, registry *provider.Registry) accountQuery {
+	t := reflect.TypeFor[sdk.User]()
+	from, _ := t.FieldByName("GitHub")
+	to, _ := t.FieldByName("Custom10")
+	var q accountQuery
+	var linked []string
+	for _, c := range s.users.columns {
+		_, ours := registry.ByPrefix(c.name)
+		if ours || c.field[0] < from.Index[0] || c.field[0] > to.Index[0] {
+			q.columns = append(q.columns, c)
+		} else {
+			linked = append(linked, "u."+s.dialect.quote(c.name)+"<>''")
+		}
+	}
+	linked = append(linked, "1=0")
+	q.text = fmt.Sprintf("SELECT %s, %s, CASE WHEN %s THEN 1 ELSE 0 END "+
+		"FROM %s t LEFT JOIN %s u ON u.owner=t.organization AND u.name=t.%s WHERE t.%s=?",
+		s.tokens.list(s.tokens.columns, "t."), s.users.list(q.columns, "u."), strings.Join(linked, " OR "),
+		s.tokens.name, s.users.name, s.dialect.quote("user"), s.tokenBy.access)
+	return q
+}
+
+// principal implements directory.
+func (t *tables) principal(ctx context.Context, token string, _ *tokenClaims) (*Principal, error) {
+	p := &Principal{User: &sdk.User{}, row: &sdk.Token{}}
+	linked := false
+	dest := append(t.tokens.dest(p.row, t.tokens.columns), t.users.dest(p.User, t.accountQuery.columns)...)
+	err := scanOne(t.read(ctx), append(dest, &linked), t.accountQuery.text, t.tokenBy.accessKey(token))
+	if err != nil || !linked {
+		return p, err
+	}
+	p.User, err = t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.User.Owner, p.User.Name)
+	return p, err
+}
