@@ -137,7 +137,7 @@ func attach(
 		return nil, err
 	}
 	if cfg.Remote() {
-		deps.Service, err = object.NewRemoteService(remoteConfig(cfg), services)
+		deps.Service, err = object.NewRemoteService(ctx, remoteConfig(cfg), services)
 		return nil, err
 	}
 	if store, err = openStore(ctx, cfg, log, p); err != nil {

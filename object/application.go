@@ -203,25 +203,11 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 	return c, nil
 }
 
-// keys reads the certs that sign tokens. One that cannot be read is left out, with a warning.
+// keys reads the certs that sign tokens.
 func (s *Store) keys(ctx context.Context) ([]*key, error) {
 	rows, err := s.certs.find(s.read(ctx), "ORDER BY owner, name")
 	if err != nil {
 		return nil, err
 	}
-	var keys []*key
-	for _, row := range rows {
-		if row.Scope != "" && row.Scope != "JWT" {
-			continue
-		}
-		k, err := s.keyring.parse(row)
-		if err != nil {
-			s.log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
-			continue
-		}
-		if !slices.ContainsFunc(keys, func(other *key) bool { return other.name == k.name }) {
-			keys = append(keys, k)
-		}
-	}
-	return keys, nil
+	return s.keyring.parseAll(ctx, s.log, rows), nil
 }

@@ -19,7 +19,7 @@ const (
 // The name gets a random end when somebody has it already: an account made otherwise or, in a database that ignores
 // case, another OpenID's.
 func (s *Service) makeUser(req SignInRequest, p *person) {
-	name := p.platform.Prefix + "-" + p.session.OpenID
+	name := cmp.Or(p.name, p.platform.Prefix+"-"+p.session.OpenID)
 	if p.nameTaken {
 		name += "-" + strings.ToLower(rand.Text()[:8])
 	}
