@@ -147,20 +147,26 @@ func (r *remote) admit(ctx context.Context, p *person, changed []string, token *
 	return r.addToken(ctx, token)
 }
 
-// addUser adds a user who is new. It returns errRaced when there is one by now, whatever Casdoor says.
+// addUser adds a user who is new, and looks whether that has happened: Casdoor may have stored another name, and what
+// it says of a race is a text of its database. It returns errRaced when there is another user by now.
 func (r *remote) addUser(ctx context.Context, user *sdk.User) error {
-	added, err := call(ctx, r.casdoor, "add-user", func(c *sdk.Client) (bool, error) { return c.AddUser(user) })
-	if added {
-		return nil
-	}
+	const action = "add-user"
+	added, err := call(ctx, r.casdoor, action, func(c *sdk.Client) (bool, error) { return c.AddUser(user) })
 	if e, ok := errors.AsType[*casdoorError](err); ok && e.problem != refused {
 		return err
 	}
-	if _, found := r.user(ctx, user.Owner, user.Name); found == nil {
+	stored, missing := r.user(ctx, user.Owner, user.Name)
+	switch {
+	case missing == nil && added && stored.Id == user.Id && stored.Name == user.Name:
+		return nil
+	case missing == nil:
 		return errRaced
-	}
-	if err == nil {
-		err = &casdoorError{action: "add-user", problem: refused}
+	case !errors.Is(missing, ErrNotFound):
+		return missing
+	case added:
+		return &casdoorError{action: action, problem: renamed}
+	case err == nil:
+		return &casdoorError{action: action, problem: refused}
 	}
 	return err
 }

@@ -31,6 +31,7 @@ const (
 	refused      = "casdoor refuses the call: its own log says why"
 	unauthorized = "casdoor refuses us: casdoorClientId or casdoorClientSecret is wrong"
 	noSuchClient = "casdoor has no application with casdoorClientId"
+	renamed      = "casdoor has stored the user under another name: isUsernameLowered must be false there"
 )
 
 // Error returns the action and the problem.

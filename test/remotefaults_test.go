@@ -1,9 +1,11 @@
 package test
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,6 +143,23 @@ func TestRemoteLostAnswer(t *testing.T) {
 			assert.Len(t, s.casdoor.Users(), 2)
 		})
 	}
+}
+
+// With isUsernameLowered, Casdoor stores another name than the one that is asked for later.
+func TestRemoteLoweredNames(t *testing.T) {
+	t.Parallel()
+	s := startRemote(t, remoteOptions{})
+	s.casdoor.Inject(addUser, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		body, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		r.Body = io.NopCloser(strings.NewReader(strings.ReplaceAll(string(body), `"wechat-oLower"`, `"wechat-olower"`)))
+		answer(w, r)
+	}, -1)
+	for range 2 {
+		unavailable(t, s.trySignIn(t, "oLower"), true)
+	}
+	assert.Len(t, s.Log.Lines("isUsernameLowered must be false there"), 1)
+	assert.Empty(t, s.casdoor.Tokens())
 }
 
 // nowhere is an http.ResponseWriter that keeps nothing.
