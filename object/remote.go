@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
@@ -9,23 +10,28 @@ import (
 	"log/slog"
 	"maps"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/google/uuid"
 	"github.com/minidoor/minidoor/provider"
 )
 
-// RemoteConfig says which Casdoor is reached through its API. All fields but Timeout are required.
+// RemoteConfig says which Casdoor is reached through its API. The fields up to AppSecrets are required.
 type RemoteConfig struct {
 	Endpoint     string                     // base URL, without a slash at its end
 	ClientID     string                     // of an application of the organization whose users sign in
 	ClientSecret provider.Secret            // of that application
 	AppSecrets   map[string]provider.Secret // of the mini programs, by AppID: the API does not tell them
 	Timeout      time.Duration              // of a call to the API; 0: 5 s
+
+	// TrustProperties lets users sign in whom that Casdoor's own mini-program flow has made. What shows whose they are,
+	// properties.wechatOpenId, its update-user lets users write of themselves (v3.158: columns=properties): nobody must
+	// be able to get the name wechat-<OpenID> by signing up there.
+	TrustProperties bool
 }
 
 // NewRemoteService returns the use cases on a Casdoor's API. It keeps nothing itself: no SessionKey, for which the
@@ -40,7 +46,8 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	services.Sealer, services.RefreshTokenJWT = nil, true
 	r := &remote{
 		casdoor: newCasdoor(cfg), registry: services.Registry, log: services.Logger, keyring: newKeyring(),
-		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), warned: map[string]bool{},
+		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), trustProperties: cfg.TrustProperties,
+		warned: map[string]bool{},
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -51,8 +58,8 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	return newService(r, services)
 }
 
-// remote is the directory behind a Casdoor's API. Users are found by their names alone: it has no call for anything
-// else that does not grow with the users.
+// remote is the directory behind a Casdoor's API. Users are found by their names alone: the API has no other search whose
+// cost does not grow with the users.
 type remote struct {
 	casdoor    *casdoor
 	registry   *provider.Registry
@@ -61,6 +68,8 @@ type remote struct {
 	clientID   string
 	appSecrets map[string]provider.Secret
 	home       atomic.Pointer[string] // the organization of our application; nil until it has been read
+
+	trustProperties bool
 
 	mu     sync.Mutex
 	warned map[string]bool // of AppIDs without an AppSecret
@@ -97,12 +106,18 @@ func remoteName(prefix, openID string) string {
 	return prefix + "-x" + hex.EncodeToString([]byte(openID))
 }
 
-// find implements directory. The name is no proof, as anybody who may add users can give it: the user's OpenID, which
-// users cannot change, must be the same.
+// remoteID returns the id of the user whom we make under a name. Nobody can choose an id on Casdoor's pages, or change it,
+// so that it proves who has made the user.
+func remoteID(organization, name string) string {
+	const hashed = 8 // the version of UUIDs that follow rules of one's own (RFC 9562 §5.8)
+	return uuid.NewHash(sha256.New(), uuid.NameSpaceURL, []byte("minidoor:"+organization+"/"+name), hashed).String()
+}
+
+// find implements directory. The name alone is no proof, as people may choose theirs on Casdoor's pages.
 func (r *remote) find(ctx context.Context, p *person) error {
 	org, openID := p.request.Client.Organization.Name, p.session.OpenID
-	p.identity = Identity{Organization: org, AppID: p.program.row.ClientId, OpenID: openID}
 	p.name = remoteName(p.platform.Prefix, openID)
+	p.id = remoteID(org, p.name)
 	user, err := r.user(ctx, org, p.name)
 	p.isNew = errors.Is(err, ErrNotFound)
 	if p.isNew {
@@ -112,10 +127,10 @@ func (r *remote) find(ctx context.Context, p *person) error {
 		return err
 	}
 	if user.Properties[p.platform.Prefix+"OpenId"] != openID {
-		return &Refusal{
-			Code: AccessDenied, Message: "it is not clear whose account this is, please contact the administrator",
-			Err: fmt.Errorf("user %s has another OpenID in its properties, or none", user.GetId()),
-		}
+		return contested("user %s has another OpenID in its properties, or none", user.GetId())
+	}
+	if user.Id != p.id && !r.trustProperties {
+		return contested("user %s was not made by minidoor: see casdoorTrustProperties", user.GetId())
 	}
 	p.user = user
 	return nil
@@ -264,6 +279,3 @@ func (r *remote) token(ctx context.Context, id string) (*sdk.Token, error) {
 	}
 	return row, err
 }
-
-// appIDs returns the AppIDs of the configuration, ordered.
-func (r *remote) appIDs() []string { return slices.Sorted(maps.Keys(r.appSecrets)) }

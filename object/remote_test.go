@@ -33,6 +33,14 @@ func TestRemoteName(t *testing.T) {
 	}
 }
 
+func TestRemoteID(t *testing.T) {
+	t.Parallel()
+	const fixed = "5b2ffe48-ec7a-8eb5-a20f-e082b521d020" // users who exist would not be known any more by another
+	assert.Equal(t, fixed, remoteID("shop", "wechat-oA1"))
+	assert.NotEqual(t, fixed, remoteID("shop", "wechat-oA2"))
+	assert.NotEqual(t, fixed, remoteID("else", "wechat-oA1"))
+}
+
 func TestCamelCase(t *testing.T) {
 	t.Parallel()
 	user, err := json.Marshal(sdk.User{})
@@ -124,6 +132,27 @@ func TestSDKOfOthers(t *testing.T) {
 	require.EqualError(t, err, "their error")
 }
 
+func TestGuarded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		item sdk.AccountItem
+		want bool
+	}{
+		"default":   {sdk.AccountItem{Name: "ID", ViewRule: "Admin", ModifyRule: "Admin"}, true},
+		"hidden":    {sdk.AccountItem{Name: "ID", ViewRule: "Admin", ModifyRule: "Self"}, true},
+		"shown":     {sdk.AccountItem{Name: "ID", ViewRule: "Self", ModifyRule: "Admin"}, true},
+		"immutable": {sdk.AccountItem{Name: "ID", ViewRule: "Public", ModifyRule: "Immutable"}, true},
+		"open":      {sdk.AccountItem{Name: "ID", ViewRule: "Self", ModifyRule: "Self"}, false},
+		"missing":   {sdk.AccountItem{Name: "Name", ViewRule: "Admin", ModifyRule: "Admin"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := guarded(&sdk.Organization{Name: "shop", AccountItems: []*sdk.AccountItem{&c.item}})
+			assert.Equal(t, c.want, err == nil, err)
+		})
+	}
+}
+
 func TestMiniProgramsOfSharedApplication(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -132,8 +161,10 @@ func TestMiniProgramsOfSharedApplication(t *testing.T) {
 		answers := map[string]any{
 			"/api/get-applications": []*sdk.Application{own, shared},
 			"/api/get-application":  shared,
-			"/api/get-organization": &sdk.Organization{Name: "shop"},
-			"/api/get-certs":        []*sdk.Cert{},
+			"/api/get-organization": &sdk.Organization{
+				Name: "shop", AccountItems: []*sdk.AccountItem{{Name: "ID", ModifyRule: "Admin"}},
+			},
+			"/api/get-certs": []*sdk.Cert{},
 		}
 		assert.NoError(t, json.NewEncoder(w).Encode(sdk.Response{Status: "ok", Data: answers[r.URL.Path]}))
 	}))
@@ -141,7 +172,8 @@ func TestMiniProgramsOfSharedApplication(t *testing.T) {
 	registry, err := provider.NewRegistry()
 	require.NoError(t, err)
 	s, err := NewRemoteService(t.Context(), RemoteConfig{
-		Endpoint: server.URL, ClientID: "own", ClientSecret: "s", AppSecrets: map[string]provider.Secret{"wx2": "b", "wx1": "a"},
+		Endpoint: server.URL, ClientID: "own", ClientSecret: "s",
+		AppSecrets: map[string]provider.Secret{"wx2": "b", "wx1": "a"},
 	}, ServiceConfig{Registry: registry})
 	require.NoError(t, err)
 	c, err := s.Client(t.Context(), "all-org-shop")

@@ -2,10 +2,12 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -53,22 +55,21 @@ const (
 )
 
 func newCasdoor(cfg RemoteConfig) *casdoor {
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: maxCalls, IdleConnTimeout: 30 * time.Second,
-		ForceAttemptHTTP2: true,
-	}
 	c := &casdoor{
 		config: sdk.AuthConfig{
 			Endpoint: cfg.Endpoint, ClientId: cfg.ClientID, ClientSecret: cfg.ClientSecret.Reveal(),
 		},
-		// The client secret goes nowhere but to the endpoint.
-		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		}},
-		timeout: cfg.Timeout, slots: make(chan struct{}, maxCalls),
+		timeout: cmp.Or(cfg.Timeout, casdoorTimeout), slots: make(chan struct{}, maxCalls),
 	}
-	if c.timeout <= 0 {
-		c.timeout = casdoorTimeout
+	c.http = &http.Client{
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+			// net/http goes on to connect when the call that wanted it has ended.
+			DialContext: (&net.Dialer{Timeout: c.timeout}).DialContext, TLSHandshakeTimeout: c.timeout,
+			MaxIdleConnsPerHost: maxCalls, IdleConnTimeout: 30 * time.Second,
+		},
+		// The client secret goes nowhere but to the endpoint.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c
 }

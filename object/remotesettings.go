@@ -1,8 +1,11 @@
 package object
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -48,12 +51,8 @@ func (r *remote) client(ctx context.Context, clientID string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(apps, func(a *sdk.Application) bool { return a.ClientId == id })
-	if id == "" || i < 0 {
-		return nil, ErrNotFound
-	}
-	shared := apps[i].IsShared && organization != ""
-	if organization != "" && !shared || !shared && apps[i].Organization != home || shared && organization != home {
+	i := slices.IndexFunc(apps, func(a *sdk.Application) bool { return a.ClientId == id && id != "" })
+	if i < 0 || organization != "" && !apps[i].IsShared || cmp.Or(organization, apps[i].Organization) != home {
 		return nil, ErrNotFound
 	}
 	return r.clientOf(ctx, apps[i], home)
@@ -73,8 +72,15 @@ func (r *remote) clientOf(ctx context.Context, listed *sdk.Application, home str
 	}
 	app.Organization = home
 	c := &Client{Application: app, miniPrograms: r.miniPrograms(ctx, app)}
-	if c.Organization, err = r.organization(ctx, home); err != nil {
-		return nil, fmt.Errorf("organization %s of application %s: %w", home, app.Name, err)
+	c.Organization, err = r.organization(ctx, home)
+	if errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("application %s: organization %q does not exist", app.Name, home)
+	}
+	if err == nil {
+		err = guarded(c.Organization)
+	}
+	if err != nil {
+		return nil, err
 	}
 	certs, err := r.certs(ctx, home)
 	if err != nil {
@@ -87,6 +93,23 @@ func (r *remote) clientOf(ctx context.Context, listed *sdk.Application, home str
 	}
 	c.key, c.keyErr = r.keyring.parse(certs[i])
 	return c, nil
+}
+
+// guarded refuses an organization in which users may change their own ids: they could claim the OpenIDs of others. Casdoor
+// allows all for which there is no account item (object/user_util.go there).
+func guarded(org *sdk.Organization) error {
+	i := slices.IndexFunc(org.AccountItems, func(item *sdk.AccountItem) bool { return item.Name == "ID" })
+	if i >= 0 {
+		item := org.AccountItems[i]
+		if item.ViewRule == "Admin" || item.ModifyRule == "Admin" || item.ModifyRule == "Immutable" {
+			return nil
+		}
+	}
+	return &Refusal{
+		Code: Unavailable, Message: "signing in is not set up rightly: the administrator finds the reason in the log",
+		Err: fmt.Errorf("organization %s: users may change their ids, which prove whose an OpenID is: "+
+			"give the account item ID the modify rule Immutable", org.Name),
+	}
 }
 
 // miniPrograms returns those of an application whose AppSecret is known. After them come those of the configuration
@@ -111,7 +134,7 @@ func (r *remote) miniPrograms(ctx context.Context, app *sdk.Application) []miniP
 		row.ClientSecret = secret.Reveal()
 		programs = append(programs, miniProgram{item: item, row: row})
 	}
-	for _, appID := range r.appIDs() {
+	for _, appID := range slices.Sorted(maps.Keys(r.appSecrets)) {
 		if !named[appID] {
 			programs = append(programs, miniProgram{
 				item: &sdk.ProviderItem{Name: appID, CanSignIn: true, CanSignUp: true},

@@ -25,7 +25,7 @@ func (s *Service) makeUser(req SignInRequest, p *person) {
 	}
 	app, org, stamp := req.Client.Application, req.Client.Organization, s.stamp()
 	user := &sdk.User{
-		Owner: org.Name, Name: name, CreatedTime: stamp, UpdatedTime: stamp, Id: newID(), Type: normalUser,
+		Owner: org.Name, Name: name, CreatedTime: stamp, UpdatedTime: stamp, Id: cmp.Or(p.id, newID()), Type: normalUser,
 		Avatar: org.DefaultAvatar, Tag: app.DefaultTag, Score: org.InitScore, SignupApplication: app.Name,
 		BalanceCurrency: cmp.Or(org.BalanceCurrency, defaultCurrency), CreatedIp: req.ClientIP,
 		Properties: map[string]string{

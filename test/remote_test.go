@@ -120,6 +120,31 @@ func TestRemoteForeignUserIsNotTakenOver(t *testing.T) {
 	}
 }
 
+// Casdoor lets users write their own properties, but not choose their ids.
+func TestRemoteForgedProperties(t *testing.T) {
+	t.Parallel()
+	for name, trust := range map[string]bool{"refused": false, "trusted": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startRemote(t, remoteOptions{
+				users: []sdk.User{{
+					Owner: fakecasdoor.Organization, Name: "wechat-oForged", Id: "by-sign-up", DisplayName: "Early",
+					Properties: map[string]string{"wechatOpenId": "oForged"},
+				}},
+				config: func(cfg *object.RemoteConfig) { cfg.TrustProperties = trust },
+			})
+			reply := s.trySignIn(t, "oForged")
+			if trust {
+				s.casdoorTakes(t, reply.Tokens(t), "wechat-oForged")
+				return
+			}
+			assert.Equal(t, "access_denied", reply.Map(t)["error"])
+			assert.Len(t, s.Log.Lines("user shop/wechat-oForged was not made by minidoor"), 1)
+			assert.Empty(t, s.casdoor.Tokens())
+		})
+	}
+}
+
 func TestRemoteSettingsAreSeen(t *testing.T) {
 	t.Parallel()
 	s := startRemote(t, remoteOptions{})
@@ -142,6 +167,16 @@ func TestRemoteSettingsAreSeen(t *testing.T) {
 	app(func(a *sdk.Application) { a.Providers[0].CanSignIn, a.ExpireInHours = true, 1 })
 	assert.Equal(t, 3600, s.SignIn(t, "oNew").ExpiresIn)
 
+	organization := func(items func([]*sdk.AccountItem) []*sdk.AccountItem) {
+		s.casdoor.Change(func(r *fakecasdoor.Rows) { r.Organizations[0].AccountItems = items(r.Organizations[0].AccountItems) })
+		s.settle()
+	}
+	var all []*sdk.AccountItem
+	organization(func(items []*sdk.AccountItem) []*sdk.AccountItem { all = items; return nil })
+	unavailable(t, s.trySignIn(t, "oNew"), false)
+	assert.Len(t, s.Log.Lines("give the account item ID the modify rule Immutable"), 1)
+	organization(func([]*sdk.AccountItem) []*sdk.AccountItem { return all })
+
 	other := fakecasdoor.New(fakecasdoor.Options{KeyBits: 1024})
 	other.Change(func(theirs *fakecasdoor.Rows) {
 		cert := theirs.Certs[0]
@@ -163,7 +198,7 @@ func TestRemoteUsersWhoMayNoLonger(t *testing.T) {
 	}{
 		"oForbidden": {func(u *sdk.User) { u.IsForbidden = true }, http.StatusBadRequest, http.StatusBadRequest},
 		"oDeleted":   {func(u *sdk.User) { u.IsDeleted = true }, http.StatusBadRequest, http.StatusBadRequest},
-		"oAgain":     {func(u *sdk.User) { u.Id = "made-again" }, http.StatusUnauthorized, http.StatusOK},
+		"oAgain":     {func(u *sdk.User) { u.Id = "made-again" }, http.StatusUnauthorized, http.StatusBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tokens := s.SignIn(t, name)
