@@ -58,8 +58,8 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	return newService(r, services)
 }
 
-// remote is the directory behind a Casdoor's API. Users are found by their names alone: the API has no other search whose
-// cost does not grow with the users.
+// remote is the directory behind a Casdoor's API. Users are found by their names alone: the API has no other search
+// whose cost does not grow with the users.
 type remote struct {
 	casdoor    *casdoor
 	registry   *provider.Registry
@@ -106,8 +106,8 @@ func remoteName(prefix, openID string) string {
 	return prefix + "-x" + hex.EncodeToString([]byte(openID))
 }
 
-// remoteID returns the id of the user whom we make under a name. Nobody can choose an id on Casdoor's pages, or change it,
-// so that it proves who has made the user.
+// remoteID returns the id of the user whom we make under a name. Nobody can choose an id on Casdoor's pages, or change
+// it, so that it proves who has made the user.
 func remoteID(organization, name string) string {
 	const hashed = 8 // the version of UUIDs that follow rules of one's own (RFC 9562 §5.8)
 	return uuid.NewHash(sha256.New(), uuid.NameSpaceURL, []byte("minidoor:"+organization+"/"+name), hashed).String()

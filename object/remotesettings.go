@@ -95,8 +95,8 @@ func (r *remote) clientOf(ctx context.Context, listed *sdk.Application, home str
 	return c, nil
 }
 
-// guarded refuses an organization in which users may change their own ids: they could claim the OpenIDs of others. Casdoor
-// allows all for which there is no account item (object/user_util.go there).
+// guarded refuses an organization in which users may change their own ids: they could claim the OpenIDs of others.
+// Casdoor allows all for which there is no account item (object/user_util.go there).
 func guarded(org *sdk.Organization) error {
 	i := slices.IndexFunc(org.AccountItems, func(item *sdk.AccountItem) bool { return item.Name == "ID" })
 	if i >= 0 {
