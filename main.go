@@ -137,7 +137,7 @@ func attach(
 		return nil, err
 	}
 	if cfg.Remote() {
-		deps.Service, err = object.NewRemoteService(remoteConfig(cfg), services)
+		deps.Service, err = object.NewRemoteService(ctx, remoteConfig(cfg), services)
 		return nil, err
 	}
 	if store, err = openStore(ctx, cfg, log, p); err != nil {
@@ -200,7 +200,7 @@ func storeConfig(cfg *conf.Config, log *slog.Logger) object.StoreConfig {
 func remoteConfig(cfg *conf.Config) object.RemoteConfig {
 	remote := object.RemoteConfig{
 		Endpoint: cfg.CasdoorEndpoint, ClientID: cfg.CasdoorClientID, ClientSecret: cfg.CasdoorClientSecret,
-		AppSecrets: map[string]provider.Secret{},
+		AppSecrets: map[string]provider.Secret{}, TrustProperties: cfg.CasdoorTrustProperties,
 	}
 	for i, appID := range cfg.WeChatAppIDs {
 		remote.AppSecrets[appID] = cfg.WeChatAppSecrets[i]

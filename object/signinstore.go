@@ -57,10 +57,7 @@ func (t *tables) findAdopted(ctx context.Context, p *person) error {
 	if err != nil {
 		return err
 	}
-	return &Refusal{
-		Code: AccessDenied, Message: "it is not clear whose account this is, please contact the administrator",
-		Err: fmt.Errorf("adoption conflict in organization %s: %s", conflict.Organization, conflict.Reason),
-	}
+	return contested("adoption conflict in organization %s: %s", conflict.Organization, conflict.Reason)
 }
 
 func (t *tables) findByUnion(ctx context.Context, p *person) error {
