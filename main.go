@@ -200,7 +200,7 @@ func storeConfig(cfg *conf.Config, log *slog.Logger) object.StoreConfig {
 func remoteConfig(cfg *conf.Config) object.RemoteConfig {
 	remote := object.RemoteConfig{
 		Endpoint: cfg.CasdoorEndpoint, ClientID: cfg.CasdoorClientID, ClientSecret: cfg.CasdoorClientSecret,
-		AppSecrets: map[string]provider.Secret{}, TrustProperties: cfg.CasdoorTrustProperties,
+		AppSecrets: map[string]provider.Secret{},
 	}
 	for i, appID := range cfg.WeChatAppIDs {
 		remote.AppSecrets[appID] = cfg.WeChatAppSecrets[i]

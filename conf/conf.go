@@ -51,8 +51,6 @@ type Config struct {
 	WeChatAppIDs        []string `conf:"wechatAppId"`         // remote mode only; as many as WeChatAppSecrets
 	WeChatAppSecrets    []Secret `conf:"wechatAppSecret"`     // remote mode only; in the order of WeChatAppIDs
 
-	CasdoorTrustProperties bool `conf:"casdoorTrustProperties"` // remote mode only
-
 	LogLevel  slog.Level `conf:"logLevel"`
 	LogFormat string     `conf:"logFormat"` // "json" or "text"
 

@@ -27,11 +27,6 @@ type RemoteConfig struct {
 	ClientSecret provider.Secret            // of that application
 	AppSecrets   map[string]provider.Secret // of the mini programs, by AppID: the API does not tell them
 	Timeout      time.Duration              // of a call to the API; 0: 5 s
-
-	// TrustProperties lets users sign in whom that Casdoor's own mini-program flow has made. What shows whose they are,
-	// properties.wechatOpenId, its update-user lets users write of themselves (v3.158: columns=properties): nobody must
-	// be able to get the name wechat-<OpenID> by signing up there.
-	TrustProperties bool
 }
 
 // NewRemoteService returns the use cases on a Casdoor's API. It keeps nothing itself: no SessionKey, for which the
@@ -46,8 +41,7 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	services.Sealer, services.RefreshTokenJWT = nil, true
 	r := &remote{
 		casdoor: newCasdoor(cfg), registry: services.Registry, log: services.Logger, keyring: newKeyring(),
-		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), trustProperties: cfg.TrustProperties,
-		warned: map[string]bool{},
+		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), warned: map[string]bool{},
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -68,8 +62,6 @@ type remote struct {
 	clientID   string
 	appSecrets map[string]provider.Secret
 	home       atomic.Pointer[string] // the organization of our application; nil until it has been read
-
-	trustProperties bool
 
 	mu     sync.Mutex
 	warned map[string]bool // of AppIDs without an AppSecret
@@ -129,11 +121,18 @@ func (r *remote) find(ctx context.Context, p *person) error {
 	if user.Properties[p.platform.Prefix+"OpenId"] != openID {
 		return contested("user %s has another OpenID in its properties, or none", user.GetId())
 	}
-	if user.Id != p.id && !r.trustProperties {
-		return contested("user %s was not made by minidoor: see casdoorTrustProperties", user.GetId())
+	if user.Id != p.id && !madeByMiniProgram(user, openID) {
+		return contested("user %s was made otherwise than by a mini program's sign-in", user.GetId())
 	}
 	p.user = user
 	return nil
+}
+
+// madeByMiniProgram reports whether a user looks as Casdoor's own mini-program flow leaves one, and not like one who has
+// signed up under the name of an OpenID: Casdoor v3.158 lets users write their own properties and wechat column, but
+// not how they have registered.
+func madeByMiniProgram(user *sdk.User, openID string) bool {
+	return user.WeChat == openID && user.RegisterType == "" && user.Password == ""
 }
 
 // user returns a user, or ErrNotFound.

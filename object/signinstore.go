@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )

@@ -120,26 +120,36 @@ func TestRemoteForeignUserIsNotTakenOver(t *testing.T) {
 	}
 }
 
-// Casdoor lets users write their own properties, but not choose their ids.
-func TestRemoteForgedProperties(t *testing.T) {
+// Users whom Casdoor's own flow has made go on. Casdoor lets users write their own properties, but not how they have
+// registered.
+func TestRemoteCasdoorsOwnUsers(t *testing.T) {
 	t.Parallel()
-	for name, trust := range map[string]bool{"refused": false, "trusted": true} {
+	made := sdk.User{
+		Owner: fakecasdoor.Organization, Name: "wechat-oEarly", Id: "random", DisplayName: "Early", WeChat: "oEarly",
+		Properties: map[string]string{"wechatOpenId": "oEarly"},
+	}
+	for name, c := range map[string]struct {
+		change func(*sdk.User)
+		taken  bool
+	}{
+		"by the flow":             {func(*sdk.User) {}, true},
+		"by signing up":           {func(u *sdk.User) { u.RegisterType = "Application Signup" }, false},
+		"with a password":         {func(u *sdk.User) { u.Password = "hash" }, false},
+		"with another column":     {func(u *sdk.User) { u.WeChat = "oElse" }, false},
+		"without a wechat column": {func(u *sdk.User) { u.WeChat = "" }, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startRemote(t, remoteOptions{
-				users: []sdk.User{{
-					Owner: fakecasdoor.Organization, Name: "wechat-oForged", Id: "by-sign-up", DisplayName: "Early",
-					Properties: map[string]string{"wechatOpenId": "oForged"},
-				}},
-				config: func(cfg *object.RemoteConfig) { cfg.TrustProperties = trust },
-			})
-			reply := s.trySignIn(t, "oForged")
-			if trust {
-				s.casdoorTakes(t, reply.Tokens(t), "wechat-oForged")
+			user := made
+			c.change(&user)
+			s := startRemote(t, remoteOptions{users: []sdk.User{user}})
+			reply := s.trySignIn(t, "oEarly")
+			if c.taken {
+				s.casdoorTakes(t, reply.Tokens(t), user.Name)
 				return
 			}
 			assert.Equal(t, "access_denied", reply.Map(t)["error"])
-			assert.Len(t, s.Log.Lines("user shop/wechat-oForged was not made by minidoor"), 1)
+			assert.Len(t, s.Log.Lines("user shop/wechat-oEarly was made otherwise than by a mini program's sign-in"), 1)
 			assert.Empty(t, s.casdoor.Tokens())
 		})
 	}
