@@ -51,6 +51,18 @@ type Config struct {
 	WeChatAppIDs        []string `conf:"wechatAppId"`         // remote mode only; as many as WeChatAppSecrets
 	WeChatAppSecrets    []Secret `conf:"wechatAppSecret"`     // remote mode only; in the order of WeChatAppIDs
 
+	LimitPerIP          int `conf:"limitPerIP"`          // requests a minute; 0: no limit, as for all of these
+	LimitPerApplication int `conf:"limitPerApplication"` // token requests a minute
+	LimitPerOpenID      int `conf:"limitPerOpenID"`      // sign-ins a minute
+	LimitFailedPerIP    int `conf:"limitFailedPerIP"`    // sign-ins a minute whose code WeChat refuses
+	LimitFailedShare    int `conf:"limitFailedShare"`    // per cent of an application's sign-ins
+	MaxSignIns          int `conf:"maxSignIns"`          // at one time
+	MaxWaiting          int `conf:"maxWaiting"`          // requests that sign, read or write, at one time
+
+	MetricsToken Secret `conf:"metricsToken"` // empty: none
+	PprofAddr    string `conf:"pprofAddr"`    // "host:port" of the loopback; empty: off
+	SweepMinutes int    `conf:"sweepMinutes"` // from one sweep to the next; 0: none
+
 	LogLevel  slog.Level `conf:"logLevel"`
 	LogFormat string     `conf:"logFormat"` // "json" or "text"
 

@@ -56,6 +56,9 @@ func builtin() *Config {
 		RefreshTokenFormat: "opaque",
 		LogLevel:           slog.LevelInfo,
 		LogFormat:          "json",
+
+		LimitPerIP: 12000, LimitPerApplication: 600000, LimitPerOpenID: 600, LimitFailedPerIP: 300, LimitFailedShare: 50,
+		MaxSignIns: 3000, MaxWaiting: 2500, SweepMinutes: 60,
 	}
 }
 
@@ -147,6 +150,16 @@ wechatEndpoint = http://localhost:1234/wechat/
 sealKey = `+key+`, `+key+`
 sealKeyFile = /keys/door.key
 refreshTokenFormat = jwt
+limitPerIP = 1
+limitPerApplication = 2
+limitPerOpenID = 3
+limitFailedPerIP = 4
+limitFailedShare = 5
+maxSignIns = 6
+maxWaiting = 7
+metricsToken = My-Metrics-Token
+pprofAddr = [::1]:6060
+sweepMinutes = 0
 logLevel = debug
 logFormat = json
 `)
@@ -173,6 +186,9 @@ logFormat = json
 		RefreshTokenFormat: "jwt",
 		LogLevel:           slog.LevelDebug,
 		LogFormat:          "json",
+
+		LimitPerIP: 1, LimitPerApplication: 2, LimitPerOpenID: 3, LimitFailedPerIP: 4, LimitFailedShare: 5,
+		MaxSignIns: 6, MaxWaiting: 7, MetricsToken: "My-Metrics-Token", PprofAddr: "[::1]:6060",
 	}, c)
 }
 

@@ -34,6 +34,7 @@ func (c *Config) Validate() error {
 	c.validateDatabase(&p)
 	c.validateSealing(&p)
 	c.validateCasdoor(&p)
+	c.validateLimits(&p)
 	p.unless(isURL(c.WeChatEndpoint), "wechatEndpoint", "not a URL such as https://api.weixin.qq.com")
 	p.oneOf("refreshTokenFormat", c.RefreshTokenFormat, "opaque", "jwt")
 	p.oneOf("logFormat", c.LogFormat, "json", "text")
@@ -97,6 +98,30 @@ func (c *Config) validateCasdoor(p *problems) {
 	p.unless(len(c.WeChatAppIDs) > 0, "wechatAppId", empty)
 	p.unless(len(c.WeChatAppIDs) == len(c.WeChatAppSecrets), "wechatAppSecret",
 		"%d of them for %d in wechatAppId; there must be one each", len(c.WeChatAppSecrets), len(c.WeChatAppIDs))
+}
+
+func (c *Config) validateLimits(p *problems) {
+	for _, count := range []struct {
+		key string
+		n   int
+	}{
+		{"limitPerIP", c.LimitPerIP}, {"limitPerApplication", c.LimitPerApplication}, {"limitPerOpenID", c.LimitPerOpenID},
+		{"limitFailedPerIP", c.LimitFailedPerIP}, {"limitFailedShare", c.LimitFailedShare},
+		{"maxSignIns", c.MaxSignIns}, {"maxWaiting", c.MaxWaiting}, {"sweepMinutes", c.SweepMinutes},
+	} {
+		p.unless(count.n >= 0, count.key, "%d is less than 0; 0 turns it off", count.n)
+	}
+	p.unless(c.LimitFailedShare <= 100, "limitFailedShare", "%d is more than 100 per cent", c.LimitFailedShare)
+	const minToken = 16
+	p.unless(c.MetricsToken == "" || len(c.MetricsToken) >= minToken, "metricsToken", "shorter than %d bytes", minToken)
+	p.unless(c.PprofAddr == "" || isLoopback(c.PprofAddr), "pprofAddr",
+		"%q is not host:port of the loopback, such as 127.0.0.1:6060", c.PprofAddr)
+}
+
+// isLoopback reports whether address is an IP address of this machine only, and a port. A name may mean anything.
+func isLoopback(address string) bool {
+	a, err := netip.ParseAddrPort(address)
+	return err == nil && a.Addr().Unmap().IsLoopback()
 }
 
 // isURL reports whether s is an http or https URL to which a path can be appended.

@@ -58,6 +58,16 @@ func TestLoadRefuses(t *testing.T) {
 			"casdoorUpstream: not a URL such as https://casdoor.example.com"},
 		{"gateway with opaque tokens", "casdoorUpstream = http://casdoor\nrefreshTokenFormat = opaque",
 			"refreshTokenFormat: Casdoor cannot refresh opaque tokens; leave it empty"},
+		{"limits", "limitPerIP = -1\nlimitFailedShare = 101\nmaxWaiting = -5",
+			"limitPerIP: -1 is less than 0; 0 turns it off\nmaxWaiting: -5 is less than 0; 0 turns it off\n" +
+				"limitFailedShare: 101 is more than 100 per cent"},
+		{"short metrics token", "metricsToken = My-Secret", "metricsToken: shorter than 16 bytes"},
+		{"profiles for everybody", "pprofAddr = 0.0.0.0:6060",
+			`pprofAddr: "0.0.0.0:6060" is not host:port of the loopback, such as 127.0.0.1:6060`},
+		{"profiles without a host", "pprofAddr = :6060",
+			`pprofAddr: ":6060" is not host:port of the loopback, such as 127.0.0.1:6060`},
+		{"profiles at a name", "pprofAddr = localhost:6060",
+			`pprofAddr: "localhost:6060" is not host:port of the loopback, such as 127.0.0.1:6060`},
 		{"remote with a bad URL", "casdoorEndpoint = a:My-Secret@casdoor\ncasdoorClientId = x\n" +
 			"casdoorClientSecret = My-Secret\nwechatAppId = wx\nwechatAppSecret = My-Secret",
 			"casdoorEndpoint: not a URL such as https://casdoor.example.com"},
