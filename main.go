@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/minidoor/minidoor/conf"
 	"github.com/minidoor/minidoor/controllers"
 	"github.com/minidoor/minidoor/idp"
@@ -67,6 +69,7 @@ type process struct {
 	env            lookup
 	stdout, stderr io.Writer
 	demo           *demo.Demo // nil without -demo
+	metrics        *controllers.Metrics
 }
 
 // run is the whole life of a server: it returns when ctx has ended and what was running then has finished.
@@ -105,7 +108,11 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	if _, set := p.env("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
-	deps := controllers.Deps{Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log}
+	p.metrics = controllers.NewMetrics(prometheus.NewRegistry(), version)
+	deps := controllers.Deps{
+		Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
+		Metrics: p.metrics, MetricsToken: cfg.MetricsToken,
+	}
 	if cfg.Gateway() {
 		deps.Upstream, _ = url.Parse(cfg.CasdoorUpstream) // conf has parsed it
 	}
@@ -115,7 +122,17 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	}
 	if store != nil {
 		defer store.Close()
+		p.metrics.WatchStore(store)
 	}
+	release, err := setLimits(&deps, cfg, store)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := profile(ctx, cfg.PprofAddr, log); err != nil {
+		return err
+	}
+	defer sweep(ctx, store, cfg, &deps)()
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.HTTPAddr, strconv.Itoa(cfg.HTTPPort)))
 	if err != nil {
 		return err
@@ -132,7 +149,7 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 func attach(
 	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, log *slog.Logger, p process,
 ) (store *object.Store, err error) {
-	services, err := serviceConfig(cfg, log)
+	services, err := serviceConfig(cfg, log, p.metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +185,9 @@ func attach(
 
 // openStore opens the database with all that is to be in it.
 func openStore(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) (*object.Store, error) {
-	store, first, err := object.Open(ctx, storeConfig(cfg, log))
+	database := storeConfig(cfg, log)
+	database.Observer = p.metrics
+	store, first, err := object.Open(ctx, database)
 	if err != nil {
 		return nil, err
 	}
@@ -208,11 +227,11 @@ func remoteConfig(cfg *conf.Config) object.RemoteConfig {
 	return remote
 }
 
-func serviceConfig(cfg *conf.Config, log *slog.Logger) (object.ServiceConfig, error) {
+func serviceConfig(cfg *conf.Config, log *slog.Logger, observer idp.Observer) (object.ServiceConfig, error) {
 	services := object.ServiceConfig{RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log}
 	var err error
 	services.Registry, err = provider.NewRegistry(
-		idp.WeChatPlatform(idp.Options{Endpoint: cfg.WeChatEndpoint, Logger: log}),
+		idp.WeChatPlatform(idp.Options{Endpoint: cfg.WeChatEndpoint, Logger: log, Observer: observer}),
 	)
 	return services, err
 }

@@ -50,6 +50,11 @@ func (b *Base) principal() (*object.Principal, error) {
 	if !ok {
 		return nil, &object.Refusal{Code: object.InvalidToken, Message: "Please login first"}
 	}
+	leave, err := b.Deps.Limits.work(b.Ctx.Request.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	p, err := b.Deps.Service.Authenticate(b.Ctx.Request.Context(), token)
 	if err == nil {
 		p.ClientIP = b.Deps.clientIP(b.Ctx.Request)

@@ -21,6 +21,7 @@ type APIError struct {
 	Message    string           // fixed text for the client
 	RetryAfter time.Duration    // 0: no Retry-After
 	Err        error            // the cause, for the log only; may be nil
+	Told       bool             // the log tells of it in another way
 }
 
 // Error returns what the log says.
@@ -63,7 +64,9 @@ func apiError(err error) *APIError {
 		return e
 	}
 	if refusal, ok := errors.AsType[*object.Refusal](err); ok {
-		return &APIError{statusOf(refusal.Code), refusal.Code, refusal.Message, refusal.RetryAfter, err}
+		return &APIError{
+			Status: statusOf(refusal.Code), Code: refusal.Code, Message: refusal.Message, RetryAfter: refusal.RetryAfter, Err: err,
+		}
 	}
 	if upstream, ok := errors.AsType[*provider.Error](err); ok {
 		return upstreamError(upstream)
@@ -88,7 +91,9 @@ func statusOf(code object.ErrorCode) int {
 }
 
 func unavailable(message string, retry time.Duration, err error) *APIError {
-	return &APIError{http.StatusServiceUnavailable, object.Unavailable, message, retry, err}
+	return &APIError{
+		Status: http.StatusServiceUnavailable, Code: object.Unavailable, Message: message, RetryAfter: retry, Err: err,
+	}
 }
 
 // upstreamError says what a platform's failure means for the mini program: get a new code, give up, or wait.
@@ -106,7 +111,8 @@ func upstreamError(e *provider.Error) *APIError {
 		}
 	case provider.KindThrottled:
 		return &APIError{
-			http.StatusTooManyRequests, object.SlowDown, "too many sign-ins: try again later", orDefault(e.RetryAfter), e,
+			Status: http.StatusTooManyRequests, Code: object.SlowDown, Message: "too many sign-ins: try again later",
+			RetryAfter: orDefault(e.RetryAfter), Err: e,
 		}
 	case provider.KindMisconfigured:
 		return unavailable("signing in is not set up rightly: the administrator finds the reason in the log", 0, e)
@@ -144,6 +150,9 @@ func shapeOf(path string) shape {
 
 // logError logs an error with its cause: as an error when the server is to blame, and not a client that has left.
 func logError(log *slog.Logger, r *http.Request, message string, e *APIError, attrs ...slog.Attr) {
+	if e.Told {
+		return
+	}
 	level := slog.LevelInfo
 	if e.Status >= http.StatusInternalServerError && !errors.Is(r.Context().Err(), context.Canceled) {
 		level = slog.LevelError
@@ -167,7 +176,7 @@ func writeError(w http.ResponseWriter, form shape, e *APIError) {
 		}
 		body = oauthError{e.Code, e.Message}
 	case form == sdkShape && status < http.StatusInternalServerError && status != http.StatusMethodNotAllowed &&
-		status != http.StatusRequestEntityTooLarge:
+		status != http.StatusRequestEntityTooLarge && status != http.StatusTooManyRequests:
 		status = http.StatusOK
 	}
 	writeJSON(w, status, body)

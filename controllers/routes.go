@@ -27,8 +27,20 @@ func routes(deps *Deps) []route {
 	if deps.Authority != nil {
 		all = append(all, casdoorRoutes(base)...)
 	}
+	if deps.Metrics != nil {
+		all = append(all, metricsRoutes(base)...)
+	}
 	if deps.Demo != nil {
 		all = append(all, demoRoutes(base)...)
+	}
+	return all
+}
+
+// metricsRoutes has the path of a Casdoor only where there is no other one.
+func metricsRoutes(base Base) []route {
+	all := []route{{"/api/mini-program/metrics", &MetricsController{base}, "get:Metrics"}}
+	if base.Deps.Authority != nil {
+		all = append(all, route{"/api/metrics", &MetricsController{base}, "get:Metrics"})
 	}
 	return all
 }

@@ -9,10 +9,12 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/beego/beego/v2/server/web"
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
 )
 
 // Deps is what the controllers work with. The zero value of a field means what its comment says.
@@ -25,6 +27,9 @@ type Deps struct {
 	Logger         *slog.Logger      // nil: silent
 	Demo           *Demo             // nil: no /demo
 	Upstream       *url.URL          // the Casdoor that gets every request that is not ours; nil: none
+	Limits         *Limits           // nil: none
+	Metrics        *Metrics          // nil: off
+	MetricsToken   provider.Secret   // the bearer token that may read Metrics; empty: none may
 }
 
 // Limits of one request.
@@ -72,7 +77,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back
 	}
-	if methods, known := s.allowed[r.URL.Path]; !known {
+	if err := s.limit(r); err != nil {
+		writeError(w, shapeOf(r.URL.Path), apiError(err))
+	} else if methods, known := s.allowed[r.URL.Path]; !known {
 		writeError(w, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)
@@ -82,6 +89,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		hideForm(r)
 		s.next.ServeHTTP(w, r)
 	}
+}
+
+// limit counts the request of a client. A load balancer may always ask how the server is.
+func (s *server) limit(r *http.Request) error {
+	if strings.HasSuffix(r.URL.Path, "/health") {
+		return nil
+	}
+	return s.deps.Limits.request(r.Context(), s.deps.network(r))
 }
 
 // hideForm keeps beego from parsing the body: it would answer a malformed one with an HTML page, and take a method

@@ -103,7 +103,7 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	if (secret != "" || required) && !client.Authentic(secret) {
 		return nil, &object.Refusal{Code: object.InvalidClient, Message: "client_secret is invalid"}
 	}
-	return client, nil
+	return client, c.Deps.Limits.application(c.Ctx.Request.Context(), client.ID())
 }
 
 // signIn answers a mini program, and writes the one log line that each sign-in has. What the request says of itself is
@@ -118,7 +118,9 @@ func (c *TokenController) signIn(p params) {
 		application = client.Application.Name
 		token, err = c.exchange(ctx, client, p)
 	}
-	attrs := []slog.Attr{slog.String("application", application), slog.Duration("duration", time.Since(start))}
+	took := time.Since(start)
+	c.Deps.Metrics.signIn(took, token, err)
+	attrs := []slog.Attr{slog.String("application", application), slog.Duration("duration", took)}
 	if err != nil {
 		e := apiError(err)
 		logError(c.Deps.Logger, c.Ctx.Request, "sign-in", e, append(attrs, upstreamAttrs(err)...)...)
@@ -143,14 +145,22 @@ func upstreamAttrs(err error) []slog.Attr {
 	}
 }
 
-func (c *TokenController) exchange(ctx context.Context, client *object.Client, p params) (*object.Token, error) {
+func (c *TokenController) exchange(
+	ctx context.Context, client *object.Client, p params,
+) (token *object.Token, err error) {
 	if p["code"] == "" {
 		return nil, badRequest("code is missing")
 	}
+	pass, err := c.Deps.Limits.signIn(ctx, c.Deps.network(c.Ctx.Request))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { pass.end(ctx, client.ID(), err) }()
 	return c.Deps.Service.SignIn(ctx, object.SignInRequest{
 		Client: client, Tag: p["tag"], AppID: p["app_id"], Code: p["code"],
 		Nickname: p["username"], Avatar: p["avatar"],
 		Issuer: c.Deps.origin(c.Ctx.Request), ClientIP: c.Deps.clientIP(c.Ctx.Request),
+		Exchanged: pass.exchanged,
 	})
 }
 
@@ -165,6 +175,12 @@ func (c *TokenController) refresh(p params) {
 		return
 	}
 	ctx := c.Ctx.Request.Context()
+	leave, err := c.Deps.Limits.work(ctx)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	defer leave()
 	token, err := c.Deps.Authority.Refresh(ctx, client, p["refresh_token"], c.Deps.origin(c.Ctx.Request))
 	if err != nil {
 		c.fail(err)
@@ -183,6 +199,12 @@ func (c *TokenController) clientCredentials(p params) {
 		return
 	}
 	ctx := c.Ctx.Request.Context()
+	leave, err := c.Deps.Limits.work(ctx)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	defer leave()
 	token, err := c.Deps.Authority.ClientToken(ctx, client, c.Deps.origin(c.Ctx.Request), p["scope"])
 	if err != nil {
 		c.fail(err)

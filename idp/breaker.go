@@ -27,23 +27,30 @@ type breaker struct {
 // sign-ins work, and must not keep them out.
 type breakers map[string]breaker
 
-func newBreakers(logger *slog.Logger) breakers {
+func newBreakers(logger *slog.Logger, tell func(op string, open bool)) breakers {
 	b := breakers{}
 	for _, op := range []string{
 		opCode2Session, opStableToken, opCheckSession, opPhone, opCheckText, opCheckImage, opCheckMedia,
 	} {
-		b[op] = newBreaker(logger.With("op", op))
+		tell(op, false)
+		b[op] = newBreaker(logger.With("op", op), func(open bool) { tell(op, open) })
 	}
 	return b
 }
 
-func newBreaker(logger *slog.Logger) breaker {
+func newBreaker(logger *slog.Logger, tell func(open bool)) breaker {
 	return breaker{circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(breakerFailures).
 		WithSuccessThreshold(1).
 		WithDelay(breakerDelay).
-		OnOpen(func(circuitbreaker.StateChangedEvent) { logger.Warn("provider is down", "retryAfter", breakerDelay) }).
-		OnClose(func(circuitbreaker.StateChangedEvent) { logger.Info("provider is back") }).
+		OnOpen(func(circuitbreaker.StateChangedEvent) {
+			tell(true)
+			logger.Warn("provider is down", "retryAfter", breakerDelay)
+		}).
+		OnClose(func(circuitbreaker.StateChangedEvent) {
+			tell(false)
+			logger.Info("provider is back")
+		}).
 		Build()}
 }
 

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-resty/resty/v2"
 
@@ -119,7 +120,9 @@ func (w *WeChat) recoverTo(err *error, op string) {
 // call sends r and decodes the reply into out. Every error is a *provider.Error without a secret.
 func (w *WeChat) call(ctx context.Context, r request, out validator) error {
 	r.secrets = append(redactor{w.secret.Reveal()}, r.secrets...)
-	return w.breakers[r.op].run(r.op, func() error {
+	return w.breakers[r.op].run(r.op, func() (err error) {
+		start := time.Now()
+		defer func() { w.observer.Called(r.op, time.Since(start), err) }()
 		reply, err := w.send(ctx, r)
 		if err != nil {
 			return unavailable(r, err)

@@ -29,6 +29,18 @@ var _ TokenStore = (*Redis)(nil)
 // commas. It does not connect before it is used, so that a Redis which is down keeps no server from starting. Its error
 // shows nothing of the endpoint.
 func NewRedis(endpoint provider.Secret) (*Redis, error) {
+	o, err := RedisOptions(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	o.PoolSize = 2
+	return &Redis{redis.NewClient(o)}, nil
+}
+
+// RedisOptions are those of a client of the Redis at Casdoor's form of an endpoint, as NewRedis takes it: for small
+// commands, each with a deadline, on any version of Redis. The client writes a line to stderr for a failed connection,
+// until as many as PoolSize have failed; then it tries once a second in silence.
+func RedisOptions(endpoint provider.Secret) (*redis.Options, error) {
 	parts := strings.SplitN(endpoint.Reveal(), ",", 3)
 	address := strings.TrimSpace(parts[0])
 	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
@@ -45,11 +57,9 @@ func NewRedis(endpoint provider.Secret) (*Redis, error) {
 	if len(parts) > 2 {
 		o.Password = parts[2]
 	}
-	return &Redis{redis.NewClient(o)}, nil
+	return o, nil
 }
 
-// redisOptions are for a few small commands an hour, each with a deadline, on any version of Redis. The client writes a
-// line to stderr for a failed connection, until as many as PoolSize have failed; then it tries once a second in silence.
 func redisOptions(address string) *redis.Options {
 	return &redis.Options{
 		Addr:                     address,
@@ -57,7 +67,6 @@ func redisOptions(address string) *redis.Options {
 		MaxRetries:               -1,
 		DialTimeout:              storeTimeout,
 		DialerRetries:            1,
-		PoolSize:                 2,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}

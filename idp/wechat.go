@@ -55,6 +55,9 @@ type Options struct {
 	// Logger hears when WeChat or Tokens is found to be down, and when WeChat is back; nil means slog.Default().
 	Logger *slog.Logger
 
+	// Observer hears of calls and breakers; nil means that nobody listens.
+	Observer Observer
+
 	// Tokens shares access tokens with other instances of the server; nil means that each fetches its own.
 	Tokens TokenStore
 
@@ -92,6 +95,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Observer == nil {
+		o.Observer = noObserver{}
+	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
@@ -108,6 +114,7 @@ type WeChat struct {
 	now     func() time.Time
 	logger  *slog.Logger
 
+	observer Observer
 	flights  singleflight.Group
 	breakers breakers
 	tokens   tokenCache
@@ -141,7 +148,8 @@ func newWeChat(c provider.Config, o Options, client *resty.Client) (*WeChat, err
 		timeout:  o.Timeout,
 		now:      o.Now,
 		logger:   o.Logger,
-		breakers: newBreakers(logger),
+		observer: o.Observer,
+		breakers: newBreakers(logger, func(op string, open bool) { o.Observer.Breaker(c.ClientID, op, open) }),
 		shelf:    newTokenShelf(o.Tokens, c, logger),
 	}, nil
 }

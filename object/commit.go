@@ -75,13 +75,14 @@ func (s *statements) keep(query string, stmt *sql.Stmt) *sql.Stmt {
 
 // reader is the querier outside a transaction.
 type reader struct {
-	ctx   context.Context
-	stmts *statements
+	ctx      context.Context
+	stmts    *statements
+	observer Observer // may be nil
 }
 
-func (s *Store) read(ctx context.Context) reader { return reader{ctx, s.reads} }
+func (s *Store) read(ctx context.Context) reader { return reader{ctx, s.reads, s.observer} }
 
-func (r reader) query(query string, args ...any) (*sql.Rows, error) {
+func (r reader) run(query string, args ...any) (*sql.Rows, error) {
 	stmt, err := r.stmts.prepare(r.ctx, query)
 	if err != nil {
 		return nil, err
@@ -132,10 +133,8 @@ func (t *txn) exec(query string, args ...any) (n int64, err error) {
 	return result.RowsAffected()
 }
 
-// write runs fn in a transaction that is durable when write returns nil, and undone when it returns an error. fn may
-// run more than once, and must do nothing but read and write through its txn and set variables that each run sets
-// anew.
-func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
+// writeNow is write.
+func (s *Store) writeNow(ctx context.Context, fn func(*txn) error) error {
 	if s.queue != nil {
 		return s.queue.do(ctx, fn)
 	}

@@ -19,6 +19,10 @@ type SignInRequest struct {
 	Avatar   string // optional; one that is no https URL is ignored
 	Issuer   string // the token's iss
 	ClientIP string
+
+	// Exchanged hears whose the code was, as soon as the platform has said it. Its error ends the sign-in. Nil: nobody
+	// listens.
+	Exchanged func(ctx context.Context, appID, openID string) error
 }
 
 // person is the one who signs in: the session at the platform, and the user that it belongs to.
@@ -61,6 +65,11 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 	}
 	if p.session, err = upstream.Exchange(ctx, req.Code); err != nil {
 		return nil, err
+	}
+	if req.Exchanged != nil {
+		if err := req.Exchanged(ctx, p.program.row.ClientId, p.session.OpenID); err != nil {
+			return nil, err
+		}
 	}
 	p.nickname, p.avatar = s.profileOf(req)
 	const attempts = 5

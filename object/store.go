@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -23,19 +24,22 @@ type StoreConfig struct {
 	TableNamePrefix string // Casdoor's: stands before each table's name; empty: none
 	Beside          bool   // the tables are a Casdoor's that goes on using them; it is an error if there are none
 	Logger          *slog.Logger
+	Observer        Observer // nil: nobody listens
 }
 
 // Store is the database: Casdoor's tables and ours. It is safe for concurrent use, by several processes too.
 type Store struct {
-	dialect dialect
-	engine  *xorm.Engine
-	reads   *statements
-	writes  *statements
-	queue   *commitQueue // nil where the database itself shares commits
-	log     *slog.Logger
-	keyring *keyring
-	beside  bool      // the tables are a Casdoor's
-	tokenBy tokenKeys // how token rows are found
+	dialect  dialect
+	engine   *xorm.Engine
+	reads    *statements
+	writes   *statements
+	queue    *commitQueue // nil where the database itself shares commits
+	writing  atomic.Int64 // transactions that run or wait
+	log      *slog.Logger
+	observer Observer // may be nil
+	keyring  *keyring
+	beside   bool      // the tables are a Casdoor's
+	tokenBy  tokenKeys // how token rows are found
 
 	organizations *table[sdk.Organization]
 	applications  *table[sdk.Application]
@@ -60,7 +64,7 @@ func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &Store{dialect: d, log: cfg.Logger, keyring: newKeyring()}
+	s := &Store{dialect: d, log: cfg.Logger, observer: cfg.Observer, keyring: newKeyring()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

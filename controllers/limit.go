@@ -1,0 +1,280 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
+)
+
+// LimitsConfig says how much clients may ask for. What is per something is a number a minute, which may also come all at
+// once; 0 sets no limit, as in all fields.
+type LimitsConfig struct {
+	PerIP          int // requests
+	PerApplication int // token requests
+	PerOpenID      int // sign-ins
+	FailedPerIP    int // sign-ins whose code the platform refuses
+	FailedShare    int // per cent of an application's sign-ins: while more fail, each counts strictWeight times
+	MaxSignIns     int // at one time
+	MaxWaiting     int // requests that wait for a signature or the database, at one time
+
+	Backlog func() int       // how many writes wait for the database now; nil: unknown
+	Redis   *redis.Client    // shares what is per something with other instances; nil: each counts for itself
+	Now     func() time.Time // nil: time.Now
+	Metrics *Metrics         // nil: off
+	Logger  *slog.Logger     // nil: silent
+}
+
+// Limits turns away what is too much, at once. A nil *Limits has no limits. It is safe for concurrent use.
+type Limits struct {
+	perIP, perApplication, perOpenID *limit
+	failed                           *failures
+	signIns, working                 gate
+	backlog                          func() int
+	now                              func() time.Time
+	refusals                         *refusals
+}
+
+// The reasons why a request is turned away, as metrics and logs name them.
+const (
+	overIP          = "ip"
+	overApplication = "application"
+	overOpenID      = "openid"
+	overFailed      = "failed"
+	overSignIns     = "sign_ins"
+	overWaiting     = "waiting"
+)
+
+func limitReasons() []string {
+	return []string{overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting}
+}
+
+// NewLimits returns the limits of cfg, and has cfg.Metrics show them.
+func NewLimits(cfg LimitsConfig) (*Limits, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Limits{
+		signIns: gate{max: int64(cfg.MaxSignIns)}, working: gate{max: int64(cfg.MaxWaiting)},
+		backlog: cfg.Backlog, now: cfg.Now,
+		refusals: newRefusals(cfg.Metrics, cfg.Logger, cfg.Now),
+	}
+	shared := newSharedLimits(cfg)
+	var errs [4]error
+	l.perIP, errs[0] = newLimit("ip", cfg.PerIP, cfg.Now, shared)
+	l.perApplication, errs[1] = newLimit("application", cfg.PerApplication, cfg.Now, shared)
+	l.perOpenID, errs[2] = newLimit("openid", cfg.PerOpenID, cfg.Now, shared)
+	l.failed, errs[3] = newFailures(cfg, shared)
+	cfg.Metrics.watchLimits(l, shared)
+	return l, errors.Join(errs[:]...)
+}
+
+// limit is one kind of limit: of this instance, and of all where they share. A nil *limit is none.
+type limit struct {
+	name   string
+	local  *buckets
+	shared *sharedLimits
+}
+
+func newLimit(name string, perMinute int, now func() time.Time, shared *sharedLimits) (*limit, error) {
+	if perMinute == 0 {
+		return nil, nil
+	}
+	local, err := newBuckets(perMinute, now)
+	return &limit{name, local, shared}, err
+}
+
+// take counts one event, and returns 0 if it is within the limit, or else how long to wait. What is too much for this
+// instance alone does not bother Redis.
+func (l *limit) take(ctx context.Context, key string) time.Duration {
+	if l == nil || key == "" {
+		return 0
+	}
+	if wait := l.local.take(key); wait > 0 {
+		return wait
+	}
+	return l.shared.take(ctx, l.name+":"+key, l.local.burst, 1)
+}
+
+// request counts a request of a client address.
+func (l *Limits) request(ctx context.Context, network string) error {
+	if l == nil {
+		return nil
+	}
+	return l.judge(ctx, overIP, l.perIP.take(ctx, network))
+}
+
+// application counts a token request for an application that exists.
+func (l *Limits) application(ctx context.Context, clientID string) error {
+	if l == nil {
+		return nil
+	}
+	return l.judge(ctx, overApplication, l.perApplication.take(ctx, clientID))
+}
+
+func (l *Limits) judge(ctx context.Context, reason string, wait time.Duration) error {
+	if wait <= 0 {
+		return nil
+	}
+	l.refusals.add(ctx, reason)
+	return &APIError{
+		Status: http.StatusTooManyRequests, Code: object.SlowDown, Message: "too many requests: try again later",
+		RetryAfter: max(wait, time.Second), Told: true,
+	}
+}
+
+// network returns what the limits take for one client: an IPv4 address, or the /64 of an IPv6 one, which is what a
+// household gets. It returns "" where the client is unknown, because a trusted proxy does not name it: a limit would
+// then be one for all clients together.
+func (d *Deps) network(r *http.Request) string {
+	address := d.clientIP(r)
+	ip, err := netip.ParseAddr(address)
+	if err != nil || d.trusts(address) {
+		return ""
+	}
+	const household = 64
+	if ip = ip.Unmap(); ip.Is6() {
+		return netip.PrefixFrom(ip.WithZone(""), household).Masked().String()
+	}
+	return ip.String()
+}
+
+// pass is a sign-in that has been let in.
+type pass struct {
+	limits  *Limits
+	network string
+	working bool
+}
+
+// signIn lets a sign-in in, or says why not. The pass must end. A sign-in that is let in is not turned away later for
+// want of room.
+func (l *Limits) signIn(ctx context.Context, network string) (*pass, error) {
+	if l == nil {
+		return &pass{}, nil
+	}
+	if err := l.judge(ctx, overFailed, l.failed.wait(network)); err != nil {
+		return nil, err
+	}
+	if l.full() {
+		return nil, l.busy(ctx, overWaiting)
+	}
+	if !l.signIns.enter() {
+		return nil, l.busy(ctx, overSignIns)
+	}
+	return &pass{limits: l, network: network}, nil
+}
+
+// exchanged hears that the platform has answered, with whose code it was: object.SignInRequest calls it.
+func (p *pass) exchanged(ctx context.Context, appID, openID string) error {
+	if p.limits == nil {
+		return nil
+	}
+	p.working = true
+	p.limits.working.add(1)
+	return p.limits.judge(ctx, overOpenID, p.limits.perOpenID.take(ctx, appID+"/"+openID))
+}
+
+// end counts how the sign-in ended for the budget of failed ones, and gives its place free.
+func (p *pass) end(ctx context.Context, clientID string, err error) {
+	if p.limits == nil {
+		return
+	}
+	if p.working {
+		p.limits.working.add(-1)
+	}
+	p.limits.signIns.add(-1)
+	upstream, _ := errors.AsType[*provider.Error](err)
+	bad := upstream != nil && upstream.Kind == provider.KindInvalidCode && upstream.Code != 0 // else nobody was asked
+	if bad || err == nil {
+		p.limits.failed.count(ctx, p.network, clientID, bad)
+	}
+}
+
+// work lets in what goes straight to signing or the database; leave must be called when it is done.
+func (l *Limits) work(ctx context.Context) (leave func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+	if l.full() || !l.working.enter() {
+		return nil, l.busy(ctx, overWaiting)
+	}
+	return func() { l.working.add(-1) }, nil
+}
+
+// full reports whether so many wait already that a new one had better come later.
+func (l *Limits) full() bool {
+	backlog := 0
+	if l.backlog != nil {
+		backlog = l.backlog()
+	}
+	return l.working.max > 0 && max(l.working.count(), int64(backlog)) >= l.working.max
+}
+
+func (l *Limits) busy(ctx context.Context, reason string) error {
+	l.refusals.add(ctx, reason)
+	e := unavailable("The server is busy, please try again", busyRetry(), nil)
+	e.Told = true
+	return e
+}
+
+// strictWeight is what a failed sign-in counts while most of its application's fail.
+const strictWeight = 10
+
+// failures is the budget of failed sign-ins. A client address that has used it up is turned away before the platform is
+// asked. Those in flight at that moment still fail: they are counted, and lengthen the wait.
+type failures struct {
+	*limit
+	share   int // per cent; 0: none
+	blocked *blocks
+	shares  *shares
+}
+
+func newFailures(cfg LimitsConfig, shared *sharedLimits) (*failures, error) {
+	l, err := newLimit("failed", cfg.FailedPerIP, cfg.Now, shared)
+	if l == nil || err != nil {
+		return nil, err
+	}
+	f := &failures{limit: l, share: cfg.FailedShare}
+	var err2 error
+	f.blocked, err = newBlocks(cfg.Now)
+	f.shares, err2 = newShares(cfg.Now)
+	return f, cmp.Or(err, err2)
+}
+
+// wait returns how long a client address has to wait, or 0.
+func (f *failures) wait(network string) time.Duration {
+	if f == nil || network == "" {
+		return 0
+	}
+	return f.blocked.left(network)
+}
+
+// count counts a sign-in that the platform has judged.
+func (f *failures) count(ctx context.Context, network, clientID string, bad bool) {
+	if f == nil {
+		return
+	}
+	strict := f.shares.count(clientID, bad) > f.share && f.share > 0
+	if !bad || network == "" {
+		return
+	}
+	weight := 1
+	if strict {
+		weight = min(strictWeight, f.local.burst)
+	}
+	wait := max(f.local.charge(network, weight), f.shared.take(ctx, f.name+":"+network, f.local.burst, weight))
+	if wait > 0 {
+		f.blocked.add(network, wait)
+	}
+}

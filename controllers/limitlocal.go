@@ -1,0 +1,129 @@
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+)
+
+// maxBuckets bounds what is kept of each kind, at about 250 bytes each. Past it the one that was used least recently is
+// forgotten, and begins anew.
+const maxBuckets = 1 << 15
+
+// buckets are token buckets by key.
+type buckets struct {
+	limit rate.Limit
+	burst int
+	now   func() time.Time
+	known *lru.Cache[string, *rate.Limiter]
+}
+
+func newBuckets(perMinute int, now func() time.Time) (*buckets, error) {
+	known, err := lru.New[string, *rate.Limiter](maxBuckets)
+	return &buckets{rate.Limit(float64(perMinute) / time.Minute.Seconds()), perMinute, now, known}, err
+}
+
+func (b *buckets) of(key string) *rate.Limiter {
+	if known, ok := b.known.Get(key); ok {
+		return known
+	}
+	fresh := rate.NewLimiter(b.limit, b.burst)
+	if first, known, _ := b.known.PeekOrAdd(key, fresh); known {
+		return first
+	}
+	return fresh
+}
+
+// take takes a token, and returns 0, or else how long to wait for one.
+func (b *buckets) take(key string) time.Duration {
+	bucket, now := b.of(key), b.now()
+	if bucket.AllowN(now, 1) {
+		return 0
+	}
+	return max(b.untilNext(bucket, now), time.Millisecond)
+}
+
+// charge takes n tokens, at most a full bucket's, whether they are there or not, and returns how long it takes until
+// there is one again.
+func (b *buckets) charge(key string, n int) time.Duration {
+	bucket, now := b.of(key), b.now()
+	bucket.ReserveN(now, n)
+	return b.untilNext(bucket, now)
+}
+
+func (b *buckets) untilNext(bucket *rate.Limiter, now time.Time) time.Duration {
+	missing := 1 - bucket.TokensAt(now)
+	return max(0, time.Duration(missing/float64(b.limit)*float64(time.Second)))
+}
+
+// blocks are keys that have to wait.
+type blocks struct {
+	now   func() time.Time
+	until *lru.Cache[string, time.Time]
+}
+
+func newBlocks(now func() time.Time) (*blocks, error) {
+	until, err := lru.New[string, time.Time](maxBuckets)
+	return &blocks{now, until}, err
+}
+
+func (b *blocks) add(key string, wait time.Duration) { b.until.Add(key, b.now().Add(wait)) }
+
+func (b *blocks) left(key string) time.Duration {
+	until, _ := b.until.Get(key)
+	return max(0, until.Sub(b.now()))
+}
+
+// shares watches how many of an application's sign-ins fail.
+type shares struct {
+	now   func() time.Time
+	mu    sync.Mutex
+	known *lru.Cache[string, *share]
+}
+
+// share counts the sign-ins of the window that runs and of the one before.
+type share struct {
+	began          time.Time
+	all, bad       int
+	lastAll, lastB int
+}
+
+const (
+	shareWindow = 30 * time.Second
+	shareLeast  = 100 // sign-ins, below which a share says nothing
+	maxShares   = 1024
+)
+
+func newShares(now func() time.Time) (*shares, error) {
+	known, err := lru.New[string, *share](maxShares)
+	return &shares{now: now, known: known}, err
+}
+
+// count counts a sign-in, and returns the share that failed lately, in per cent.
+func (s *shares) count(key string, bad bool) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	w, ok := s.known.Get(key)
+	if !ok {
+		w = &share{began: now}
+		s.known.Add(key, w)
+	}
+	if age := now.Sub(w.began); age >= shareWindow {
+		old := *w
+		*w = share{began: now}
+		if age < 2*shareWindow {
+			w.lastAll, w.lastB = old.all, old.bad
+		}
+	}
+	w.all++
+	if bad {
+		w.bad++
+	}
+	if all := w.all + w.lastAll; all >= shareLeast {
+		return 100 * (w.bad + w.lastB) / all
+	}
+	return 0
+}

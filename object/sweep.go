@@ -1,0 +1,197 @@
+package object
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// A sweep deletes what nobody can use any more: the rows of tokens that have expired, access and refresh token both, and
+// the sessions of users who are gone. It goes through the tables by their keys, a batch at a time with a pause behind
+// each, and remembers where it is. Of several instances one sweeps; when it dies another one goes on.
+
+// SweeperConfig says how to sweep. The zero value of a field means what its comment says.
+type SweeperConfig struct {
+	Every  time.Duration                  // from one sweep to the next; required
+	Margin time.Duration                  // how long what has expired is kept; 0: an hour
+	Batch  int                            // rows that are looked at, and deleted, at once; 0: 200
+	Pause  time.Duration                  // behind each batch; 0: 50 ms
+	Now    func() time.Time               // nil: time.Now
+	Swept  func(table string, rows int64) // hears what was deleted; nil: nobody
+	Logger *slog.Logger                   // nil: silent
+}
+
+// Sweeper sweeps a Store.
+type Sweeper struct {
+	*Store
+	SweeperConfig
+	holder string // who claims, among the instances
+}
+
+const (
+	sweepState = "sweep"
+	sweepClaim = time.Minute // how long an instance that is not heard of holds the claim
+	sweepRenew = sweepClaim / 4
+)
+
+// NewSweeper returns a Sweeper of the store.
+func NewSweeper(store *Store, cfg SweeperConfig) *Sweeper {
+	if cfg.Margin == 0 {
+		cfg.Margin = time.Hour
+	}
+	if cfg.Batch == 0 {
+		cfg.Batch = 200
+	}
+	if cfg.Pause == 0 {
+		cfg.Pause = 50 * time.Millisecond
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Swept == nil {
+		cfg.Swept = func(string, int64) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Sweeper{store, cfg, newID()}
+}
+
+// Run sweeps at once and then again and again until ctx ends. An error is logged; the next sweep goes on from there.
+func (s *Sweeper) Run(ctx context.Context) {
+	for {
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.WarnContext(ctx, "the sweep goes on later", "cause", err)
+		}
+		// Those who wait for a sweep of another instance look whether it lives.
+		if !sleep(ctx, min(s.Every, sweepClaim)) {
+			return
+		}
+	}
+}
+
+// sweepProgress is what the instances share of a sweep.
+type sweepProgress struct {
+	Holder string    `json:"holder"` // the instance that sweeps; empty: none
+	Until  time.Time `json:"until"`  // how long it has the claim, or before when no sweep begins
+	Table  int       `json:"table"`  // the one of tables that it is in
+	Cursor []string  `json:"cursor"` // the key of the last row that it has looked at
+}
+
+// sweptTable is a table that is swept. next looks at the rows behind the cursor, deletes those that are to go, and
+// returns the cursor behind them, or nil at the end.
+type sweptTable struct {
+	name string
+	next func(ctx context.Context, cursor []string) (behind []string, deleted int64, err error)
+}
+
+// Sweep sweeps once, unless another instance does or the last sweep is not long enough ago.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	progress, mine, err := s.claim(ctx)
+	if err != nil || !mine {
+		return err
+	}
+	tokens, err := s.tokenSweep(ctx)
+	if err != nil {
+		return err
+	}
+	tables := []sweptTable{{"token", tokens.next}, {"session", s.nextSessions}}
+	for progress.Table < len(tables) {
+		if err := s.sweepTable(ctx, tables[progress.Table], progress); err != nil {
+			return err
+		}
+		progress.Table, progress.Cursor = progress.Table+1, nil
+	}
+	return s.keep(ctx, &sweepProgress{Until: s.Now().Add(s.Every)})
+}
+
+func (s *Sweeper) sweepTable(ctx context.Context, t sweptTable, progress *sweepProgress) error {
+	for {
+		behind, deleted, err := t.next(ctx, progress.Cursor)
+		if err != nil {
+			return err
+		}
+		if deleted > 0 {
+			s.Swept(t.name, deleted)
+		}
+		if behind == nil {
+			return nil
+		}
+		progress.Cursor = behind
+		if s.Now().After(progress.Until.Add(sweepRenew - sweepClaim)) {
+			progress.Until = s.Now().Add(sweepClaim)
+			if err := s.keep(ctx, progress); err != nil {
+				return err
+			}
+		}
+		if !sleep(ctx, s.Pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// claim makes this instance the one that sweeps, and returns where to go on.
+func (s *Sweeper) claim(ctx context.Context) (progress *sweepProgress, mine bool, err error) {
+	err = s.write(ctx, func(tx *txn) error {
+		progress, mine = &sweepProgress{}, false
+		row, err := s.states.get(tx, "WHERE name=?"+s.dialect.forUpdate, sweepState)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if err == nil {
+			if err := json.Unmarshal([]byte(row.Value), progress); err != nil {
+				return err
+			}
+		}
+		now := s.Now()
+		if now.Before(progress.Until) && progress.Holder != s.holder {
+			return nil
+		}
+		progress.Holder, progress.Until, mine = s.holder, now.Add(sweepClaim), true
+		return s.store(tx, progress)
+	})
+	return progress, mine, err
+}
+
+// errClaimLost means that another instance sweeps, since this one was not heard of for too long.
+var errClaimLost = errors.New("another instance sweeps")
+
+// keep stores how far this instance is.
+func (s *Sweeper) keep(ctx context.Context, progress *sweepProgress) error {
+	return s.write(ctx, func(tx *txn) error {
+		row, err := s.states.get(tx, "WHERE name=?"+s.dialect.forUpdate, sweepState)
+		if err != nil {
+			return err
+		}
+		var stored sweepProgress
+		if err := json.Unmarshal([]byte(row.Value), &stored); err != nil {
+			return err
+		}
+		if stored.Holder != s.holder {
+			return errClaimLost
+		}
+		return s.store(tx, progress)
+	})
+}
+
+func (s *Sweeper) store(tx *txn, progress *sweepProgress) error {
+	text, err := json.Marshal(progress)
+	if err != nil {
+		return err
+	}
+	_, err = s.states.insert(tx, &State{sweepState, string(text), timestamp(s.Now())},
+		s.dialect.orUpdate([]string{"name"}, []string{"value", "updated_time"}))
+	return err
+}
+
+// sleep reports whether ctx lasted as long.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
