@@ -55,6 +55,9 @@ func (s *Server) Call(t testing.TB, method, path, bearer string, body any) Reply
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}
+	if s.address != "" {
+		r.Header.Set("X-Forwarded-For", s.address)
+	}
 	require.NoError(t, setBody(r, body))
 	return s.Do(t, r)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/controllers"
@@ -33,6 +34,8 @@ const (
 	AppID        = "wx1234567890abcdef"
 	AppSecret    = "appsecret+/=&?%-0123456789abcdef" // with what changes in a URL
 	AdminName    = "boss"
+	Version      = "v0-harness"
+	MetricsToken = "metrics-token-0123456789"
 )
 
 // Row is a row of Casdoor's init data file, and Rows such a file: "applications" → its rows.
@@ -52,6 +55,7 @@ type Options struct {
 	Now             func() time.Time // the clock of the server and of the fake WeChat; nil: time.Now
 	RefreshTokenJWT bool
 	UpstreamTimeout time.Duration                   // of a call to WeChat; 0: as in production
+	Limits          controllers.LimitsConfig        // the zero LimitsConfig: none
 	Deps            func(*controllers.Deps)         // changes them; may be nil
 	Wrap            func(http.Handler) http.Handler // sees all requests and replies; may be nil
 }
@@ -68,7 +72,8 @@ type Server struct {
 	FirstStart  *object.FirstStart // nil where the store was not empty
 	Certificate string             // of the tokens, in PEM form
 
-	store object.StoreConfig
+	store   object.StoreConfig
+	address string // of the client, as a proxy would name it; empty: its own
 }
 
 // Start starts a server.
@@ -80,6 +85,8 @@ func Start(t testing.TB, o Options) *Server {
 		s.store.DriverName, s.store.DataSourceName = "sqlite", "file:"+filepath.Join(t.TempDir(), "harness.db")
 	}
 	s.store.Logger = log
+	metrics := controllers.NewMetrics(prometheus.NewRegistry(), Version)
+	s.store.Observer = metrics
 	var err error
 	s.Store, s.FirstStart, err = object.Open(t.Context(), s.store)
 	require.NoError(t, err)
@@ -92,9 +99,13 @@ func Start(t testing.TB, o Options) *Server {
 	wechat := httptest.NewServer(s.Fake)
 	t.Cleanup(wechat.Close)
 	t.Cleanup(s.Fake.Close) // first: Close of httptest waits for what hangs
-	s.Service = s.newService(t, o, wechat.URL, log)
+	s.Service = s.newService(t, o, wechat.URL, log, metrics)
 
-	deps := controllers.Deps{Service: s.Service.Service, Authority: s.Service, Version: "v0-harness", Logger: log}
+	deps := controllers.Deps{
+		Service: s.Service.Service, Authority: s.Service, Version: Version, Logger: log,
+		Metrics: metrics, MetricsToken: MetricsToken, Limits: s.limits(t, o, log, metrics),
+	}
+	metrics.WatchStore(s.Store)
 	if o.Deps != nil {
 		o.Deps(&deps)
 	}
@@ -108,7 +119,9 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-func (s *Server) newService(t testing.TB, o Options, wechat string, log *slog.Logger) *object.Authority {
+func (s *Server) newService(
+	t testing.TB, o Options, wechat string, log *slog.Logger, observer idp.Observer,
+) *object.Authority {
 	t.Helper()
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
@@ -116,7 +129,7 @@ func (s *Server) newService(t testing.TB, o Options, wechat string, log *slog.Lo
 	sealer, err := object.NewSealer([][]byte{key})
 	require.NoError(t, err)
 	registry, err := provider.NewRegistry(idp.WeChatPlatform(idp.Options{
-		Endpoint: wechat, Now: o.Now, Logger: log, Timeout: o.UpstreamTimeout,
+		Endpoint: wechat, Now: o.Now, Logger: log, Timeout: o.UpstreamTimeout, Observer: observer,
 	}))
 	require.NoError(t, err)
 	service, err := object.NewAuthority(s.Store, object.ServiceConfig{

@@ -1,0 +1,176 @@
+package controllers_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/controllers"
+	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/test/harness"
+)
+
+// limited starts a server that takes its clients' addresses from a proxy on the loopback.
+func limited(t *testing.T, limits controllers.LimitsConfig, o harness.Options) *harness.Server {
+	t.Helper()
+	o.Limits = limits
+	o.Deps = func(deps *controllers.Deps) {
+		deps.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	}
+	return harness.Start(t, o)
+}
+
+// tooMany asserts that a reply is a refusal for want of patience, in the form of its route.
+func tooMany(t *testing.T, reply harness.Reply, atLeast time.Duration) {
+	t.Helper()
+	assert.Equal(t, http.StatusTooManyRequests, reply.Status, reply.Body)
+	seconds, err := strconv.Atoi(reply.Header.Get("Retry-After"))
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, seconds, int(atLeast/time.Second))
+	assert.LessOrEqual(t, seconds, 60)
+	body := reply.Map(t)
+	if _, casdoor := body["status"]; casdoor {
+		assert.Equal(t, "error", body["status"])
+		return
+	}
+	assert.Equal(t, "slow_down", body["error"])
+}
+
+func signInWith(t *testing.T, s *harness.Server, code string) harness.Reply {
+	t.Helper()
+	return s.Call(t, "POST", harness.PathToken, "", harness.SignInForm(code))
+}
+
+func TestLimitPerIP(t *testing.T) {
+	t.Parallel()
+	clock := harness.NewClock()
+	s := limited(t, controllers.LimitsConfig{PerIP: 3}, harness.Options{Now: clock.Now})
+	account := func(address string) harness.Reply {
+		return s.From(address).Call(t, "GET", harness.PathAccount, "", nil)
+	}
+	for _, address := range []string{"203.0.113.1", "198.51.100.1", "2001:db8:1:1::1"} {
+		for range 3 {
+			assert.Equal(t, http.StatusOK, account(address).Status)
+		}
+		tooMany(t, account(address), 20*time.Second)
+	}
+	tooMany(t, signInWith(t, s.From("203.0.113.1"), "x"), 20*time.Second)
+	tooMany(t, account("2001:db8:1:1:ffff::9"), 20*time.Second)
+	assert.Equal(t, http.StatusOK, account("2001:db8:1:2::1").Status, "another household")
+	for range 10 {
+		assert.Equal(t, http.StatusOK, s.From("203.0.113.1").Call(t, "GET", "/api/health", "", nil).Status)
+		assert.Equal(t, http.StatusOK, account("").Status, "a proxy that names nobody")
+	}
+	clock.Advance(20 * time.Second)
+	assert.Equal(t, http.StatusOK, account("203.0.113.1").Status)
+	tooMany(t, account("203.0.113.1"), 20*time.Second)
+
+	assert.InDelta(t, 6, s.Metric(t, `minidoor_turned_away_total{limit="ip"}`), 0)
+	assert.Len(t, s.Log.Lines("requests are turned away", `"reason":"ip"`), 2, "one line in 10 s")
+	assert.Empty(t, s.Log.Lines("request refused", `"status":429`))
+}
+
+func TestLimitPerApplication(t *testing.T) {
+	t.Parallel()
+	clock := harness.NewClock()
+	const other = "otherclient000000000"
+	s := limited(t, controllers.LimitsConfig{PerApplication: 2}, harness.Options{Now: clock.Now, Rows: harness.Rows{
+		"applications": {harness.App("app-other", other, harness.Provider)},
+	}})
+	ask := func(clientID string) harness.Reply {
+		return s.Call(t, "POST", harness.PathToken, "", url.Values{
+			"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {harness.ClientSecret},
+		})
+	}
+	for range 2 {
+		assert.Equal(t, http.StatusOK, ask(harness.ClientID).Status)
+	}
+	tooMany(t, ask(harness.ClientID), 30*time.Second)
+	tooMany(t, signInWith(t, s, s.NewCode("oApp")), 30*time.Second)
+	assert.Zero(t, s.Fake.Calls(fakewechat.PathCode2Session), "refused before WeChat is asked")
+	assert.Equal(t, http.StatusOK, ask(other).Status)
+	for range 5 {
+		assert.Equal(t, http.StatusUnauthorized, ask("unknown").Status)
+	}
+	clock.Advance(30 * time.Second)
+	assert.Equal(t, http.StatusOK, ask(harness.ClientID).Status)
+}
+
+func TestLimitPerOpenID(t *testing.T) {
+	t.Parallel()
+	clock := harness.NewClock()
+	s := limited(t, controllers.LimitsConfig{PerOpenID: 2}, harness.Options{Now: clock.Now})
+	for range 2 {
+		s.SignIn(t, "oOften")
+	}
+	tooMany(t, signInWith(t, s, s.NewCode("oOften")), 30*time.Second)
+	assert.Equal(t, "2", s.Value(t, "SELECT COUNT(*) FROM token"))
+	s.SignIn(t, "oSeldom")
+	clock.Advance(30 * time.Second)
+	s.SignIn(t, "oOften")
+	assert.InDelta(t, 1, s.Metric(t, `minidoor_turned_away_total{limit="openid"}`), 0)
+	assert.InDelta(t, 1, s.Metric(t, `minidoor_sign_ins_total{errcode="",kind="",outcome="slow_down"}`), 0)
+}
+
+func TestFailedSignInsUseUpTheirOwnBudget(t *testing.T) {
+	t.Parallel()
+	clock := harness.NewClock()
+	const budget = 5
+	s := limited(t, controllers.LimitsConfig{FailedPerIP: budget}, harness.Options{Now: clock.Now})
+	bad, good := s.From("203.0.113.1"), s.From("198.51.100.1")
+	for range 10 {
+		assert.Equal(t, http.StatusOK, signInWith(t, bad, s.NewCode("oGood")).Status, "what succeeds costs nothing")
+		assert.Equal(t, http.StatusBadRequest, signInWith(t, bad, "\x7f").Status, "nor what WeChat is not asked about")
+	}
+	for range budget {
+		assert.Equal(t, http.StatusBadRequest, signInWith(t, bad, "made-up").Status)
+	}
+	asked := s.Fake.Calls(fakewechat.PathCode2Session)
+	for range 20 {
+		tooMany(t, signInWith(t, bad, "made-up"), 12*time.Second)
+	}
+	assert.Equal(t, asked, s.Fake.Calls(fakewechat.PathCode2Session))
+	assert.Equal(t, http.StatusOK, signInWith(t, good, s.NewCode("oGood")).Status)
+	clock.Advance(12 * time.Second)
+	assert.Equal(t, http.StatusBadRequest, signInWith(t, bad, "made-up").Status)
+	tooMany(t, signInWith(t, bad, s.NewCode("oGood")), 12*time.Second)
+	assert.InDelta(t, 21, s.Metric(t, `minidoor_turned_away_total{limit="failed"}`), 0)
+}
+
+// A storm from many addresses leaves each of them less.
+func TestFailedShareOfAnApplication(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ share, allowed int }{"strict": {50, 2}, "off": {0, 20}, "above": {100, 20}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := limited(t, controllers.LimitsConfig{FailedPerIP: 20, FailedShare: c.share},
+				harness.Options{Now: harness.NewClock().Now})
+			for n := range 100 {
+				address := fmt.Sprintf("203.0.113.%d", n)
+				assert.Equal(t, http.StatusBadRequest, signInWith(t, s.From(address), "made-up").Status)
+			}
+			storm := s.From("198.51.100.1")
+			for range c.allowed {
+				assert.Equal(t, http.StatusBadRequest, signInWith(t, storm, "made-up").Status)
+			}
+			tooMany(t, signInWith(t, storm, "made-up"), 0)
+			assert.Equal(t, http.StatusOK, signInWith(t, s.From("192.0.2.1"), s.NewCode("oGood")).Status)
+		})
+	}
+}
+
+func TestNoLimits(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{Deps: func(deps *controllers.Deps) { deps.Limits = nil }})
+	for range 20 {
+		assert.Equal(t, http.StatusBadRequest, signInWith(t, s, "made-up").Status)
+		s.Account(t, s.SignIn(t, "oFree").AccessToken)
+	}
+}
