@@ -1,0 +1,147 @@
+package controllers_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/controllers"
+	"github.com/minidoor/minidoor/provider"
+	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/test/harness"
+)
+
+func TestWhoMayReadMetrics(t *testing.T) {
+	t.Parallel()
+	const builtInApp, adminApp = "builtinclient000000", "adminclient00000000"
+	inBuiltIn := harness.App("app-ops", builtInApp, harness.Provider)
+	inBuiltIn["organization"] = "built-in"
+	s := harness.Start(t, harness.Options{Rows: harness.Rows{"applications": {inBuiltIn}}})
+	shopper := s.SignIn(t, "oShopper").AccessToken
+	s.Exec(t, "UPDATE user SET is_admin=1 WHERE name='wechat-oBoss'")
+	form := harness.SignInForm(s.NewCode("oAdmin"))
+	form.Set("client_id", builtInApp)
+	admin := s.Call(t, "POST", harness.PathToken, "", form).Tokens(t).AccessToken
+	s.Exec(t, "UPDATE user SET is_admin=1 WHERE name IN ('wechat-oAdmin', 'wechat-oShopBoss')")
+	form.Set("code", s.NewCode("oNobody"))
+	nobody := s.Call(t, "POST", harness.PathToken, "", form).Tokens(t).AccessToken
+	shopBoss := s.SignIn(t, "oShopBoss").AccessToken
+	s.Exec(t, "UPDATE user SET is_admin=1 WHERE name='wechat-oShopBoss'")
+
+	for name, c := range map[string]struct {
+		header map[string]string
+		status int
+	}{
+		"metrics token":         {bearer(harness.MetricsToken), 200},
+		"admin":                 {bearer(admin), 200},
+		"built-in application":  {basic(builtInApp, harness.ClientSecret), 200},
+		"anybody":               {nil, 401},
+		"half a token":          {bearer(harness.MetricsToken[:10]), 401},
+		"empty token":           {bearer(""), 401},
+		"user":                  {bearer(shopper), 403},
+		"user of built-in":      {bearer(nobody), 403},
+		"admin of another":      {bearer(shopBoss), 403},
+		"another application":   {basic(harness.ClientID, harness.ClientSecret), 403},
+		"wrong secret":          {basic(builtInApp, "x"), 401},
+		"unknown application":   {basic(adminApp, harness.ClientSecret), 401},
+		"no secret":             {basic(builtInApp, ""), 401},
+		"metrics token as user": {basic(harness.MetricsToken, harness.MetricsToken), 401},
+	} {
+		for _, path := range []string{"/api/metrics", harness.PathMetrics} {
+			t.Run(name+" "+path, func(t *testing.T) {
+				w := scenario{method: "GET", path: path, header: c.header}.send(s.Handler)
+				require.Equal(t, c.status, w.Code, w.Body.String())
+				assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+				assert.Equal(t, c.status == 200, strings.Contains(w.Body.String(), "minidoor_build_info"))
+				assert.Equal(t, c.status == 401, w.Header().Get("WWW-Authenticate") != "")
+			})
+		}
+	}
+}
+
+func TestMetricsWithoutAToken(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{Deps: func(deps *controllers.Deps) { deps.MetricsToken = "" }})
+	for _, token := range []string{"", harness.MetricsToken} {
+		assert.Equal(t, 401, scenario{method: "GET", path: "/api/metrics", header: bearer(token)}.send(s.Handler).Code)
+	}
+}
+
+func TestMetricsOff(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{Deps: func(deps *controllers.Deps) { deps.Metrics = nil }})
+	s.SignIn(t, "oUnseen")
+	assert.Equal(t, 404, s.Call(t, "GET", "/api/metrics", harness.MetricsToken, nil).Status)
+}
+
+func TestMetricsTellWhatHappened(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	for range 2 {
+		s.SignIn(t, "oSeen")
+	}
+	signInWith(t, s, "made-up")
+	for _, fault := range []fakewechat.Fault{fakewechat.Errcode(45011), fakewechat.Errcode(40164), fakewechat.Status(502)} {
+		s.Fake.Inject(fakewechat.PathCode2Session, fault, 1)
+		signInWith(t, s, s.NewCode("oSeen"))
+	}
+	signInWith(t, s, "")
+	for metric, want := range map[string]float64{
+		`minidoor_sign_ins_total{errcode="",kind="",outcome="ok"}`:                                        2,
+		`minidoor_sign_ins_total{errcode="",kind="",outcome="invalid_request"}`:                           1,
+		`minidoor_sign_ins_total{errcode="40029",kind="invalid_code",outcome="invalid_grant"}`:            1,
+		`minidoor_sign_ins_total{errcode="45011",kind="throttled",outcome="slow_down"}`:                   1,
+		`minidoor_sign_ins_total{errcode="40164",kind="misconfigured",outcome="temporarily_unavailable"}`: 1,
+		`minidoor_sign_ins_total{errcode="",kind="unavailable",outcome="temporarily_unavailable"}`:        1,
+		`minidoor_new_users_total`:                                                                     1,
+		`minidoor_sign_in_seconds_count`:                                                               7,
+		`minidoor_upstream_seconds_count{op="code2Session",result="ok"}`:                               2,
+		`minidoor_upstream_seconds_count{op="code2Session",result="unavailable"}`:                      1,
+		`minidoor_breaker_open{app_id="` + harness.AppID + `",op="code2Session"}`:                      0,
+		`minidoor_build_info{goversion="` + runtime.Version() + `",version="` + harness.Version + `"}`: 1,
+		`minidoor_database_connections_max{pool="write"}`:                                              1,
+		`minidoor_database_errors_total{op="write"}`:                                                   0,
+		`minidoor_database_writes`:                                                                     0,
+		`minidoor_sign_ins_in_flight`:                                                                  0,
+	} {
+		assert.InDelta(t, want, s.Metric(t, metric), 0, metric)
+	}
+	assert.GreaterOrEqual(t, s.Metric(t, `minidoor_database_seconds_count{op="write"}`), 2.0)
+	assert.GreaterOrEqual(t, s.Metric(t, `minidoor_database_seconds_count{op="read"}`), 2.0)
+	assert.Positive(t, s.Metric(t, "go_goroutines"))
+	assert.Positive(t, s.Metric(t, "process_resident_memory_bytes"))
+
+	s.Store.Close()
+	signInWith(t, s, s.NewCode("oSeen"))
+	assert.Positive(t, s.Metric(t, `minidoor_database_errors_total{op="read"}`))
+}
+
+// Whatever WeChat makes up, there are not many labels.
+func TestLabelsAreFew(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	for code := range 80 {
+		s.Fake.Inject(fakewechat.PathCode2Session, fakewechat.Errcode(50100+code), 1)
+		signInWith(t, s, s.NewCode("oMany"))
+	}
+	const other = `minidoor_sign_ins_total{errcode="other",kind="unavailable",outcome="temporarily_unavailable"}`
+	assert.InDelta(t, 30, s.Metric(t, other), 0)
+}
+
+func TestMetricNamesAreInOrder(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	m := controllers.NewMetrics(registry, "v1")
+	m.Called("code2Session", time.Second, &provider.Error{Kind: provider.KindThrottled})
+	m.Breaker("wx1", "code2Session", true)
+	m.Swept("token", 1)
+	problems, err := testutil.GatherAndLint(registry)
+	require.NoError(t, err)
+	assert.Empty(t, problems)
+}

@@ -1,0 +1,179 @@
+package controllers_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/controllers"
+	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/test/harness"
+)
+
+// overloaded asserts that a reply says so, and when to come again.
+func overloaded(t *testing.T, reply harness.Reply) {
+	t.Helper()
+	assert.Equal(t, http.StatusServiceUnavailable, reply.Status, reply.Body)
+	assert.Contains(t, "12345", reply.Header.Get("Retry-After"))
+	assert.Contains(t, reply.Body, "The server is busy, please try again")
+}
+
+func TestSignInsInFlight(t *testing.T) {
+	t.Parallel()
+	const most = 3
+	s := harness.Start(t, harness.Options{Limits: controllers.LimitsConfig{MaxSignIns: most}})
+	release := make(chan struct{})
+	s.Fake.Inject(fakewechat.PathCode2Session, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		<-release
+		answer(w, r)
+	}, most)
+	accepted := make(chan harness.Reply, most)
+	for n := range most {
+		code := s.NewCode(fmt.Sprintf("oFlight%d", n))
+		go func() { accepted <- signInWith(t, s, code) }()
+	}
+	const inFlight = "minidoor_sign_ins_in_flight"
+	require.Eventually(t, func() bool { return s.Metric(t, inFlight) == most }, 10*time.Second, time.Millisecond)
+	code := s.NewCode("oLate")
+	overloaded(t, signInWith(t, s, code))
+	assert.Contains(t, signInWith(t, s, code).Body, "temporarily_unavailable")
+	assert.Equal(t, http.StatusOK, s.Call(t, "GET", "/api/health", "", nil).Status)
+	close(release)
+	for range most {
+		assert.Equal(t, http.StatusOK, (<-accepted).Status, "what is accepted finishes")
+	}
+	assert.Equal(t, http.StatusOK, signInWith(t, s, code).Status, "a code that was turned away is not spent")
+	assert.InDelta(t, 2, s.Metric(t, `minidoor_turned_away_total{limit="sign_ins"}`), 0)
+	assert.InDelta(t, 0, s.Metric(t, inFlight), 0)
+	assert.InDelta(t, 0, s.Metric(t, "minidoor_waiting_requests"), 0)
+}
+
+func TestNoNewWorkWhileTheDatabaseHasEnough(t *testing.T) {
+	t.Parallel()
+	var backlog atomic.Int64
+	s := harness.Start(t, harness.Options{Limits: controllers.LimitsConfig{
+		MaxWaiting: 5, Backlog: func() int { return int(backlog.Load()) },
+	}})
+	tokens := s.SignIn(t, "oWork")
+	client := url.Values{"client_id": {harness.ClientID}, "client_secret": {harness.ClientSecret}}
+	form := func(grant string) url.Values {
+		return url.Values{
+			"grant_type": {grant}, "refresh_token": {tokens.RefreshToken},
+			"client_id": client["client_id"], "client_secret": client["client_secret"],
+		}
+	}
+	code := s.NewCode("oWork")
+	requests := map[string]func() harness.Reply{
+		"sign-in":            func() harness.Reply { return signInWith(t, s, code) },
+		"refresh":            func() harness.Reply { return s.Call(t, "POST", harness.PathRefresh, "", form("refresh_token")) },
+		"client credentials": func() harness.Reply { return s.Call(t, "POST", harness.PathToken, "", form("client_credentials")) },
+		"account":            func() harness.Reply { return s.Call(t, "GET", harness.PathAccount, tokens.AccessToken, nil) },
+		"profile": func() harness.Reply {
+			return s.Call(t, "POST", harness.PathProfile, tokens.AccessToken, map[string]string{"nickName": "x"})
+		},
+	}
+	backlog.Store(5)
+	for name, request := range requests {
+		t.Run(name, func(t *testing.T) { overloaded(t, request()) })
+	}
+	assert.InDelta(t, len(requests), s.Metric(t, `minidoor_turned_away_total{limit="waiting"}`), 0)
+	backlog.Store(4)
+	for _, name := range []string{"sign-in", "account", "profile", "client credentials", "refresh"} {
+		assert.Equal(t, http.StatusOK, requests[name]().Status, name)
+	}
+}
+
+// serve runs controllers.Serve on a loopback port.
+func serve(t *testing.T, handler http.Handler) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, end := context.WithCancel(context.Background())
+	var served sync.WaitGroup
+	served.Go(func() {
+		assert.NoError(t, controllers.Serve(ctx, listener, handler, slog.New(slog.DiscardHandler)))
+	})
+	t.Cleanup(func() {
+		end()
+		served.Wait()
+	})
+	return listener.Addr().String()
+}
+
+func TestClientsThatSendTooMuch(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	address := serve(t, s.Handler)
+	post := "POST " + harness.PathToken + " HTTP/1.1\r\nHost: x\r\n"
+	for name, c := range map[string]struct {
+		sent string
+		want string
+	}{
+		"header":       {post + "X-Long: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "431"},
+		"many headers": {post + strings.Repeat("X-Many: x\r\n", 8<<10) + "\r\n", "431"},
+		"path":         {"GET /" + strings.Repeat("x", 64<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", "431"},
+		"body": {post + "Content-Length: 2000000\r\nContent-Type: application/json\r\n\r\n" +
+			strings.Repeat("x", 2000000), "413"},
+		"chunks": {post + "Transfer-Encoding: chunked\r\n\r\n" +
+			strings.Repeat("10000\r\n"+strings.Repeat("x", 1<<16)+"\r\n", 17), "413"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", address)
+			require.NoError(t, err)
+			defer func() { _ = conn.Close() }()
+			go func() { _, _ = io.WriteString(conn, c.sent) }() // the server may close before all is sent
+			reply, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			defer func() { _ = reply.Body.Close() }()
+			assert.Contains(t, reply.Status, c.want)
+		})
+	}
+}
+
+// A slowloris holds connections by sending next to nothing. The server cuts each off, and answers others meanwhile.
+func TestSlowClientsAreCutOff(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes as long as the server's patience")
+	}
+	s := harness.Start(t, harness.Options{Limits: controllers.LimitsConfig{MaxSignIns: 1, MaxWaiting: 1}})
+	address := serve(t, s.Handler)
+	head := "POST " + harness.PathToken + " HTTP/1.1\r\nHost: x\r\n"
+	const slow = 50
+	var cut sync.WaitGroup
+	for n := range slow {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		sent := head // half a header
+		if n%2 == 1 {
+			sent += "Content-Length: 100\r\n\r\ntag=" // half a body
+		}
+		_, err = io.WriteString(conn, sent)
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(45*time.Second)))
+		cut.Go(func() {
+			_, err := io.Copy(io.Discard, conn)
+			assert.NoError(t, err, "the server closes")
+		})
+	}
+	reply, err := http.PostForm("http://"+address+harness.PathToken, harness.SignInForm(s.NewCode("oQuick")))
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, reply.StatusCode, "slow clients take nobody's place")
+	require.NoError(t, reply.Body.Close())
+	cut.Wait()
+}
