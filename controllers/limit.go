@@ -140,11 +140,11 @@ func (l *Limits) judge(ctx context.Context, reason string, wait time.Duration) e
 func (d *Deps) network(r *http.Request) string {
 	address := d.clientIP(r)
 	ip, err := netip.ParseAddr(address)
-	if err != nil || d.trusts(address) {
+	if ip = ip.Unmap(); err != nil || d.trustsIP(ip) {
 		return ""
 	}
 	const household = 64
-	if ip = ip.Unmap(); ip.Is6() {
+	if ip.Is6() {
 		return netip.PrefixFrom(ip.WithZone(""), household).Masked().String()
 	}
 	return ip.String()

@@ -20,17 +20,16 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	signIns        *prometheus.CounterVec
-	signedIn       prometheus.Counter // one of signIns
-	newUsers       prometheus.Counter
-	signInSeconds  prometheus.Histogram
-	upstream       *prometheus.HistogramVec
-	breakers       *prometheus.GaugeVec
-	database       *prometheus.HistogramVec
-	databaseErrors *prometheus.CounterVec
-	turnedAway     *prometheus.CounterVec
-	swept          *prometheus.CounterVec
-	errcodes       errcodes
+	signIns       *prometheus.CounterVec
+	signedIn      prometheus.Counter // one of signIns
+	newUsers      prometheus.Counter
+	signInSeconds prometheus.Histogram
+	upstream      *prometheus.HistogramVec
+	breakers      *prometheus.GaugeVec
+	reads, writes accesses
+	turnedAway    *prometheus.CounterVec
+	swept         *prometheus.CounterVec
+	errcodes      errcodes
 }
 
 // NewMetrics registers the metrics of a build of that version.
@@ -45,36 +44,30 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 		signInSeconds: prometheus.NewHistogram(histogram("sign_in_seconds", "How long sign-ins took, all in all.")),
 		upstream: prometheus.NewHistogramVec(histogram("upstream_seconds",
 			"How long calls of the platform's API took, by call and kind of failure, or ok."), []string{"op", "result"}),
-		breakers: gauges("breaker_open", "1 while calls of an API are refused because it is down.", "app_id", "op"),
-		database: prometheus.NewHistogramVec(histogram("database_seconds",
-			"How long reads and transactions took, with the wait for a connection or a shared commit."), []string{"op"}),
-		databaseErrors: counters("database_errors_total", "Reads and transactions that failed.", "op"),
-		turnedAway:     counters("turned_away_total", "Requests over a limit.", "limit"),
-		swept:          counters("swept_rows_total", "Expired rows that were deleted.", "table"),
-		errcodes:       errcodes{known: map[int]string{0: ""}},
+		breakers:   gauges("breaker_open", "1 while calls of an API are refused because it is down.", "app_id", "op"),
+		turnedAway: counters("turned_away_total", "Requests over a limit.", "limit"),
+		swept:      counters("swept_rows_total", "Expired rows that were deleted.", "table"),
+		errcodes:   errcodes{known: map[int]string{0: ""}},
 	}
 	m.signedIn = m.signIns.WithLabelValues("ok", "", "")
-	for _, op := range []string{opRead, opWrite} { // those that are 0 are shown, too
-		m.database.WithLabelValues(op)
-		m.databaseErrors.WithLabelValues(op)
-	}
-	for _, reason := range limitReasons() {
+	database := prometheus.NewHistogramVec(histogram("database_seconds",
+		"How long reads and transactions took, with the wait for a connection or a shared commit."), []string{"op"})
+	databaseErrors := counters("database_errors_total", "Reads and transactions that failed.", "op")
+	m.reads = accesses{database.WithLabelValues("read"), databaseErrors.WithLabelValues("read")}
+	m.writes = accesses{database.WithLabelValues("write"), databaseErrors.WithLabelValues("write")}
+	for _, reason := range limitReasons() { // what is 0 is shown, too
 		m.turnedAway.WithLabelValues(reason)
 	}
 	build := gauges("build_info", "1, with what runs.", "version", "goversion")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	registry.MustRegister(
-		m.signIns, m.newUsers, m.signInSeconds, m.upstream, m.breakers, m.database, m.databaseErrors, m.turnedAway, m.swept,
+		m.signIns, m.newUsers, m.signInSeconds, m.upstream, m.breakers, database, databaseErrors, m.turnedAway, m.swept,
 		build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
 }
 
-const (
-	namespace = "minidoor"
-	opRead    = "read"
-	opWrite   = "write"
-)
+const namespace = "minidoor"
 
 func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
@@ -130,15 +123,21 @@ func (m *Metrics) Breaker(appID, op string, open bool) {
 }
 
 // Read implements object.Observer.
-func (m *Metrics) Read(took time.Duration, err error) { m.queried(opRead, took, err) }
+func (m *Metrics) Read(took time.Duration, err error) { m.reads.count(took, err) }
 
 // Written implements object.Observer.
-func (m *Metrics) Written(took time.Duration, err error) { m.queried(opWrite, took, err) }
+func (m *Metrics) Written(took time.Duration, err error) { m.writes.count(took, err) }
 
-func (m *Metrics) queried(op string, took time.Duration, err error) {
-	m.database.WithLabelValues(op).Observe(took.Seconds())
+// accesses are one kind of access to the database.
+type accesses struct {
+	took   prometheus.Observer
+	failed prometheus.Counter
+}
+
+func (a accesses) count(took time.Duration, err error) {
+	a.took.Observe(took.Seconds())
 	if err != nil {
-		m.databaseErrors.WithLabelValues(op).Inc()
+		a.failed.Inc()
 	}
 }
 

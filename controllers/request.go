@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -38,8 +39,12 @@ func (d *Deps) clientIP(r *http.Request) string {
 	if err != nil {
 		return ""
 	}
+	said := r.Header.Values("X-Forwarded-For")
+	if len(said) == 0 {
+		return host
+	}
 	address := host
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	hops := strings.Split(strings.Join(said, ","), ",")
 	for i := len(hops) - 1; i >= 0 && d.trusts(address); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
@@ -52,15 +57,11 @@ func (d *Deps) clientIP(r *http.Request) string {
 
 func (d *Deps) trusts(address string) bool {
 	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return false
-	}
-	for _, prefix := range d.TrustedProxies {
-		if prefix.Contains(ip.Unmap()) {
-			return true
-		}
-	}
-	return false
+	return err == nil && d.trustsIP(ip.Unmap())
+}
+
+func (d *Deps) trustsIP(ip netip.Addr) bool {
+	return slices.ContainsFunc(d.TrustedProxies, func(proxies netip.Prefix) bool { return proxies.Contains(ip) })
 }
 
 // origin is the server's public URL, and so the issuer of its tokens: as configured, or else as the request names it.
