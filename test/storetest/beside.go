@@ -32,6 +32,7 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 		"SchemaIsUntouched": s.testSchemaUntouched,
 		"SignIn":            s.testSignIn,
 		"Conflicts":         s.testConflicts,
+		"Sweep":             s.testSweepBeside,
 	}
 	if kind == Captured {
 		maps.Copy(tests, map[string]func(*testing.T){

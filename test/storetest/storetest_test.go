@@ -37,3 +37,13 @@ func TestBesideCasdoor(t *testing.T) {
 		}
 	}
 }
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	for _, kind := range testdb.Kinds() {
+		t.Run(kind.Name, func(t *testing.T) {
+			t.Parallel()
+			storetest.RunSweep(t, kind.Empty)
+		})
+	}
+}
