@@ -21,6 +21,7 @@ import (
 func upstreamFaults() map[string]fakewechat.Fault {
 	return map[string]fakewechat.Fault{
 		"hang":      fakewechat.Hang(),
+		"slow body": fakewechat.SlowBody(),
 		"reset":     fakewechat.Reset(),
 		"500":       fakewechat.Status(500),
 		"502":       fakewechat.Status(502),

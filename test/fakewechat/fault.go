@@ -126,6 +126,18 @@ func Hang() Fault {
 	}
 }
 
+// SlowBody sends the first half of the right answer, and the rest never: a code is spent then.
+func SlowBody() Fault {
+	return func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		body := record(r, answer)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.Write(body[:len(body)/2])           //nolint:errcheck // the client is gone
+		http.NewResponseController(w).Flush() //nolint:errcheck // as above
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	}
+}
+
 // Slow gives the right answer after d.
 func Slow(d time.Duration) Fault {
 	return func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {

@@ -55,6 +55,7 @@ type Options struct {
 	Now             func() time.Time // the clock of the server and of the fake WeChat; nil: time.Now
 	RefreshTokenJWT bool
 	UpstreamTimeout time.Duration                   // of a call to WeChat; 0: as in production
+	WeChat          func(*idp.Options)              // changes how WeChat is reached; may be nil
 	Limits          controllers.LimitsConfig        // the zero LimitsConfig: none
 	Deps            func(*controllers.Deps)         // changes them; may be nil
 	Wrap            func(http.Handler) http.Handler // sees all requests and replies; may be nil
@@ -128,9 +129,11 @@ func (s *Server) newService(
 	s.SealKey = base64.StdEncoding.EncodeToString(key)
 	sealer, err := object.NewSealer([][]byte{key})
 	require.NoError(t, err)
-	registry, err := provider.NewRegistry(idp.WeChatPlatform(idp.Options{
-		Endpoint: wechat, Now: o.Now, Logger: log, Timeout: o.UpstreamTimeout, Observer: observer,
-	}))
+	upstream := idp.Options{Endpoint: wechat, Now: o.Now, Logger: log, Timeout: o.UpstreamTimeout, Observer: observer}
+	if o.WeChat != nil {
+		o.WeChat(&upstream)
+	}
+	registry, err := provider.NewRegistry(idp.WeChatPlatform(upstream))
 	require.NoError(t, err)
 	service, err := object.NewAuthority(s.Store, object.ServiceConfig{
 		Registry: registry, Sealer: sealer, RefreshTokenJWT: o.RefreshTokenJWT, Now: o.Now, Logger: log,
