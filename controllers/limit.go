@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -38,6 +39,7 @@ type Limits struct {
 	perIP, perApplication, perOpenID *limit
 	failed                           *failures
 	signIns, working                 gate
+	lastWork                         atomic.Int64 // how long signature and database took the last sign-in, in ns
 	backlog                          func() int
 	now                              func() time.Time
 	refusals                         *refusals
@@ -154,7 +156,7 @@ func (d *Deps) network(r *http.Request) string {
 type pass struct {
 	limits  *Limits
 	network string
-	working bool
+	began   time.Time // when the platform had answered; zero: not yet
 }
 
 // signIn lets a sign-in in, or says why not. The pass must end. A sign-in that is let in is not turned away later for
@@ -180,7 +182,7 @@ func (p *pass) exchanged(ctx context.Context, appID, openID string) error {
 	if p.limits == nil {
 		return nil
 	}
-	p.working = true
+	p.began = time.Now()
 	p.limits.working.add(1)
 	return p.limits.judge(ctx, overOpenID, p.limits.perOpenID.take(ctx, appID+"/"+openID))
 }
@@ -190,8 +192,9 @@ func (p *pass) end(ctx context.Context, clientID string, err error) {
 	if p.limits == nil {
 		return
 	}
-	if p.working {
+	if !p.began.IsZero() {
 		p.limits.working.add(-1)
+		p.limits.lastWork.Store(int64(time.Since(p.began)))
 	}
 	p.limits.signIns.add(-1)
 	upstream, _ := errors.AsType[*provider.Error](err)
@@ -212,13 +215,21 @@ func (l *Limits) work(ctx context.Context) (leave func(), err error) {
 	return func() { l.working.add(-1) }, nil
 }
 
-// full reports whether so many wait already that a new one had better come later.
+// A sign-in that would take longer than tooLong behind the platform's answer could be cut off by requestTimeout. Whether
+// it would is not known of the first few.
+const (
+	tooLong = requestTimeout / 2
+	few     = 64
+)
+
+// full reports whether so many wait already, or for so long, that a new one had better come later.
 func (l *Limits) full() bool {
-	backlog := 0
+	waiting := l.working.count()
 	if l.backlog != nil {
-		backlog = l.backlog()
+		waiting = max(waiting, int64(l.backlog()))
 	}
-	return l.working.max > 0 && max(l.working.count(), int64(backlog)) >= l.working.max
+	return l.working.max > 0 &&
+		(waiting >= l.working.max || waiting > few && time.Duration(l.lastWork.Load()) > tooLong)
 }
 
 func (l *Limits) busy(ctx context.Context, reason string) error {
