@@ -36,6 +36,10 @@ var version = "dev"
 // sweeping.
 const gcPercent = 400
 
+// memoryTarget is from where on the heap is swept more often instead of growing, in bytes: with 2,000 sign-ins in flight,
+// which hold 140 MB, stacks and all.
+const memoryTarget = 155 << 20
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -107,6 +111,9 @@ func run(ctx context.Context, args []string, p process) (err error) {
 func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) error {
 	if _, set := p.env("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
+	}
+	if _, set := p.env("GOMEMLIMIT"); !set {
+		debug.SetMemoryLimit(memoryTarget)
 	}
 	p.metrics = controllers.NewMetrics(prometheus.NewRegistry(), version)
 	deps := controllers.Deps{

@@ -58,7 +58,7 @@ func builtin() *Config {
 		LogFormat:          "json",
 
 		LimitPerIP: 12000, LimitPerApplication: 600000, LimitPerOpenID: 600, LimitFailedPerIP: 300, LimitFailedShare: 50,
-		MaxSignIns: 3000, MaxWaiting: 2500, SweepMinutes: 60,
+		MaxSignIns: 2500, MaxWaiting: 2500, SweepMinutes: 60,
 	}
 }
 

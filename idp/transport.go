@@ -46,6 +46,8 @@ func newTransport() *http.Transport {
 		MaxIdleConns:        1024,
 		MaxIdleConnsPerHost: 512,
 		MaxConnsPerHost:     1024,
+		ReadBufferSize:      2 << 10, // more than a request or a reply has
+		WriteBufferSize:     1 << 10,
 		// Shorter than servers keep an idle connection: a request on one that is just being closed is lost, because
 		// it must not be sent again.
 		IdleConnTimeout: 15 * time.Second,

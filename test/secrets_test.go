@@ -172,6 +172,10 @@ func TestNoSecretIsLoggedOrReplied(t *testing.T) {
 			}
 			checkFiles(t, s, q)
 
+			shown := s.Call(t, "GET", harness.PathMetrics, harness.MetricsToken, nil)
+			assert.Equal(t, http.StatusOK, shown.Status)
+			assert.NotContains(t, shown.Body, "oSecret", "nor whom it is about")
+			q.add("metrics token", harness.MetricsToken)
 			s.Store.Close()
 			last := s.Call(t, "POST", harness.PathToken, "", harness.SignInForm(lastCode))
 			assert.Equal(t, http.StatusServiceUnavailable, last.Status)
