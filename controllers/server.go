@@ -72,7 +72,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back
 	}
-	if methods, known := s.allowed[r.URL.Path]; !known {
+	if methods, known := methodsOf(s.allowed, r.URL.Path); !known {
 		writeError(w, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)

@@ -23,6 +23,7 @@ type ServiceConfig struct {
 // Service is what mini programs ask for, wherever the users are. It is safe for concurrent use.
 type Service struct {
 	directory     directory
+	tables        *tables // the directory, where it is one of tables; else nil
 	registry      *provider.Registry
 	sealer        *Sealer
 	refreshJWT    bool
@@ -34,6 +35,9 @@ type Service struct {
 	accountFields map[string][]int
 
 	verified *lru.Cache[[32]byte, verified]
+	sessions *lru.Cache[[32]byte, checkedSession]
+	scans    chan struct{} // holds one value while somebody reads a whole table
+	chores   chan struct{} // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
 	providers map[string]provider.Provider
@@ -52,6 +56,7 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	s := &Service{
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
 		now: cfg.Now, log: cfg.Logger,
+		scans: make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), profileFields: profileFields(), accountFields: accountFields(),
 		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
 	}
@@ -62,9 +67,11 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.settings = newSettings(d, s.now)
-	var err error
+	s.tables, _ = d.(*tables)
+	var err, err2 error
 	s.verified, err = lru.New[[32]byte, verified](maxVerified)
-	return s, err
+	s.sessions, err2 = lru.New[[32]byte, checkedSession](maxCheckedSessions)
+	return s, errors.Join(err, err2)
 }
 
 // Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.

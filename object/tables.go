@@ -38,8 +38,24 @@ func (t *tables) update(ctx context.Context, p *Principal, columns []string) err
 		if err != nil {
 			return err
 		}
+		for _, mark := range p.marked {
+			if err := t.storeMark(tx, mark); err != nil {
+				return err
+			}
+		}
 		return t.storeRecord(tx, updateRecord(p, columns))
 	})
+}
+
+// storeMark replaces the Mark of a field; one without a Reason is none.
+func (t *tables) storeMark(tx *txn, mark Mark) error {
+	if mark.Reason == "" {
+		_, err := tx.exec("DELETE FROM "+t.marks.name+" WHERE user_id=? AND field=?", mark.UserID, mark.Field)
+		return err
+	}
+	_, err := t.marks.insert(tx, &mark, t.dialect.orUpdate(
+		[]string{"user_id", "field"}, []string{"reason", "updated_time"}))
+	return err
 }
 
 // accountQuery selects the token row with a hash, and of its user's row all but the accounts at platforms that are
