@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,11 +45,12 @@ type (
 
 // Options adapt a server. The zero Options are those of a first start with one mini program.
 type Options struct {
-	Store        object.StoreConfig // the zero StoreConfig: SQLite in a temporary folder
-	Organization Row                // settings that differ
-	Application  Row                // as above
-	Provider     Row                // as above
-	Rows         Rows               // more rows
+	Store        object.StoreConfig      // the zero StoreConfig: SQLite in a temporary folder
+	Organization Row                     // settings that differ
+	Application  Row                     // as above
+	Provider     Row                     // as above
+	Push         fakewechat.PushSettings // of the mini program; the zero PushSettings: it has none
+	Rows         Rows                    // more rows
 
 	Now             func() time.Time // the clock of the server and of the fake WeChat; nil: time.Now
 	RefreshTokenJWT bool
@@ -93,6 +96,7 @@ func Start(t testing.TB, o Options) *Server {
 	t.Cleanup(wechat.Close)
 	t.Cleanup(s.Fake.Close) // first: Close of httptest waits for what hangs
 	s.Service = s.newService(t, o, wechat.URL, log)
+	s.keepHouse(t)
 
 	deps := controllers.Deps{Service: s.Service.Service, Authority: s.Service, Version: "v0-harness", Logger: log}
 	if o.Deps != nil {
@@ -106,6 +110,17 @@ func Start(t testing.TB, o Options) *Server {
 	t.Cleanup(server.Close)
 	s.URL = server.URL
 	return s
+}
+
+// keepHouse does so until the test ends.
+func (s *Server) keepHouse(t testing.TB) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var house sync.WaitGroup
+	house.Go(func() { s.Service.KeepHouse(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		house.Wait()
+	})
 }
 
 func (s *Server) newService(t testing.TB, o Options, wechat string, log *slog.Logger) *object.Authority {

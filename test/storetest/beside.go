@@ -65,6 +65,7 @@ func (s *besideSuite) testSignIn(t *testing.T) {
 		"ProfileIsUpdated":      s.testUpdate,
 		"ForbiddenIsSeenAtOnce": s.testForbidden,
 		"InitDataStaysOut":      s.testInitDataBeside,
+		"AccountIsTheUsers":     s.testMemberBeside,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
 	}
