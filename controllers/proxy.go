@@ -25,11 +25,10 @@ func newProxy(deps *Deps) *httputil.ReverseProxy {
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
 			deps.forward(r.In, r.Out.Header)
 		},
-		Transport:     newProxyTransport(),
-		FlushInterval: -1,
-		BufferPool:    &bufferPool{},
-		ErrorHandler:  deps.passFailed,
-		ErrorLog:      slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
+		Transport:    newProxyTransport(),
+		BufferPool:   &bufferPool{},
+		ErrorHandler: deps.passFailed,
+		ErrorLog:     slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
 	}
 }
 

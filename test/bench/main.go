@@ -3,6 +3,7 @@
 //
 //	go run ./test/bench                     # 1 thousand and 500 thousand users, three signature algorithms
 //	go run ./test/bench -users 1000 -alg ES256 -d 2s -rounds 1
+//	go run ./test/bench -proxy              # what the gateway costs a request that it passes on
 //	go run ./test/bench -smoke              # does it work at all: a few seconds
 //
 // Beside it runs "floor", when its source is at hand (-floor): a bare program that does the least that a sign-in can
@@ -44,6 +45,7 @@ type options struct {
 	floor      string // folder of the reference program's source; empty: do without
 	json       string // file for the results; empty: none
 	targets    bool
+	proxy      bool
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -58,6 +60,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.floor, "floor", "", "`folder` of the reference program (default ../shared/tools/floor or floor)")
 	flags.StringVar(&o.json, "json", "", "`file` to write the results to, as JSON")
 	flags.BoolVar(&o.targets, "targets", false, "fail when a figure misses its target")
+	flags.BoolVar(&o.proxy, "proxy", false, "measure the gateway's pass-through, and nothing else")
 	smoke := flags.Bool("smoke", false, "200 users, one algorithm, one second each: does it work at all?")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -112,6 +115,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }
 
 	b := &bench{options: o, folder: folder, say: say}
+	if o.proxy {
+		return b.measureProxy(ctx, stdout)
+	}
 	if err := b.start(ctx); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -178,4 +179,18 @@ func (s *besideSuite) testAdoptionsAtOnce(t *testing.T) {
 	assert.Equal(t, many+2-1, state.Adopted)
 	assert.Equal(t, 1, state.Conflicts)
 	assert.Equal(t, many+2-1, b.count(t, "mini_program_identity"))
+}
+
+// AdoptMany adopts n users, reports how long it took, and signs one of them in.
+func AdoptMany(t *testing.T, casdoor func(t testing.TB) object.StoreConfig, n int) {
+	t.Helper()
+	b := (&besideSuite{kind: FromSDK, casdoor: casdoor}).attach(t)
+	b.addMany(t, n)
+	begun := time.Now()
+	b.open(t)
+	took := time.Since(begun)
+	t.Logf("%d users are adopted in %s", n, took.Round(time.Millisecond))
+	assert.Less(t, took, time.Minute)
+	assert.Equal(t, n+2, b.count(t, "mini_program_identity"))
+	assert.False(t, b.signIn(t, fmt.Sprintf("oMany%06d", n/2)).NewUser)
 }

@@ -43,12 +43,13 @@ func (k Kind) OldCasdoor(t testing.TB) object.StoreConfig {
 	cfg := k.Casdoor(t)
 	db := Connect(t, cfg)
 	for table, kept := range columnsV141() {
-		dropOthers(t, db, k.quote(table), table, strings.Fields(kept), k)
+		dropOthers(t, db, k.Quote(table), table, strings.Fields(kept), k)
 	}
 	return cfg
 }
 
-func (k Kind) quote(name string) string {
+// Quote quotes a name for a statement.
+func (k Kind) Quote(name string) string {
 	if k.Name == "postgres" {
 		return `"` + name + `"`
 	}
@@ -72,8 +73,8 @@ func dropOthers(t testing.TB, db *sql.DB, quoted, table string, kept []string, k
 			continue
 		}
 		if k.Name == "sqlite" {
-			exec("DROP INDEX IF EXISTS " + k.quote("IDX_"+table+"_"+column))
+			exec("DROP INDEX IF EXISTS " + k.Quote("IDX_"+table+"_"+column))
 		}
-		exec("ALTER TABLE " + quoted + " DROP COLUMN " + k.quote(column))
+		exec("ALTER TABLE " + quoted + " DROP COLUMN " + k.Quote(column))
 	}
 }

@@ -1,0 +1,167 @@
+package blob
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+)
+
+// Folder keeps files in a local directory. Several processes may share it. It is safe for concurrent use.
+type Folder struct {
+	publicURL
+	root *os.Root
+}
+
+// The directory of files that are being written, and the age at which one there belongs to nobody any more.
+const (
+	unfinished = "unfinished"
+	abandoned  = time.Hour
+)
+
+// NewFolder opens the directory, makes it where there is none, and removes what a crash has left unfinished in it.
+// public is the address that Open's files are served at.
+func NewFolder(dir, public string) (*Folder, error) {
+	base, err := newPublicURL(public)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("folder of files: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("folder of files: %w", err)
+	}
+	f := &Folder{base, root}
+	if err := f.sweep(); err != nil {
+		_ = root.Close()
+		return nil, fmt.Errorf("folder of files: %w", err)
+	}
+	return f, nil
+}
+
+// Close releases the directory. No other method may be called after it.
+func (f *Folder) Close() error { return f.root.Close() }
+
+// sweep removes abandoned files.
+func (f *Folder) sweep() error {
+	if err := f.root.MkdirAll(unfinished, 0o700); err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(f.root.FS(), unfinished)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
+			_ = f.root.Remove(path.Join(unfinished, e.Name())) // another process may have been faster
+		}
+	}
+	return nil
+}
+
+// dir returns the directory of a file: there are 1024 of them, so that none grows too large.
+func (k parsed) dir() string { return path.Join("a", k.stem[:2]) }
+
+func (k parsed) path() string { return path.Join(k.dir(), k.name()) }
+
+// Put stores a file, which is on the disk, whole, when Put returns nil. Where it fails there is no trace of the file.
+func (f *Folder) Put(ctx context.Context, key, contentType string, data []byte) error {
+	k, err := check(key, contentType)
+	if err != nil {
+		return fmt.Errorf("store file: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("store file: %w", err)
+	}
+	if err := f.put(k, data); err != nil {
+		return fmt.Errorf("store file: %w", err)
+	}
+	return nil
+}
+
+func (f *Folder) put(k parsed, data []byte) error {
+	temporary := path.Join(unfinished, rand.Text())
+	if err := f.write(temporary, data); err != nil {
+		_ = f.root.Remove(temporary)
+		return err
+	}
+	if err := f.place(temporary, k); err != nil {
+		_ = f.root.Remove(temporary)
+		return err
+	}
+	return nil
+}
+
+func (f *Folder) write(name string, data []byte) error {
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
+
+// place gives a finished file its name.
+func (f *Folder) place(temporary string, k parsed) error {
+	if err := f.root.MkdirAll(k.dir(), 0o700); err != nil {
+		return err
+	}
+	if err := f.root.Rename(temporary, k.path()); err != nil {
+		return err
+	}
+	dir, err := f.root.Open(k.dir())
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
+	if err != nil {
+		_ = f.root.Remove(k.path())
+	}
+	return err
+}
+
+// Delete removes a file. A file that is not there is removed already.
+func (f *Folder) Delete(_ context.Context, key string) error {
+	k, ok := parse(key)
+	if !ok {
+		return fmt.Errorf("remove file: %w", ErrKey)
+	}
+	if err := f.root.Remove(k.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove file: %w", err)
+	}
+	return nil
+}
+
+// File is a stored file. Its reader must close it.
+type File struct {
+	io.ReadSeekCloser
+	ContentType string
+	ModTime     time.Time
+}
+
+// Open opens a file; errors.Is(err, fs.ErrNotExist) when there is none, or the key is none.
+func (f *Folder) Open(key string) (*File, error) {
+	k, ok := parse(key)
+	if !ok {
+		return nil, fmt.Errorf("open file: %w: %w", ErrKey, fs.ErrNotExist)
+	}
+	file, err := f.root.Open(k.path())
+	if err != nil {
+		return nil, fmt.Errorf("open file: %w", err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("open file: %w", err)
+	}
+	return &File{file, contentType(k.ext), info.ModTime()}, nil
+}

@@ -1,0 +1,226 @@
+package test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/controllers"
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/harness"
+	"github.com/minidoor/minidoor/test/testdb"
+)
+
+// multipartForm is a form as wx.uploadFile sends it.
+func multipartForm(t *testing.T, fields map[string]string) harness.Text {
+	t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for name, value := range fields {
+		require.NoError(t, form.WriteField(name, value))
+	}
+	require.NoError(t, form.Close())
+	return harness.Text{ContentType: form.FormDataContentType(), Body: body.String()}
+}
+
+// The captured databases of each kind, behind a gateway: what a mini program and its back-end see.
+func TestGatewayOnEachDatabase(t *testing.T) {
+	t.Parallel()
+	for _, kind := range testdb.Kinds() {
+		t.Run(kind.Name, func(t *testing.T) {
+			t.Parallel()
+			clock := harness.NewClock()
+			store := kind.Casdoor(t)
+			s, casdoor := harness.StartGateway(t, store, harness.Options{Now: clock.Now})
+			tokens := s.SignIn(t, "oShopper1")
+			assert.False(t, *tokens.NewUser, "Casdoor's user goes on")
+			assert.True(t, *s.SignIn(t, "oNew").NewUser)
+			reply := s.Call(t, "POST", harness.PathProfile, tokens.AccessToken, map[string]string{"nickName": "小明 🐼"})
+			require.Equal(t, http.StatusOK, reply.Status, reply.Body)
+			assert.Equal(t, http.StatusOK, s.Call(t, "GET", "/api/mini-program/health", "", nil).Status)
+			db := testdb.Connect(t, store)
+			var name string
+			require.NoError(t, db.QueryRowContext(t.Context(),
+				"SELECT u.display_name FROM "+kind.Quote("user")+" u WHERE u.name='wechat-oShopper1'").Scan(&name))
+			assert.Equal(t, "小明 🐼", name)
+
+			// The Casdoor knows the token by its hash and the application's cert, and renews it.
+			assert.Equal(t, 1, count(t, db, store, "SELECT COUNT(*) FROM token WHERE access_token_hash='"+
+				hashOf(tokens.AccessToken)+"' AND refresh_token_hash='"+hashOf(tokens.RefreshToken)+"'"))
+			assert.Zero(t, casdoor.Calls(harness.PathToken))
+			s.Call(t, "POST", harness.PathRefresh, "", refreshForm(tokens.RefreshToken))
+			assert.Equal(t, 1, casdoor.Calls(harness.PathRefresh), "refreshing is the Casdoor's")
+
+			testSettingsWithin5s(t, s, db, clock)
+		})
+	}
+}
+
+func hashOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// testSettingsWithin5s changes what Casdoor's admin pages change.
+func testSettingsWithin5s(t *testing.T, s *harness.Server, db *sql.DB, clock *harness.Clock) {
+	t.Helper()
+	for _, change := range []struct {
+		to, back string
+		status   int
+	}{
+		{"UPDATE application SET disable_signin=" + isTrue, "UPDATE application SET disable_signin=" + isFalse, 400},
+		{"UPDATE provider SET client_secret='wrong'", "UPDATE provider SET client_secret='" + harness.AppSecret + "'", 503},
+		{"UPDATE application SET cert='gone'", "UPDATE application SET cert='cert-built-in'", 500},
+	} {
+		for _, step := range []struct {
+			statement string
+			status    int
+		}{{change.to, change.status}, {change.back, 200}} {
+			_, err := db.ExecContext(t.Context(), step.statement)
+			require.NoError(t, err)
+			clock.Advance(5 * time.Second)
+			reply := s.Call(t, "POST", harness.PathToken, "", harness.SignInForm(s.NewCode("oShopper1")))
+			assert.Equal(t, step.status, reply.Status, "%s: %s", step.statement, reply.Body)
+		}
+	}
+}
+
+const (
+	isTrue  = "(1=1)"
+	isFalse = "(1=0)"
+)
+
+func TestGatewayKnowsItsSignIns(t *testing.T) {
+	t.Parallel()
+	s, casdoor := harness.StartGateway(t, testdb.Kinds()[0].Casdoor(t), harness.Options{})
+	fields := func() map[string]string {
+		return map[string]string{
+			"tag": "wechat_miniprogram", "client_id": harness.ClientID, "code": s.NewCode("oShopper1"),
+		}
+	}
+	form := func(m map[string]string) url.Values {
+		v := url.Values{}
+		for name, value := range m {
+			v.Set(name, value)
+		}
+		return v
+	}
+	ours := map[string]func() harness.Reply{
+		"form": func() harness.Reply { return s.Call(t, "POST", harness.PathToken, "", form(fields())) },
+		"JSON": func() harness.Reply { return s.Call(t, "POST", harness.PathToken, "", fields()) },
+		"query": func() harness.Reply {
+			return s.Call(t, "POST", harness.PathToken+"?"+form(fields()).Encode(), "", nil)
+		},
+		"multipart": func() harness.Reply {
+			return s.Call(t, "POST", harness.PathToken, "", multipartForm(t, fields()))
+		},
+		"JSON without a type": func() harness.Reply {
+			text, err := json.Marshal(fields())
+			require.NoError(t, err)
+			return s.Call(t, "POST", harness.PathToken, "", harness.Text{ContentType: "text/plain", Body: string(text)})
+		},
+	}
+	for name, call := range ours {
+		tokens := call().Tokens(t)
+		assert.NotNil(t, tokens.NewUser, name)
+	}
+	assert.Zero(t, casdoor.Calls(harness.PathToken), "no sign-in reached the Casdoor")
+
+	client := url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {harness.ClientID}, "client_secret": {harness.ClientSecret},
+	}
+	tokens := s.Call(t, "POST", harness.PathToken, "", client).Tokens(t)
+	assert.Nil(t, tokens.NewUser)
+	client.Set("tag", "something_else")
+	s.Call(t, "POST", harness.PathToken, "", client)
+	s.Call(t, "POST", harness.PathToken, "", harness.Text{ContentType: "application/json", Body: `{"tag":`})
+	s.Call(t, "GET", harness.PathToken+"?tag=wechat_miniprogram", "", nil)
+	assert.Equal(t, 4, casdoor.Calls(harness.PathToken), "what is no sign-in of ours goes to the Casdoor")
+
+	large := harness.Text{ContentType: "application/x-www-form-urlencoded", Body: "x=" + strings.Repeat("x", 2<<20) + "&tag=wechat_miniprogram"}
+	reply := s.Call(t, "POST", harness.PathToken, "", large)
+	assert.Equal(t, http.StatusRequestEntityTooLarge, reply.Status, "nothing passes that was not looked through")
+	assert.Equal(t, 4, casdoor.Calls(harness.PathToken))
+}
+
+func TestGatewayClosesCasdoorsUpdateUser(t *testing.T) {
+	t.Parallel()
+	store := testdb.Kinds()[0].Casdoor(t)
+	s, casdoor := harness.StartGateway(t, store, harness.Options{})
+	token := s.SignIn(t, "oShopper1").AccessToken
+	self := map[string]any{"owner": "shop", "name": "wechat-oShopper1"}
+	body := func(field string, value any) map[string]any {
+		m := map[string]any{field: value}
+		for name, v := range self {
+			m[name] = v
+		}
+		return m
+	}
+	id := "?id=shop/wechat-oShopper1"
+	for name, call := range map[string]func() harness.Reply{
+		"score":  func() harness.Reply { return s.Call(t, "POST", harness.PathUpdateUser+id, token, body("score", 99)) },
+		"openid": func() harness.Reply { return s.Call(t, "POST", harness.PathUpdateUser, token, body("wechat", "oX")) },
+		"columns": func() harness.Reply {
+			return s.Call(t, "POST", harness.PathUpdateUser+id+"&columns=isAdmin", token, body("isAdmin", true))
+		},
+		"token in the query": func() harness.Reply {
+			return s.Call(t, "POST", harness.PathUpdateUser+id+"&accessToken="+token, "", body("score", 99))
+		},
+		"Casdoor's other name for it": func() harness.Reply {
+			return s.Call(t, "POST", harness.PathUpdateUser+"?access_token="+token, "", body("score", 99))
+		},
+		"malformed": func() harness.Reply {
+			return s.Call(t, "POST", harness.PathUpdateUser, token, harness.Text{ContentType: "application/json", Body: "{"})
+		},
+	} {
+		assert.Equal(t, "error", call().Map(t)["status"], name)
+	}
+	large := body("bio", strings.Repeat("x", 2<<20))
+	assert.Equal(t, http.StatusRequestEntityTooLarge, s.Call(t, "POST", harness.PathUpdateUser, token, large).Status)
+	reply := s.Call(t, "POST", harness.PathUpdateUser, token, map[string]string{"displayName": "小明"}) // the example's form
+	assert.Equal(t, "Affected", reply.Map(t)["data"])
+	assert.Zero(t, casdoor.Calls(harness.PathUpdateUser))
+
+	s.Call(t, "POST", harness.PathUpdateUser+"?id=shop/boss", token, body("displayName", "x"))
+	s.Call(t, "POST", harness.PathUpdateUser+id, "no token of ours", body("displayName", "x"))
+	s.Call(t, "POST", harness.PathUpdateUser+id, "", body("displayName", "x"))
+	assert.Equal(t, 3, casdoor.Calls(harness.PathUpdateUser), "others are the Casdoor's to answer")
+	s.Exec(t, "UPDATE user SET is_admin=1 WHERE name='wechat-oShopper1'")
+	s.Call(t, "POST", harness.PathUpdateUser+id, token, body("score", 1))
+	assert.Equal(t, 4, casdoor.Calls(harness.PathUpdateUser), "an admin may more than we do")
+}
+
+func TestGatewayWithoutItsCasdoor(t *testing.T) {
+	t.Parallel()
+	s, casdoor := harness.StartGateway(t, testdb.Kinds()[0].Casdoor(t), harness.Options{
+		Deps: func(deps *controllers.Deps) { deps.Upstream = &url.URL{Scheme: "http", Host: "127.0.0.1:1"} },
+	})
+	tokens := s.SignIn(t, "oShopper1")
+	reply := s.Call(t, "POST", harness.PathProfile, tokens.AccessToken, map[string]string{"nickName": "x"})
+	assert.Equal(t, http.StatusOK, reply.Status)
+	reply = s.Call(t, "GET", harness.PathAccount+"?secret=query", tokens.AccessToken, nil)
+	assert.Equal(t, http.StatusBadGateway, reply.Status)
+	assert.JSONEq(t, `{"status":"error","msg":"Casdoor does not answer","data":null,"data2":null}`, reply.Body)
+	assert.Len(t, s.Log.Lines(`"msg":"pass-through"`, `"status":502`, `"path":"/api/get-account"`), 1)
+	assert.NotContains(t, s.Log.String(), "secret=query")
+	assert.Zero(t, casdoor.Calls(harness.PathAccount))
+}
+
+func TestGatewayNeedsACasdoor(t *testing.T) {
+	t.Parallel()
+	cfg := testdb.SQLite(t)
+	cfg.Beside = true
+	_, _, err := object.Open(t.Context(), cfg)
+	assert.ErrorIs(t, err, object.ErrNoCasdoor)
+}

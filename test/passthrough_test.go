@@ -1,0 +1,219 @@
+package test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/netip"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/controllers"
+	"github.com/minidoor/minidoor/test/fakecasdoor"
+	"github.com/minidoor/minidoor/test/harness"
+)
+
+// passThrough is a gateway whose own half is never asked, before a stand-in Casdoor.
+func passThrough(t *testing.T, change func(*http.Server)) (address string, casdoor *fakecasdoor.Server) {
+	t.Helper()
+	casdoor = fakecasdoor.New(fakecasdoor.Options{KeyBits: 1024})
+	upstream := httptest.NewServer(casdoor)
+	t.Cleanup(upstream.Close)
+	t.Cleanup(casdoor.Close)
+	target, err := url.Parse(upstream.URL)
+	require.NoError(t, err)
+	gateway := httptest.NewUnstartedServer(controllers.New(controllers.Deps{
+		Upstream: target, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")},
+	}))
+	if change != nil {
+		change(gateway.Config)
+	}
+	gateway.Start()
+	t.Cleanup(gateway.Close)
+	return gateway.URL, casdoor
+}
+
+// once is a client that follows no redirect and unpacks nothing.
+func once(t *testing.T, from string) *http.Client {
+	t.Helper()
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	transport := &http.Transport{DisableCompression: true, DialContext: dialer.DialContext}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func send(t *testing.T, client *http.Client, r *http.Request) (*http.Response, string) {
+	t.Helper()
+	reply, err := client.Do(r)
+	require.NoError(t, err)
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	require.NoError(t, err)
+	return reply, string(text)
+}
+
+func TestPassThroughOfRequests(t *testing.T) {
+	t.Parallel()
+	address, _ := passThrough(t, nil)
+	body := strings.Repeat("正文 ", 1000)
+	ask := func(from string, header http.Header) (echo fakecasdoor.Echo) {
+		r, err := http.NewRequestWithContext(t.Context(), "PATCH",
+			address+"/api/a%2Fb/..%2fc;v=1?x=%zz&y=a;b&y=%E5%B0%8F", strings.NewReader(body))
+		require.NoError(t, err)
+		r.Host = "door.example.com"
+		r.Header = header
+		_, text := send(t, once(t, from), r)
+		harness.Reply{Body: text}.JSON(t, &echo)
+		return echo
+	}
+	echo := ask("127.0.0.1", http.Header{
+		"Authorization": {"Bearer x"}, "Cookie": {"casdoor_session_id=1; b=2"}, "Content-Type": {"text/odd"},
+		"Connection": {"keep-alive, X-Hop"}, "X-Hop": {"1"}, "Te": {"trailers"}, "Proxy-Authorization": {"Basic x"},
+		"Keep-Alive": {"timeout=5"}, "X-Own": {"a", "b"}, "X-Request-Id": {"mine"}, "Accept-Encoding": {"br"},
+		"X-Forwarded-For": {"6.6.6.6"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"evil.example.com"},
+	})
+	sum := sha256.Sum256([]byte(body))
+	assert.Equal(t, "PATCH", echo.Method)
+	assert.Equal(t, "/api/a%2Fb/..%2fc;v=1", echo.Path)
+	assert.Equal(t, "x=%zz&y=a;b&y=%E5%B0%8F", echo.Query, "even what is no query to Go")
+	assert.Equal(t, "door.example.com", echo.Host)
+	assert.Equal(t, hex.EncodeToString(sum[:]), echo.SHA256)
+	for name, want := range map[string][]string{
+		"Authorization": {"Bearer x"}, "Cookie": {"casdoor_session_id=1; b=2"}, "Content-Type": {"text/odd"},
+		"X-Own": {"a", "b"}, "X-Request-Id": {"mine"}, "Accept-Encoding": {"br"}, "User-Agent": {"Go-http-client/1.1"},
+		"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"door.example.com"},
+		"X-Hop": nil, "Proxy-Authorization": nil, "Keep-Alive": nil, "Connection": nil, "Te": {"trailers"},
+	} {
+		assert.Equal(t, want, echo.Headers.Values(name), name)
+	}
+	echo = ask("127.0.0.2", http.Header{
+		"X-Forwarded-For": {"203.0.113.7", "10.0.0.1"}, "X-Forwarded-Proto": {"https"},
+		"X-Forwarded-Host": {"id.example.com"}, "Forwarded": {"for=203.0.113.7"},
+	})
+	for name, want := range map[string]string{
+		"X-Forwarded-For": "203.0.113.7, 10.0.0.1, 127.0.0.2", "X-Forwarded-Proto": "https",
+		"X-Forwarded-Host": "id.example.com", "Forwarded": "for=203.0.113.7",
+	} {
+		assert.Equal(t, want, echo.Headers.Get(name), "a proxy that is trusted: %s", name)
+	}
+}
+
+func TestPassThroughOfReplies(t *testing.T) {
+	t.Parallel()
+	address, casdoor := passThrough(t, nil)
+	direct := httptest.NewServer(casdoor)
+	t.Cleanup(direct.Close)
+	client := once(t, "127.0.0.1")
+	for _, path := range []string{
+		fakecasdoor.PathGzip, fakecasdoor.PathTrailers, fakecasdoor.PathNotModified, fakecasdoor.PathCookies,
+		"/.well-known/jwks", "/api/get-account",
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			if method == "HEAD" && path == fakecasdoor.PathTrailers {
+				continue // net/http does not announce the trailer of a body that is not sent
+			}
+			ask := func(base string) (*http.Response, string) {
+				r, err := http.NewRequestWithContext(t.Context(), method, base+path, nil)
+				require.NoError(t, err)
+				r.Host = "door.example.com"
+				return send(t, client, r)
+			}
+			want, wantBody := ask(direct.URL)
+			got, body := ask(address)
+			want.Header.Del("Date")
+			got.Header.Del("Date")
+			assert.Equal(t, want.StatusCode, got.StatusCode, path)
+			assert.Equal(t, want.Header, got.Header, "%s %s: no header more or less", method, path)
+			assert.Equal(t, want.Trailer, got.Trailer, path)
+			assert.Equal(t, wantBody, body, path)
+		}
+	}
+	var hints []string
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, header textproto.MIMEHeader) error {
+		hints = append(hints, header.Get("Link"))
+		return nil
+	}}
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET",
+		address+fakecasdoor.PathEarlyHints, nil)
+	require.NoError(t, err)
+	send(t, client, r)
+	assert.Len(t, hints, 1)
+}
+
+// Streams, uploads and WebSockets outlive the deadlines of the server.
+func TestPassThroughOfStreams(t *testing.T) {
+	t.Parallel()
+	const deadline = 100 * time.Millisecond
+	address, casdoor := passThrough(t, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout = deadline, deadline })
+
+	t.Run("events come as they are sent", func(t *testing.T) {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", address+fakecasdoor.PathStream, nil)
+		require.NoError(t, err)
+		reply, err := once(t, "127.0.0.1").Do(r)
+		require.NoError(t, err)
+		defer reply.Body.Close()
+		lines := bufio.NewScanner(reply.Body)
+		for _, line := range []string{"one", "two", "three"} {
+			<-time.After(deadline)
+			require.NoError(t, casdoor.SendLine(t.Context(), line))
+			require.True(t, lines.Scan())
+			for lines.Text() == "" {
+				require.True(t, lines.Scan())
+			}
+			assert.Contains(t, lines.Text(), line)
+		}
+		require.NoError(t, casdoor.EndStream(t.Context()))
+	})
+	t.Run("an upload flows", func(t *testing.T) {
+		const size = 64 << 20
+		before := casdoor.Uploaded()
+		reader, writer := io.Pipe()
+		go func() {
+			chunk := bytes.Repeat([]byte("x"), 1<<20)
+			for range size >> 20 {
+				if _, err := writer.Write(chunk); err != nil {
+					return
+				}
+			}
+			<-time.After(2 * deadline)
+			if casdoor.Uploaded() == before {
+				_ = writer.CloseWithError(io.ErrShortWrite) // nothing has arrived: it is kept somewhere
+			}
+			_ = writer.Close()
+		}()
+		r, err := http.NewRequestWithContext(t.Context(), "POST", address+fakecasdoor.PathUpload, reader)
+		require.NoError(t, err)
+		_, text := send(t, once(t, "127.0.0.1"), r)
+		var echo fakecasdoor.Echo
+		harness.Reply{Body: text}.JSON(t, &echo)
+		assert.EqualValues(t, size, echo.Bytes)
+	})
+	t.Run("a WebSocket talks", func(t *testing.T) {
+		conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(address, "http")+fakecasdoor.PathWebSocket, nil)
+		require.NoError(t, err)
+		defer func() { _ = conn.CloseNow() }()
+		for _, message := range []string{"小明", strings.Repeat("x", 20_000)} {
+			<-time.After(2 * deadline)
+			require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte(message)))
+			_, got, err := conn.Read(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, message, string(got))
+		}
+	})
+}
