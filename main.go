@@ -153,7 +153,7 @@ func attach(
 	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, p process,
 ) (store *object.Store, err error) {
 	if cfg.Remote() {
-		deps.Service, err = object.NewRemoteService(remoteConfig(cfg), services)
+		deps.Service, err = object.NewRemoteService(ctx, remoteConfig(cfg), services)
 		return nil, err
 	}
 	if store, err = openStore(ctx, cfg, deps.Logger, p); err != nil {

@@ -155,8 +155,12 @@ func (a *Adoption) endPass() {
 
 // nextUsers reads the users behind the cursor, of one organization, moves it, and reports whether nobody is left.
 func (s *Store) nextUsers(tx *txn, a *Adoption) (users []claimant, end bool, err error) {
-	rows, err := tx.query(fmt.Sprintf("SELECT owner, name, id, wechat, properties FROM %s WHERE owner=? AND name>? "+
-		"ORDER BY name LIMIT %d", s.users.name, adoptionBatch), a.Owner, a.Name)
+	registerType := "''" // where an older Casdoor has none
+	if s.users.has("register_type") {
+		registerType = "register_type"
+	}
+	rows, err := tx.query(fmt.Sprintf("SELECT owner, name, id, wechat, properties, %s FROM %s WHERE owner=? AND name>? "+
+		"ORDER BY name LIMIT %d", registerType, s.users.name, adoptionBatch), a.Owner, a.Name)
 	if err != nil {
 		return nil, false, err
 	}

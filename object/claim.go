@@ -23,20 +23,24 @@ const (
 type claimant struct {
 	owner, name, id string
 	column          string // wechat
+	registered      string // register_type, which Casdoor's mini-program flow leaves empty; empty where there is none
 	openID, unionID string // of properties; both empty where these cannot be read
 }
 
-// scanClaimants reads rows of owner, name, id, wechat and properties, and closes them. Properties that are no JSON, which
-// Casdoor could not read either, are none.
+// scanClaimants reads rows of owner, name, id, wechat, properties and register_type, and closes them. Properties that are
+// no JSON, which Casdoor could not read either, are none.
 func scanClaimants(rows *sql.Rows) ([]claimant, error) {
 	defer func() { _ = rows.Close() }()
 	var found []claimant
 	for rows.Next() {
-		var cells [5]sql.NullString
-		if err := rows.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4]); err != nil {
+		var cells [6]sql.NullString
+		if err := rows.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4], &cells[5]); err != nil {
 			return nil, err
 		}
-		c := claimant{owner: cells[0].String, name: cells[1].String, id: cells[2].String, column: cells[3].String}
+		c := claimant{
+			owner: cells[0].String, name: cells[1].String, id: cells[2].String, column: cells[3].String,
+			registered: cells[5].String,
+		}
 		var properties map[string]string
 		if err := json.Unmarshal([]byte(cells[4].String), &properties); err == nil {
 			c.openID, c.unionID = properties[wechatOpenID], properties[wechatUnionID]
@@ -48,21 +52,26 @@ func scanClaimants(rows *sql.Rows) ([]claimant, error) {
 
 func (c claimant) fullName() string { return c.owner + "/" + c.name }
 
-// doubted returns the OpenIDs that the row speaks of, when it contradicts itself.
-func (c claimant) doubted() []string {
+// doubted returns the OpenIDs that the row speaks of and why they are in doubt, or nothing. Casdoor v3.158 lets users
+// write their own wechat column and properties: the name and the way that somebody has registered must not speak
+// against them.
+func (c claimant) doubted() (openIDs []string, reason string) {
+	named, isNamed := strings.CutPrefix(c.name, "wechat-")
 	switch {
 	case c.openID == "":
-		return nil
+		return nil, ""
 	case c.column == "":
-		return []string{c.openID}
+		openIDs = []string{c.openID}
 	case c.column != c.openID && c.column != c.unionID:
-		return []string{c.openID, c.column}
+		openIDs = []string{c.openID, c.column}
+	case isNamed && !strings.EqualFold(named, c.openID):
+		return []string{c.openID}, fmt.Sprintf("user %s: the name is another OpenID's", c.fullName())
+	case c.registered != "":
+		return []string{c.openID}, fmt.Sprintf("user %s: registered by %q, not by a mini program", c.fullName(), c.registered)
+	default:
+		return nil, ""
 	}
-	return nil
-}
-
-func (c claimant) contradiction() string {
-	return fmt.Sprintf("user %s: wechat is %q, properties.wechatOpenId is %q", c.fullName(), c.column, c.openID)
+	return openIDs, fmt.Sprintf("user %s: wechat is %q, properties.wechatOpenId is %q", c.fullName(), c.column, c.openID)
 }
 
 // maxAdoptedID is what fits the column of an identity.
@@ -128,9 +137,9 @@ func (b *adoption) judge(c claimant) error {
 			return err
 		}
 	}
-	if doubted := c.doubted(); len(doubted) > 0 {
-		for _, openID := range doubted {
-			b.doubt(openID, c.contradiction())
+	if openIDs, reason := c.doubted(); reason != "" {
+		for _, openID := range openIDs {
+			b.doubt(openID, reason)
 		}
 		return nil
 	}

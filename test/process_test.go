@@ -39,6 +39,7 @@ func TestProcess(t *testing.T) {
 		"bad configuration":       testBadConfiguration,
 		"demo":                    testDemo,
 		"databases":               testDatabases,
+		"remote":                  testRemoteProcess,
 		"help and version":        testHelp,
 		"taken port, first start": testTakenPort,
 		"new seal key":            testReseal,
