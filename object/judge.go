@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/minidoor/minidoor/provider"
@@ -23,18 +24,18 @@ func (s *Service) judgeNickname(ctx context.Context, p *Principal, nickname stri
 	return []Mark{mark}, err
 }
 
-// judge returns the principal as a mini program knows them that judges nicknames, or nil when none does.
+// judge returns the principal as a mini program knows them that judges nicknames, or nil when none does. Options are kept
+// in tables only.
 func (s *Service) judge(ctx context.Context, p *Principal) (*member, error) {
-	client, err := s.clientOf(ctx, p)
+	if s.tables == nil {
+		return nil, nil
+	}
+	client, err := s.settings.client(ctx, p.clientID)
+	if errors.Is(err, ErrNotFound) || err == nil && !client.checksNicknames() {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
-	}
-	checks := false
-	for _, program := range client.miniPrograms {
-		checks = checks || program.options.CheckNickname
-	}
-	if !checks {
-		return nil, nil
 	}
 	m, err := s.member(ctx, p, "")
 	if _, none := errors.AsType[*Refusal](err); none {
@@ -44,6 +45,10 @@ func (s *Service) judge(ctx context.Context, p *Principal) (*member, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+func (c *Client) checksNicknames() bool {
+	return slices.ContainsFunc(c.miniPrograms, func(m miniProgram) bool { return m.options.CheckNickname })
 }
 
 // checkText has the member's platform judge a text of the profile. It returns why the text is stored with a Mark, or ""
