@@ -125,7 +125,7 @@ func (t *tables) rewrite(tx *txn, user *sdk.User, columns []string, stamp string
 func (s *Service) closeAccounts(tx *txn, target *pushTarget, e provider.PushEvent) (string, error) {
 	users, err := s.tables.subjects(tx, target, e)
 	for _, user := range users {
-		columns := append(s.tables.emptyUser(user, target.platform.Prefix), "is_forbidden")
+		columns := append(s.emptyUser(user), "is_forbidden")
 		user.IsForbidden = true
 		if err = s.tables.rewrite(tx, user, columns, s.stamp()); err != nil {
 			return "", err
