@@ -130,7 +130,9 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 		return err
 	}
 	if p.demo != nil {
-		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: p.demo.NewCode}
+		deps.Demo = &controllers.Demo{
+			ClientID: demo.ClientID, AppID: demo.AppID, NewCode: p.demo.NewCode, NewPhoneCode: p.demo.NewPhoneCode,
+		}
 		p.demo.Banner(p.stdout, "http://"+listener.Addr().String())
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)

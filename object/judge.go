@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -64,12 +65,24 @@ func (s *Service) checkText(ctx context.Context, m *member, field, text string) 
 			Op: "checkText", Kind: provider.KindMisconfigured, Hint: "mini programs of this type cannot check a nickname",
 		}
 	}
-	reason, err = m.program.options.decide(field, verdict, err)
+	reason, refused := m.program.options.decide(field, verdict, err)
 	if reason != "" {
-		s.log.WarnContext(ctx, "content is taken over unchecked", "field", field, "reason", reason,
-			"provider", m.program.row.Name)
+		s.log.LogAttrs(ctx, slog.LevelWarn, "content is taken over unchecked", append(failureAttrs(err),
+			slog.String("field", field), slog.String("reason", reason), slog.String("provider", m.program.row.Name))...)
 	}
-	return reason, err
+	return reason, refused
+}
+
+// failureAttrs says for the log what went wrong and, where an admin can mend it, how; nothing for nil.
+func failureAttrs(err error) []slog.Attr {
+	if err == nil {
+		return nil
+	}
+	attrs := []slog.Attr{slog.String("cause", err.Error())}
+	if e, ok := errors.AsType[*provider.Error](err); ok && e.Hint != "" {
+		attrs = append(attrs, slog.String("hint", e.Hint))
+	}
+	return attrs
 }
 
 // decide applies the options to what the platform said about content, or to its failure: see checkText.
@@ -104,7 +117,7 @@ func (s *Service) judgeSentNickname(ctx context.Context, p *person) {
 	m := &member{program: p.program, platform: p.platform, upstream: p.upstream, identity: p.identity}
 	reason, err := s.checkText(ctx, m, nicknameField, p.nickname)
 	if err != nil {
-		s.log.InfoContext(ctx, "nickname of a sign-in is ignored", "cause", err)
+		s.log.LogAttrs(ctx, slog.LevelInfo, "nickname of a sign-in is ignored", failureAttrs(err)...)
 		p.nickname = ""
 	}
 	p.nicknameMark = reason
