@@ -25,8 +25,8 @@ func (s *Service) judgeNickname(ctx context.Context, p *Principal, nickname stri
 	return []Mark{mark}, err
 }
 
-// judge returns the principal as a mini program knows them that judges nicknames, or nil when none does. Options are kept
-// in tables only.
+// judge returns the principal as a mini program knows them that judges nicknames, or nil when none does. Options are
+// kept in tables only.
 func (s *Service) judge(ctx context.Context, p *Principal) (*member, error) {
 	if s.tables == nil {
 		return nil, nil

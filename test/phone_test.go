@@ -100,7 +100,7 @@ func TestPhoneFaults(t *testing.T) {
 		assert.Equal(t, c.retry, reply.Header.Get("Retry-After") != "", name)
 		assert.Equal(t, "error", reply.Map(t)["status"], name)
 	}
-	assert.NotEmpty(t, s.Log.Lines(harness.PathPhone, "hint", "verified and no personal one"), "the admin is told what to mend")
+	assert.NotEmpty(t, s.Log.Lines(harness.PathPhone, "hint", "verified and no personal one"), "for the admin")
 	u.unchanged(t)
 	s.Fake.Heal(fakewechat.PathPhone)
 }
