@@ -136,6 +136,9 @@ func attach(
 	if err != nil {
 		return nil, err
 	}
+	if err = openFiles(deps, &services, cfg); err != nil {
+		return nil, err
+	}
 	if cfg.Remote() {
 		deps.Service, err = object.NewRemoteService(remoteConfig(cfg), services)
 		return nil, err

@@ -56,6 +56,17 @@ type State struct {
 	UpdatedTime string `xorm:"varchar(100)"`
 }
 
+// Upload is a picture that a user has sent, in all its sizes: whose it is and what becomes of it. Its row is there before
+// the files and until they are gone, so that whatever dies in between leaves no file that nobody knows.
+type Upload struct {
+	FileKey      string `xorm:"varchar(64) notnull pk"` // of the largest size
+	Organization string `xorm:"varchar(100) notnull"`
+	UserID       string `xorm:"user_id varchar(100) notnull index"`
+	State        string `xorm:"varchar(10) notnull"`       // see uploadNew
+	Due          string `xorm:"varchar(30) notnull index"` // when the sweep looks at it; empty: never
+	CreatedTime  string `xorm:"varchar(100)"`
+}
+
 // tableNames maps rows to tables: Casdoor's to Casdoor's names, and ours to names beside them that Casdoor will hardly
 // want, all behind Casdoor's prefix.
 type tableNames struct {
@@ -68,7 +79,7 @@ func (m tableNames) Obj2Table(name string) string {
 	switch name {
 	case "ProviderOptions":
 		name = "MiniProgramProvider"
-	case "Identity", "Session", "Union", "Conflict", "State":
+	case "Identity", "Session", "Union", "Conflict", "State", "Upload":
 		name = "MiniProgram" + name
 	}
 	return m.prefix + m.SnakeMapper.Obj2Table(name)

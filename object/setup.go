@@ -55,6 +55,7 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 func (s *Store) ownTables() []any {
 	tables := []any{
 		new(Identity), new(Session), new(Union), new(ProviderOptions), new(Conflict), new(State),
+		new(Upload),
 	}
 	if s.beside {
 		return tables

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
@@ -113,6 +114,11 @@ func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.To
 	}
 	if err := t.storeUnion(tx, p, stamp); err != nil {
 		return err
+	}
+	if slices.Contains(changed, "avatar") && !p.isNew {
+		if err := t.dropUploads(tx, p.user, stamp); err != nil {
+			return err
+		}
 	}
 	if err := t.insertToken(tx, token); err != nil {
 		return err

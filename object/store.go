@@ -50,6 +50,7 @@ type Store struct {
 	options       *table[ProviderOptions]
 	conflicts     *table[Conflict]
 	states        *table[State]
+	uploads       *table[Upload]
 }
 
 // Open connects to the database. In one of our own it creates or upgrades the schema and, when that is empty, makes what
@@ -148,6 +149,7 @@ func (s *Store) mapTables(found schema) error {
 		mapTable(s, &s.options, nil),
 		mapTable(s, &s.conflicts, nil),
 		mapTable(s, &s.states, nil),
+		mapTable(s, &s.uploads, nil),
 	)
 	if has := found.has("record"); has != nil {
 		// The database numbers the records.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,14 +33,23 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 
 // update implements directory. The id keeps it from a user who was made again under the same name.
 func (t *tables) update(ctx context.Context, p *Principal, columns []string) error {
-	user := p.User
 	return t.write(ctx, func(tx *txn) error {
-		_, err := t.users.update(tx, user, columns, "owner=? AND name=? AND id=?", user.Owner, user.Name, user.Id)
-		if err != nil {
-			return err
-		}
-		return t.storeRecord(tx, updateRecord(p, columns))
+		_, err := t.updateUser(tx, p, columns)
+		return err
 	})
+}
+
+// updateUser is update inside a transaction, and reports whether the user is there.
+func (t *tables) updateUser(tx *txn, p *Principal, columns []string) (bool, error) {
+	user := p.User
+	n, err := t.users.update(tx, user, columns, "owner=? AND name=? AND id=?", user.Owner, user.Name, user.Id)
+	if err == nil && slices.Contains(columns, "avatar") {
+		err = t.dropUploads(tx, user, user.UpdatedTime)
+	}
+	if err != nil {
+		return false, err
+	}
+	return n == 1, t.storeRecord(tx, updateRecord(p, columns))
 }
 
 // accountQuery selects the token row with a hash, and of its user's row all but the accounts at platforms that are

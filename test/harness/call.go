@@ -23,6 +23,8 @@ const (
 	PathAccount    = "/api/get-account"
 	PathUpdateUser = "/api/update-user"
 	PathProfile    = "/api/mini-program/profile"
+	PathAvatar     = "/api/mini-program/avatar"
+	PathResource   = "/api/upload-resource"
 )
 
 // Text is a body that Call sends as it is.

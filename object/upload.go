@@ -1,0 +1,156 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/minidoor/minidoor/object/blob"
+)
+
+// What the State of an Upload says.
+const (
+	uploadNew     = "new"     // its files are being stored
+	uploadUsed    = "used"    // it is the user's avatar
+	uploadDropped = "dropped" // its files are to be removed
+)
+
+// uploadPatience is far more than a request may take; what is new for longer was left behind by one that died.
+const uploadPatience = 15 * time.Minute
+
+var errUploadGone = errors.New("the upload was given up meanwhile")
+
+// keyIn returns the key of the upload at an avatar's address, or "" where there is none. That an address names an upload
+// says nothing of whose it is: users may enter any.
+func keyIn(avatar string) string {
+	i := strings.LastIndex(avatar, "/a/")
+	return blob.Sibling(avatar[i+1:], largeSide)
+}
+
+// addUpload stores the row of a new upload.
+func (t *tables) addUpload(ctx context.Context, u *Upload) error {
+	return t.write(ctx, func(tx *txn) error {
+		_, err := t.uploads.insert(tx, u, "")
+		return err
+	})
+}
+
+// useUpload writes columns of the principal's user, whose avatar is now the upload with that key. The user's row comes
+// first: of two who upload at once the second waits there, and then drops the first one's upload.
+func (t *tables) useUpload(ctx context.Context, p *Principal, columns []string, key string) error {
+	return t.write(ctx, func(tx *txn) error {
+		found, err := t.updateUser(tx, p, columns)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return refuse(InvalidToken, "the user of the token doesn't exist")
+		}
+		return t.moveUpload(tx, key, uploadNew, uploadUsed, "")
+	})
+}
+
+// moveUpload changes the State of one upload, or returns errUploadGone.
+func (t *tables) moveUpload(tx *txn, key, from, to, due string) error {
+	n, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE file_key=? AND state=?", to, due, key, from)
+	if err == nil && n != 1 {
+		return errUploadGone
+	}
+	return err
+}
+
+// dropUploads drops a user's uploads but for the one that is the avatar now. It only marks them: the files outlive a
+// transaction that fails.
+func (t *tables) dropUploads(tx *txn, user *sdk.User, stamp string) error {
+	_, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state=? AND file_key<>?",
+		uploadDropped, stamp, user.Id, uploadUsed, keyIn(user.Avatar))
+	return err
+}
+
+// giveUp drops an upload that failed, if it did: a commit may have been done though its answer got lost.
+func (s *Service) giveUp(ctx context.Context, u *Upload) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)
+	defer cancel()
+	err := s.drop(ctx, u)
+	if err != nil && !errors.Is(err, errUploadGone) {
+		s.log.WarnContext(ctx, "files of a failed upload stay until the next sweep", "cause", err)
+	}
+}
+
+func (s *Service) drop(ctx context.Context, u *Upload) error {
+	err := s.tables.write(ctx, func(tx *txn) error {
+		return s.tables.moveUpload(tx, u.FileKey, uploadNew, uploadDropped, s.stamp())
+	})
+	if err != nil {
+		return err
+	}
+	return s.remove(ctx, u)
+}
+
+// tidyPatience bounds what a request does after its answer is certain.
+const tidyPatience = 5 * time.Second
+
+// tidy removes the files of what a user has dropped.
+func (s *Service) tidy(ctx context.Context, userID string) {
+	if s.tables == nil || s.files == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)
+	defer cancel()
+	err := s.removeAll(ctx, "WHERE user_id=? AND state=?", userID, uploadDropped)
+	if err != nil {
+		s.log.WarnContext(ctx, "files of a former avatar stay until the next sweep", "cause", err)
+	}
+}
+
+func (s *Service) removeAll(ctx context.Context, where string, args ...any) error {
+	dropped, err := s.tables.uploads.find(s.tables.read(ctx), where, args...)
+	for _, u := range dropped {
+		err = errors.Join(err, s.remove(ctx, u))
+	}
+	return err
+}
+
+// remove removes the files of a dropped upload, and then its row. One that cannot be removed comes last in the next
+// sweeps.
+func (s *Service) remove(ctx context.Context, u *Upload) error {
+	var err error
+	for _, side := range avatarSides() {
+		err = errors.Join(err, s.files.Delete(ctx, blob.Sibling(u.FileKey, side)))
+	}
+	statement, args := "DELETE FROM "+s.tables.uploads.name+" WHERE file_key=? AND state=?", []any{u.FileKey, uploadDropped}
+	if err != nil {
+		later := timestamp(s.now().Add(uploadPatience))
+		statement, args = "UPDATE "+s.tables.uploads.name+" SET due=? WHERE file_key=? AND state=?", append([]any{later}, args...)
+	}
+	return errors.Join(err, s.tables.write(ctx, func(tx *txn) error {
+		_, err := tx.exec(statement, args...)
+		return err
+	}))
+}
+
+// SweepUploads removes the files of former avatars, and of uploads that died, as those of a process that was killed.
+// Several instances may do it at once.
+func (s *Service) SweepUploads(ctx context.Context) error {
+	if s.tables == nil || s.files == nil {
+		return nil
+	}
+	due, err := s.tables.uploads.find(s.tables.read(ctx), "WHERE due<>? AND due<=? ORDER BY due LIMIT 500", "", s.stamp())
+	if err != nil {
+		return fmt.Errorf("sweep uploads: %w", err)
+	}
+	var problems []error
+	for _, u := range due {
+		work := s.remove
+		if u.State == uploadNew {
+			work = s.drop
+		}
+		if err := work(ctx, u); err != nil && !errors.Is(err, errUploadGone) {
+			problems = append(problems, fmt.Errorf("sweep uploads: %w", err))
+		}
+	}
+	return errors.Join(problems...)
+}
