@@ -82,7 +82,7 @@ func (c *AvatarController) reject(err error) {
 
 // File is GET /avatars/<key>: a file that never changes.
 //
-//	@router /avatars/* [get]
+//	@router /avatars/a/:name [get]
 func (c *AvatarController) File() {
 	key := strings.TrimPrefix(c.Ctx.Request.URL.Path, filesPath)
 	file, err := c.Deps.Files.Open(key)

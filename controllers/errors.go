@@ -95,6 +95,8 @@ func statusOf(code object.ErrorCode) int {
 		return http.StatusTooManyRequests
 	case object.Unavailable:
 		return http.StatusServiceUnavailable
+	case object.Unsupported:
+		return http.StatusNotImplemented
 	default:
 		return http.StatusBadRequest
 	}
@@ -106,23 +108,34 @@ func unavailable(message string, retry time.Duration, err error) *APIError {
 
 // upstreamError says what a platform's failure means for the mini program: get a new code, give up, or wait.
 func upstreamError(e *provider.Error) *APIError {
+	refused := func(status int, code object.ErrorCode, message string) *APIError {
+		return &APIError{Status: status, Code: code, Message: message, Err: e}
+	}
 	switch e.Kind {
 	case provider.KindInvalidCode:
-		return &APIError{
-			Status: http.StatusBadRequest, Code: object.InvalidGrant, Err: e,
-			Message: "the code is invalid, expired or used: get a new one with wx.login",
-		}
+		return refused(http.StatusBadRequest, object.InvalidGrant,
+			"the code is invalid, expired or used: get a new one with wx.login")
+	case provider.KindInvalidPhoneCode:
+		return refused(http.StatusBadRequest, object.InvalidGrant, "the phone code is invalid, expired, used or another "+
+			"user's: it must come from the getPhoneNumber button, and is not the login code of wx.login")
+	case provider.KindInvalidSession:
+		return refused(http.StatusBadRequest, object.InvalidGrant,
+			"the session_key is stale: call wx.login and sign in again")
 	case provider.KindRefused:
-		return &APIError{
-			Status: http.StatusBadRequest, Code: object.AccessDenied, Err: e,
-			Message: "WeChat refuses to sign this user in: do not try again",
-		}
+		return refused(http.StatusBadRequest, object.AccessDenied, "WeChat refuses this user: do not try again")
+	case provider.KindInvalidContent:
+		return refused(http.StatusBadRequest, object.InvalidRequest, "the content cannot be checked as it is")
+	case provider.KindInactive:
+		return refused(http.StatusBadRequest, object.AccessDenied,
+			"WeChat checks content of users who were there within 2 hours only: open the mini program and sign in again")
+	case provider.KindInvalidPush:
+		return refused(http.StatusForbidden, object.AccessDenied, "the message does not prove to be WeChat's")
 	case provider.KindThrottled:
 		return &APIError{
-			http.StatusTooManyRequests, object.SlowDown, "too many sign-ins: try again later", orDefault(e.RetryAfter), e,
+			http.StatusTooManyRequests, object.SlowDown, "too many calls to WeChat: try again later", orDefault(e.RetryAfter), e,
 		}
 	case provider.KindMisconfigured:
-		return unavailable("signing in is not set up rightly: the administrator finds the reason in the log", 0, e)
+		return unavailable("this is not set up rightly: the administrator finds the reason in the log", 0, e)
 	default:
 		return unavailable("WeChat does not answer as it should: try again with a new code", orDefault(e.RetryAfter), e)
 	}

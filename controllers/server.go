@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/beego/beego/v2/server/web"
@@ -84,7 +83,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back
 	}
-	if methods, known := s.methods(r.URL.Path); !known {
+	if methods, known := methodsOf(s.allowed, r.URL.Path); !known {
 		writeError(w, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)
@@ -94,15 +93,6 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		hideForm(r)
 		s.next.ServeHTTP(w, r)
 	}
-}
-
-// methods returns the methods of a path, if it is one of ours.
-func (s *server) methods(path string) (methods string, known bool) {
-	if strings.HasPrefix(path, filesPath) {
-		path = filesPath + "*"
-	}
-	methods, known = s.allowed[path]
-	return methods, known
 }
 
 // hideForm keeps beego from parsing the body: it would answer a malformed one with an HTML page, and take a method

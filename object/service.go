@@ -41,6 +41,9 @@ type Service struct {
 	filesURL      string
 
 	verified *lru.Cache[[32]byte, verified]
+	sessions *lru.Cache[[32]byte, checkedSession]
+	scans    chan struct{} // holds one value while somebody reads a whole table
+	chores   chan struct{} // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
 	providers map[string]provider.Provider
@@ -59,6 +62,7 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	s := &Service{
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
+		scans: make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), profileFields: profileFields(), accountFields: accountFields(),
 		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
 	}
@@ -70,10 +74,11 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	}
 	s.settings = newSettings(d, s.now)
 	s.tables, _ = d.(*tables)
-	var err, err2 error
+	var err, err2, err3 error
 	s.verified, err = lru.New[[32]byte, verified](maxVerified)
-	s.pictures, err2 = picture.New(picture.Config{Sides: avatarSides()})
-	return s, errors.Join(err, err2)
+	s.sessions, err2 = lru.New[[32]byte, checkedSession](maxCheckedSessions)
+	s.pictures, err3 = picture.New(picture.Config{Sides: avatarSides()})
+	return s, errors.Join(err, err2, err3)
 }
 
 // Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.

@@ -56,6 +56,7 @@ func (s *Store) ownTables() []any {
 	tables := []any{
 		new(Identity), new(Session), new(Union), new(ProviderOptions), new(Conflict), new(State),
 		new(Upload),
+		new(Mark), new(Event), new(Media),
 	}
 	if s.beside {
 		return tables
@@ -102,7 +103,10 @@ func (s *Store) distinguishCase(session *xorm.Session) error {
 	for _, c := range []struct {
 		row    any
 		column string
-	}{{new(Identity), "open_id"}, {new(Session), "open_id"}, {new(Union), "union_id"}, {new(Conflict), "open_id"}} {
+	}{
+		{new(Identity), "open_id"}, {new(Session), "open_id"}, {new(Union), "union_id"}, {new(Conflict), "open_id"},
+		{new(Media), "trace_id"},
+	} {
 		if err := s.collateExactly(session, s.engine.TableName(c.row), c.column); err != nil {
 			return fmt.Errorf("collation of %s: %w", c.column, err)
 		}

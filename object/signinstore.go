@@ -120,6 +120,11 @@ func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.To
 			return err
 		}
 	}
+	if slices.Contains(changed, "display_name") && (p.nicknameMark != "" || !p.isNew) {
+		if err := t.storeMark(tx, Mark{p.user.Id, nicknameField, p.nicknameMark, stamp}); err != nil {
+			return err
+		}
+	}
 	if err := t.insertToken(tx, token); err != nil {
 		return err
 	}

@@ -46,10 +46,26 @@ func (t *tables) updateUser(tx *txn, p *Principal, columns []string) (bool, erro
 	if err == nil && slices.Contains(columns, "avatar") {
 		err = t.dropUploads(tx, user, user.UpdatedTime)
 	}
+	for _, mark := range p.marked {
+		if err == nil {
+			err = t.storeMark(tx, mark)
+		}
+	}
 	if err != nil {
 		return false, err
 	}
 	return n == 1, t.storeRecord(tx, updateRecord(p, columns))
+}
+
+// storeMark replaces the Mark of a field; one without a Reason is none.
+func (t *tables) storeMark(tx *txn, mark Mark) error {
+	if mark.Reason == "" {
+		_, err := tx.exec("DELETE FROM "+t.marks.name+" WHERE user_id=? AND field=?", mark.UserID, mark.Field)
+		return err
+	}
+	_, err := t.marks.insert(tx, &mark, t.dialect.orUpdate(
+		[]string{"user_id", "field"}, []string{"reason", "updated_time"}))
+	return err
 }
 
 // accountQuery selects the token row with a hash, and of its user's row all but the accounts at platforms that are

@@ -1,0 +1,122 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Delete deletes the principal's account, softly or wholly as the organization says, once a fresh code of wx.login proves
+// that its owner asks. All tokens are dead when it returns. After a soft deletion the same person is refused; after the
+// other one they may sign up anew. appID chooses among several mini programs; empty: the last one.
+func (s *Service) Delete(ctx context.Context, p *Principal, appID, code string) error {
+	m, err := s.sessionMember(ctx, p, appID)
+	if err != nil {
+		return err
+	}
+	if p.User.IsAdmin {
+		return refuse(AccessDenied, "an administrator's account is deleted by another administrator")
+	}
+	org, err := s.settings.organization(ctx, p.User.Owner)
+	if err != nil {
+		return err
+	}
+	session, err := m.upstream.Exchange(ctx, code)
+	if err != nil {
+		return err
+	}
+	if session.OpenID != m.identity.OpenID {
+		return refuse(AccessDenied, "the code is another user's")
+	}
+	tokens, err := s.tokensOf(ctx, p.User.Owner, p.User.Name)
+	if err != nil {
+		return err
+	}
+	return s.tables.write(ctx, func(tx *txn) error {
+		user, err := s.tables.userByID(tx, p.User.Owner, p.User.Id)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.tables.deleteUser(tx, user, m.platform.Prefix, org.EnableSoftDeletion, s.stamp()); err != nil {
+			return err
+		}
+		if err := s.tables.deleteTokens(tx, tokens); err != nil {
+			return err
+		}
+		return s.tables.storeRecord(tx, deleteRecord(p, s.stamp()))
+	})
+}
+
+// deleteUser deletes a user, or marks them as deleted and keeps no more of them than that.
+func (t *tables) deleteUser(tx *txn, user *sdk.User, prefix string, soft bool, stamp string) error {
+	if err := t.deleteTraces(tx, user); err != nil {
+		return err
+	}
+	if soft {
+		columns := append(t.emptyUser(user, prefix), "is_deleted", "deleted_time")
+		user.IsDeleted, user.DeletedTime = true, stamp
+		return t.rewrite(tx, user, columns, stamp)
+	}
+	// Nothing but the identities tells the user's UnionIDs by an index.
+	rows, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
+	if err != nil {
+		return err
+	}
+	for _, identity := range rows {
+		if _, err := tx.exec("DELETE FROM "+t.unions.name+" WHERE organization=? AND union_id=? AND user_id=?",
+			identity.Organization, identity.UnionID, user.Id); err != nil {
+			return err
+		}
+	}
+	for _, table := range []string{t.identities.name, t.conflicts.name} {
+		if _, err := tx.exec("DELETE FROM "+table+" WHERE user_id=?", user.Id); err != nil {
+			return err
+		}
+	}
+	_, err = tx.exec("DELETE FROM "+t.users.name+" WHERE owner=? AND name=?", user.Owner, user.Name)
+	return err
+}
+
+// personalColumns are what a user's row holds of a person, beside what users may change themselves.
+const personalColumns = `phone country_code email_verified password_type password_salt permanent_avatar real_name
+id_card_type id_card created_ip last_signin_ip`
+
+// emptyUser clears what a user's row holds of a person, but for the OpenID, and returns the columns to write.
+func (t *tables) emptyUser(user *sdk.User, prefix string) []string {
+	columns := strings.Fields(personalColumns)
+	for _, field := range profileFields() {
+		columns = append(columns, field.column)
+	}
+	return slices.Concat(t.users.clear(user, columns...), dropProperty(user, prefix+phoneVerified))
+}
+
+// deleteTraces deletes a user's sessions and Marks.
+func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
+	identities, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
+	if err != nil {
+		return err
+	}
+	for _, i := range identities {
+		if _, err := tx.exec("DELETE FROM "+t.sessions.name+" WHERE organization=? AND app_id=? AND open_id=?",
+			i.Organization, i.AppID, i.OpenID); err != nil {
+			return err
+		}
+	}
+	_, err = tx.exec("DELETE FROM "+t.marks.name+" WHERE user_id=?", user.Id)
+	return err
+}
+
+func (t *tables) deleteTokens(tx *txn, tokens []ExportToken) error {
+	for _, token := range tokens {
+		if _, err := tx.exec("DELETE FROM "+t.tokens.name+" WHERE owner=? AND name=?", token.Owner, token.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
