@@ -22,23 +22,28 @@ const (
 type AvatarController struct{ Base }
 
 // Upload is POST /api/mini-program/avatar with the form of wx.uploadFile: a picture in a field of any name and, where
-// it is to change too, nickName. It answers with the account.
+// it is to change too, nickName. It answers with the account: with 202 and avatarPending in data3 where the avatar is
+// still the former one, until WeChat has judged the picture.
 //
 //	@router /api/mini-program/avatar [post]
 func (c *AvatarController) Upload() {
 	p, err := c.principal()
+	var avatar object.Avatar
 	if err == nil {
-		_, err = c.take(p)
+		avatar, err = c.take(p)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		c.reject(err)
-		return
+	case avatar.Pending:
+		c.replyAccountAs(http.StatusAccepted, p, map[string]bool{"avatarPending": true})
+	default:
+		c.replyAccount(p)
 	}
-	c.replyAccount(p)
 }
 
 // Resource is Casdoor's POST /api/upload-resource with tag=avatar, for the user of the bearer token: the address of the
-// avatar in data, its key in data2.
+// avatar in data, its key in data2. Where WeChat judges the picture first, data is the former avatar and data2 empty.
 //
 //	@router /api/upload-resource [post]
 func (c *AvatarController) Resource() {

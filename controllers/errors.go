@@ -161,7 +161,7 @@ func shapeOf(path string) shape {
 	switch {
 	case strings.HasPrefix(path, "/api/login/oauth/"):
 		return oauthShape
-	case strings.HasPrefix(path, "/api/mini-program/"):
+	case strings.HasPrefix(path, "/api/mini-program/"), strings.HasPrefix(path, filesPath):
 		return casdoorShape
 	default:
 		return sdkShape

@@ -15,7 +15,7 @@ const nicknameField = "displayName"
 // returns the Marks that the nickname is to be stored with, or why it is not to be.
 func (s *Service) judgeNickname(ctx context.Context, p *Principal, nickname string) ([]Mark, error) {
 	mark := Mark{UserID: p.User.Id, Field: nicknameField, UpdatedTime: s.stamp()}
-	m, err := s.judge(ctx, p)
+	m, err := s.judge(ctx, p, func(o *ProviderOptions) bool { return o.CheckNickname })
 	if m == nil || err != nil {
 		return []Mark{mark}, err
 	}
@@ -23,15 +23,15 @@ func (s *Service) judgeNickname(ctx context.Context, p *Principal, nickname stri
 	return []Mark{mark}, err
 }
 
-// judge returns the principal as a mini program knows them that judges nicknames, or nil when none does.
-func (s *Service) judge(ctx context.Context, p *Principal) (*member, error) {
+// judge returns the principal as a mini program knows them whose options want a check, or nil when none does.
+func (s *Service) judge(ctx context.Context, p *Principal, wanted func(*ProviderOptions) bool) (*member, error) {
 	client, err := s.clientOf(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	checks := false
 	for _, program := range client.miniPrograms {
-		checks = checks || program.options.CheckNickname
+		checks = checks || wanted(&program.options)
 	}
 	if !checks {
 		return nil, nil
@@ -40,7 +40,7 @@ func (s *Service) judge(ctx context.Context, p *Principal) (*member, error) {
 	if _, none := errors.AsType[*Refusal](err); none {
 		return nil, nil // who came by no mini program, such as an admin's own user
 	}
-	if err != nil || !m.program.options.CheckNickname {
+	if err != nil || !wanted(&m.program.options) {
 		return nil, err
 	}
 	return m, nil

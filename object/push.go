@@ -116,9 +116,10 @@ func (s *Service) handle(ctx context.Context, target *pushTarget, e provider.Pus
 		outcome, err = act(tx)
 		return err
 	})
-	if err == nil && e.Name == provider.PushAccountClosed {
-		s.wake()
+	if err == nil && e.Name == provider.PushMediaChecked {
+		err = s.settleTrace(ctx, e.Verdict.TraceID)
 	}
+	s.wake()
 	return outcome, err
 }
 
@@ -224,6 +225,9 @@ func (t *tables) rewrite(tx *txn, user *sdk.User, columns []string, stamp string
 	}
 	user.UpdatedTime = stamp
 	_, err := t.users.update(tx, user, append(columns, "updated_time"), "owner=? AND name=?", user.Owner, user.Name)
+	if err == nil && slices.Contains(columns, "avatar") {
+		err = t.dropUploads(tx, user.Id, user.Avatar)
+	}
 	return err
 }
 

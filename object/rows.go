@@ -58,6 +58,12 @@ type Upload struct {
 	State        string `xorm:"varchar(10) notnull"`       // see uploadNew
 	Due          string `xorm:"varchar(30) notnull index"` // when the sweep looks at it; empty: never
 	CreatedTime  string `xorm:"varchar(100)"`
+
+	// Of one that the platform judges: the check, the address that becomes the avatar's, and the options of its time.
+	TraceID     string `xorm:"trace_id varchar(128) notnull index"`
+	URL         string `xorm:"url varchar(1000)"`
+	OnReview    string `xorm:"varchar(10)"`
+	OnUnchecked string `xorm:"varchar(10)"`
 }
 
 // Mark says that a field of a user's profile was taken over without WeChat's judgement, as the provider's options allow:

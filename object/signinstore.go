@@ -116,7 +116,7 @@ func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.To
 		return err
 	}
 	if slices.Contains(changed, "avatar") && !p.isNew {
-		if err := t.dropUploads(tx, p.user, stamp); err != nil {
+		if err := t.dropUploads(tx, p.user.Id, p.user.Avatar); err != nil {
 			return err
 		}
 	}

@@ -44,7 +44,7 @@ func (t *tables) updateUser(tx *txn, p *Principal, columns []string) (bool, erro
 	user := p.User
 	n, err := t.users.update(tx, user, columns, "owner=? AND name=? AND id=?", user.Owner, user.Name, user.Id)
 	if err == nil && slices.Contains(columns, "avatar") {
-		err = t.dropUploads(tx, user, user.UpdatedTime)
+		err = t.dropUploads(tx, user.Id, user.Avatar)
 	}
 	for _, mark := range p.marked {
 		if err == nil {

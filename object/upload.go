@@ -7,19 +7,22 @@ import (
 	"strings"
 	"time"
 
-	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/minidoor/minidoor/object/blob"
 )
 
 // What the State of an Upload says.
 const (
 	uploadNew     = "new"     // its files are being stored
+	uploadPending = "pending" // nobody but the platform, which judges it, knows its address
 	uploadUsed    = "used"    // it is the user's avatar
 	uploadDropped = "dropped" // its files are to be removed
 )
 
 // uploadPatience is far more than a request may take; what is new for longer was left behind by one that died.
 const uploadPatience = 15 * time.Minute
+
+// atOnce is the Due of what the next sweep is to look at.
+const atOnce = "0001-01-01T00:00:00Z"
 
 var errUploadGone = errors.New("the upload was given up meanwhile")
 
@@ -38,19 +41,17 @@ func (t *tables) addUpload(ctx context.Context, u *Upload) error {
 	})
 }
 
-// useUpload writes columns of the principal's user, whose avatar is now the upload with that key. The user's row comes
-// first: of two who upload at once the second waits there, and then drops the first one's upload.
-func (t *tables) useUpload(ctx context.Context, p *Principal, columns []string, key string) error {
-	return t.write(ctx, func(tx *txn) error {
-		found, err := t.updateUser(tx, p, columns)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return refuse(InvalidToken, "the user of the token doesn't exist")
-		}
-		return t.moveUpload(tx, key, uploadNew, uploadUsed, "")
-	})
+// useUpload writes columns of the principal's user, whose avatar is now that upload. The user's row comes first: of two
+// who upload at once the second waits there, and then drops the first one's upload.
+func (t *tables) useUpload(tx *txn, p *Principal, columns []string, row *Upload) error {
+	found, err := t.updateUser(tx, p, columns)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return refuse(InvalidToken, "the user of the token doesn't exist")
+	}
+	return t.moveUpload(tx, row.FileKey, uploadNew, uploadUsed, "")
 }
 
 // moveUpload changes the State of one upload, or returns errUploadGone.
@@ -62,11 +63,11 @@ func (t *tables) moveUpload(tx *txn, key, from, to, due string) error {
 	return err
 }
 
-// dropUploads drops a user's uploads but for the one that is the avatar now. It only marks them: the files outlive a
-// transaction that fails.
-func (t *tables) dropUploads(tx *txn, user *sdk.User, stamp string) error {
-	_, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state=? AND file_key<>?",
-		uploadDropped, stamp, user.Id, uploadUsed, keyIn(user.Avatar))
+// dropUploads drops a user's uploads but for the one at the address of an avatar. It only marks them: the files outlive
+// a transaction that fails.
+func (t *tables) dropUploads(tx *txn, userID, avatar string) error {
+	_, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state IN (?, ?) AND file_key<>?",
+		uploadDropped, atOnce, userID, uploadUsed, uploadPending, keyIn(avatar))
 	return err
 }
 
@@ -74,15 +75,16 @@ func (t *tables) dropUploads(tx *txn, user *sdk.User, stamp string) error {
 func (s *Service) giveUp(ctx context.Context, u *Upload) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)
 	defer cancel()
-	err := s.drop(ctx, u)
+	err := s.drop(ctx, u, uploadNew)
 	if err != nil && !errors.Is(err, errUploadGone) {
 		s.log.WarnContext(ctx, "files of a failed upload stay until the next sweep", "cause", err)
 	}
 }
 
-func (s *Service) drop(ctx context.Context, u *Upload) error {
+// drop drops an upload in that state, and removes its files.
+func (s *Service) drop(ctx context.Context, u *Upload, state string) error {
 	err := s.tables.write(ctx, func(tx *txn) error {
-		return s.tables.moveUpload(tx, u.FileKey, uploadNew, uploadDropped, s.stamp())
+		return s.tables.moveUpload(tx, u.FileKey, state, uploadDropped, atOnce)
 	})
 	if err != nil {
 		return err
@@ -117,10 +119,7 @@ func (s *Service) removeAll(ctx context.Context, where string, args ...any) erro
 // remove removes the files of a dropped upload, and then its row. One that cannot be removed comes last in the next
 // sweeps.
 func (s *Service) remove(ctx context.Context, u *Upload) error {
-	var err error
-	for _, side := range avatarSides() {
-		err = errors.Join(err, s.files.Delete(ctx, blob.Sibling(u.FileKey, side)))
-	}
+	err := s.removeFiles(ctx, u.FileKey)
 	statement, args := "DELETE FROM "+s.tables.uploads.name+" WHERE file_key=? AND state=?", []any{u.FileKey, uploadDropped}
 	if err != nil {
 		later := timestamp(s.now().Add(uploadPatience))
@@ -132,25 +131,38 @@ func (s *Service) remove(ctx context.Context, u *Upload) error {
 	}))
 }
 
-// SweepUploads removes the files of former avatars, and of uploads that died, as those of a process that was killed.
-// Several instances may do it at once.
-func (s *Service) SweepUploads(ctx context.Context) error {
-	if s.tables == nil || s.files == nil {
+func (s *Service) removeFiles(ctx context.Context, key string) (err error) {
+	for _, side := range avatarSides() {
+		err = errors.Join(err, s.files.Delete(ctx, blob.Sibling(key, side)))
+	}
+	return err
+}
+
+// sweepUploads removes the files of former avatars, and of uploads that died, as those of a process that was killed; and
+// it ends the wait for verdicts. Several instances may do it at once.
+func (s *Service) sweepUploads(ctx context.Context) error {
+	if s.files == nil {
 		return nil
 	}
 	due, err := s.tables.uploads.find(s.tables.read(ctx), "WHERE due<>? AND due<=? ORDER BY due LIMIT 500", "", s.stamp())
 	if err != nil {
 		return fmt.Errorf("sweep uploads: %w", err)
 	}
-	var problems []error
 	for _, u := range due {
-		work := s.remove
-		if u.State == uploadNew {
-			work = s.drop
-		}
-		if err := work(ctx, u); err != nil && !errors.Is(err, errUploadGone) {
-			problems = append(problems, fmt.Errorf("sweep uploads: %w", err))
+		if problem := s.sweep(ctx, u); problem != nil && !errors.Is(problem, errUploadGone) {
+			err = errors.Join(err, fmt.Errorf("sweep uploads: %w", problem))
 		}
 	}
-	return errors.Join(problems...)
+	return err
+}
+
+func (s *Service) sweep(ctx context.Context, u *Upload) error {
+	switch u.State {
+	case uploadNew:
+		return s.drop(ctx, u, uploadNew)
+	case uploadPending:
+		return s.settle(ctx, u)
+	default:
+		return s.remove(ctx, u)
+	}
 }
