@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,11 +46,12 @@ type (
 
 // Options adapt a server. The zero Options are those of a first start with one mini program.
 type Options struct {
-	Store        object.StoreConfig // the zero StoreConfig: SQLite in a temporary folder
-	Organization Row                // settings that differ
-	Application  Row                // as above
-	Provider     Row                // as above
-	Rows         Rows               // more rows
+	Store        object.StoreConfig      // the zero StoreConfig: SQLite in a temporary folder
+	Organization Row                     // settings that differ
+	Application  Row                     // as above
+	Provider     Row                     // as above
+	Push         fakewechat.PushSettings // of the mini program; the zero PushSettings: it has none
+	Rows         Rows                    // more rows
 
 	Now             func() time.Time // the clock of the server and of the fake WeChat; nil: time.Now
 	RefreshTokenJWT bool
@@ -97,6 +100,7 @@ func Start(t testing.TB, o Options) *Server {
 	t.Cleanup(s.Fake.Close) // first: Close of httptest waits for what hangs
 	files := s.openFiles(t)
 	s.Service = s.newService(t, o, object.ServiceConfig{Files: files, Logger: log}, wechat.URL)
+	s.keepHouse(t)
 
 	deps := controllers.Deps{
 		Service: s.Service.Service, Authority: s.Service, Files: files, Version: "v0-harness", Logger: log,
@@ -112,6 +116,17 @@ func Start(t testing.TB, o Options) *Server {
 	t.Cleanup(server.Close)
 	s.URL = server.URL
 	return s
+}
+
+// keepHouse does so until the test ends.
+func (s *Server) keepHouse(t testing.TB) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var house sync.WaitGroup
+	house.Go(func() { s.Service.KeepHouse(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		house.Wait()
+	})
 }
 
 func (s *Server) openFiles(t testing.TB) *blob.Folder {
