@@ -152,11 +152,10 @@ func keepHouse(ctx context.Context, service *object.Service) (end func()) {
 func attach(
 	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, p process,
 ) (store *object.Store, err error) {
-	if err = openFiles(deps, &services, cfg); err != nil {
-		return nil, err
-	}
 	if cfg.Remote() {
-		deps.Service, err = object.NewRemoteService(remoteConfig(cfg), services)
+		if err = openFiles(deps, &services, cfg); err == nil {
+			deps.Service, err = object.NewRemoteService(remoteConfig(cfg), services)
+		}
 		return nil, err
 	}
 	if store, err = openStore(ctx, cfg, deps.Logger, p); err != nil {
@@ -167,6 +166,10 @@ func attach(
 			store.Close()
 		}
 	}()
+	// After the database: the folder may be made, and must not make the database's.
+	if err = openFiles(deps, &services, cfg); err != nil {
+		return nil, err
+	}
 	keys, err := cfg.SealKeyRing()
 	if err != nil {
 		return nil, err
