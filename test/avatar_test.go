@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/object/blob"
 	"github.com/minidoor/minidoor/test/harness"
 	"github.com/minidoor/minidoor/test/testdb"
 )
@@ -395,4 +397,33 @@ func TestAvatarInTheGateway(t *testing.T) {
 			assert.Equal(t, 1, casdoor.Calls(harness.PathResource), "resources are the Casdoor's")
 		})
 	}
+}
+
+// A bucket that refuses, and repeats what it was told, tells nobody the keys.
+func TestAvatarBucketSecrets(t *testing.T) {
+	t.Parallel()
+	const access, secret = "AKIDaccess0000000000", "s3secret+/=0000000000"
+	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = fmt.Fprintf(w, "<Error><Code>SignatureDoesNotMatch</Code><Message>%s %s %s</Message></Error>",
+			secret, r.Header.Get("Authorization"), r.URL)
+	}))
+	t.Cleanup(storage.Close)
+	rec := &recording{}
+	s := harness.Start(t, harness.Options{Wrap: rec.wrap, Files: func(object.Files) object.Files {
+		bucket, err := blob.NewBucket(blob.BucketConfig{
+			Endpoint: storage.URL, Bucket: "avatars", AccessKey: access, SecretKey: secret, PathStyle: true,
+		})
+		require.NoError(t, err)
+		return bucket
+	}})
+	token := s.SignIn(t, "oBucket").AccessToken
+	reply := upload(t, s, token, picturePart(photo()))
+	assert.Equal(t, http.StatusServiceUnavailable, reply.Status, reply.Body)
+	assert.Contains(t, reply.Body, "the picture cannot be stored now")
+	assert.Len(t, s.Log.Lines(`"level":"ERROR"`, "SignatureDoesNotMatch"), 1, "the admin learns why")
+	q := newSearch(rec)
+	q.add("S3 access key", access)
+	q.add("S3 secret key", secret)
+	q.check(t, s.Log, rec)
 }
