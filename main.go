@@ -130,7 +130,9 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 		return err
 	}
 	if p.demo != nil {
-		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: p.demo.NewCode}
+		deps.Demo = &controllers.Demo{
+			ClientID: demo.ClientID, AppID: demo.AppID, NewCode: p.demo.NewCode, NewPhoneCode: p.demo.NewPhoneCode,
+		}
 		p.demo.Banner(p.stdout, "http://"+listener.Addr().String())
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
@@ -154,7 +156,7 @@ func attach(
 ) (store *object.Store, err error) {
 	if cfg.Remote() {
 		if err = openFiles(deps, &services, cfg); err == nil {
-			deps.Service, err = object.NewRemoteService(remoteConfig(cfg), services)
+			deps.Service, err = object.NewRemoteService(ctx, remoteConfig(cfg), services)
 		}
 		return nil, err
 	}

@@ -3,12 +3,12 @@ package controllers
 // StateController tells how the server is.
 type StateController struct{ Base }
 
-// Health is GET /api/health: 200 while the database answers, 503 when it does not.
+// Health is GET /api/health: 200 while the database, or the Casdoor in its place, answers; else 503.
 //
 //	@router /api/health [get]
 func (c *StateController) Health() {
 	if err := c.Deps.Service.Ping(c.Ctx.Request.Context()); err != nil {
-		c.fail(unavailable("the database does not answer", defaultRetry, err))
+		c.fail(unavailable("the database, or the Casdoor in its place, does not answer", defaultRetry, err))
 		return
 	}
 	c.replyData(nil)

@@ -21,7 +21,9 @@ type Adoption struct {
 	// they are not adopted, but put in doubt whom they share an OpenID with.
 	Owner      string `json:"owner"`
 	Name       string `json:"name"`
-	OnlyColumn bool   `json:"onlyColumn"`
+	Columns    int    `json:"columns"`    // how many of these users there are
+	OnlyColumn bool   `json:"onlyColumn"` // it is their pass
+	Again      bool   `json:"again"`      // there were identities when it began
 }
 
 const (
@@ -88,7 +90,11 @@ func (s *Store) beginAdoption(ctx context.Context) (Adoption, error) {
 	if err := scanOne(s.read(ctx), []any{&fresh.Users}, "SELECT COUNT(*) FROM "+s.users.name); err != nil {
 		return fresh, err
 	}
-	err := s.write(ctx, func(tx *txn) error {
+	_, err := s.identities.get(s.read(ctx), "LIMIT 1")
+	if fresh.Again = err == nil; err != nil && !errors.Is(err, ErrNotFound) {
+		return fresh, err
+	}
+	err = s.write(ctx, func(tx *txn) error {
 		row, err := fresh.row()
 		if err != nil {
 			return err
@@ -119,12 +125,15 @@ func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
 			return err
 		}
 		b := &adoption{Store: s, tx: tx, state: &a, onlyColumn: a.OnlyColumn}
-		users, err := s.nextUsers(tx, &a)
+		users, end, err := s.nextUsers(tx, &a)
+		if err == nil {
+			err = b.adopt(users)
+		}
 		if err != nil {
 			return err
 		}
-		if err := b.adopt(users); err != nil {
-			return err
+		if end {
+			a.endPass()
 		}
 		if row, err = a.row(); err != nil {
 			return err
@@ -135,36 +144,40 @@ func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
 	return a, err
 }
 
-// nextUsers reads the users behind the cursor, of one organization, and moves it. At the end it begins the second pass,
-// or sets Done.
-func (s *Store) nextUsers(tx *txn, a *Adoption) ([]claimant, error) {
-	rows, err := tx.query(fmt.Sprintf("SELECT owner, name, id, wechat, properties FROM %s WHERE owner=? AND name>? "+
-		"ORDER BY name LIMIT %d", s.users.name, adoptionBatch), a.Owner, a.Name)
-	if err != nil {
-		return nil, err
+// endPass begins the second pass, or ends the adoption.
+func (a *Adoption) endPass() {
+	if a.OnlyColumn || a.Columns == 0 {
+		a.Done = true
+		return
 	}
-	users, err := scanClaimants(rows)
+	a.Owner, a.Name, a.OnlyColumn = "", "", true
+}
+
+// nextUsers reads the users behind the cursor, of one organization, moves it, and reports whether nobody is left.
+func (s *Store) nextUsers(tx *txn, a *Adoption) (users []claimant, end bool, err error) {
+	registerType := "''" // where an older Casdoor has none
+	if s.users.has("register_type") {
+		registerType = "register_type"
+	}
+	rows, err := tx.query(fmt.Sprintf("SELECT owner, name, id, wechat, properties, %s FROM %s WHERE owner=? AND name>? "+
+		"ORDER BY name LIMIT %d", registerType, s.users.name, adoptionBatch), a.Owner, a.Name)
 	if err != nil {
-		return nil, err
+		return nil, false, err
+	}
+	if users, err = scanClaimants(rows); err != nil {
+		return nil, false, err
 	}
 	if !a.OnlyColumn {
 		a.Seen += len(users)
 	}
 	if len(users) == adoptionBatch {
 		a.Name = users[len(users)-1].name
-		return users, nil
+		return users, false, nil
 	}
 	var next *string
 	err = scanOne(tx, []any{&next}, "SELECT MIN(owner) FROM "+s.users.name+" WHERE owner>?", a.Owner)
-	switch {
-	case err != nil:
-		return nil, err
-	case next != nil:
+	if next != nil {
 		a.Owner, a.Name = *next, ""
-	case a.OnlyColumn:
-		a.Done = true
-	default:
-		a.Owner, a.Name, a.OnlyColumn = "", "", true
 	}
-	return users, nil
+	return users, next == nil, err
 }

@@ -94,22 +94,32 @@ func newSettings(d directory, now func() time.Time) *settings {
 
 // load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names.
 func (s *settings) load(ctx context.Context, name string, read func(context.Context) (any, error)) (any, error) {
+	if value, ok := s.recent(name); ok {
+		return value, nil
+	}
+	value, err, _ := s.flight.Do(name, func() (any, error) {
+		if value, ok := s.recent(name); ok { // since this caller looked
+			return value, nil
+		}
+		// The one that reads does it for all: it must not stop when its own caller leaves.
+		value, err := read(context.WithoutCancel(ctx))
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err != nil {
+			delete(s.known, name)
+			return nil, err
+		}
+		s.known[name] = cached{value, s.now().Add(settingsTTL)}
+		return value, nil
+	})
+	return value, err
+}
+
+func (s *settings) recent(name string) (any, bool) {
 	s.mu.RLock()
+	defer s.mu.RUnlock()
 	c, ok := s.known[name]
-	s.mu.RUnlock()
-	if ok && s.now().Before(c.until) {
-		return c.value, nil
-	}
-	// The one that reads does it for all: it must not stop when its own caller leaves.
-	value, err, _ := s.flight.Do(name, func() (any, error) { return read(context.WithoutCancel(ctx)) })
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err != nil {
-		delete(s.known, name)
-		return nil, err
-	}
-	s.known[name] = cached{value, s.now().Add(settingsTTL)}
-	return value, nil
+	return c.value, ok && s.now().Before(c.until)
 }
 
 // client returns the application with that client id, which for a shared application may end in the organization, or
@@ -203,25 +213,11 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 	return c, nil
 }
 
-// keys reads the certs that sign tokens. One that cannot be read is left out, with a warning.
+// keys reads the certs that sign tokens.
 func (s *Store) keys(ctx context.Context) ([]*key, error) {
 	rows, err := s.certs.find(s.read(ctx), "ORDER BY owner, name")
 	if err != nil {
 		return nil, err
 	}
-	var keys []*key
-	for _, row := range rows {
-		if row.Scope != "" && row.Scope != "JWT" {
-			continue
-		}
-		k, err := s.keyring.parse(row)
-		if err != nil {
-			s.log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
-			continue
-		}
-		if !slices.ContainsFunc(keys, func(other *key) bool { return other.name == k.name }) {
-			keys = append(keys, k)
-		}
-	}
-	return keys, nil
+	return s.keyring.parseAll(ctx, s.log, rows), nil
 }

@@ -59,8 +59,8 @@ type avatarUpload struct {
 
 // UploadAvatar makes thumbnails of a picture, stores them and makes the large one the user's avatar, with the nickname,
 // all of it or nothing; the files of the former avatar are removed. Where the platform judges the picture later, the
-// nickname alone is stored now. What the user may not change, and content that is refused, is a *Refusal; a picture that
-// is not fit is a picture.Error.
+// nickname alone is stored now. What the user may not change, and content that is refused, is a *Refusal; a picture
+// that is not fit is a picture.Error.
 func (s *Service) UploadAvatar(ctx context.Context, p *Principal, req AvatarRequest) (Avatar, error) {
 	if s.files == nil {
 		return Avatar{}, refuse(Unsupported, "this server keeps no pictures")
@@ -91,8 +91,8 @@ func (s *Service) UploadAvatar(ctx context.Context, p *Principal, req AvatarRequ
 	return Avatar{URL: u.url, Key: u.key}, nil
 }
 
-// planUpload begins the update with the nickname, and refuses users who may not change their avatar before their picture
-// costs anything.
+// planUpload begins the update with the nickname, and refuses users who may not change their avatar before their
+// picture costs anything.
 func (s *Service) planUpload(ctx context.Context, p *Principal, nickname *string) (*avatarUpload, error) {
 	org, err := s.settings.organization(ctx, p.User.Owner)
 	if err != nil {

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,7 +12,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +60,26 @@ func (r *keyring) parse(row *sdk.Cert) (*key, error) {
 	}
 	r.keys[*row] = k
 	return k, nil
+}
+
+// parseAll returns the keys of the certs that sign tokens, each name once. One that cannot be read is left out, with a
+// warning.
+func (r *keyring) parseAll(ctx context.Context, log *slog.Logger, rows []*sdk.Cert) []*key {
+	var keys []*key
+	for _, row := range rows {
+		if row.Scope != "" && row.Scope != "JWT" {
+			continue
+		}
+		k, err := r.parse(row)
+		if err != nil {
+			log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
+			continue
+		}
+		if !slices.ContainsFunc(keys, func(other *key) bool { return other.name == k.name }) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // parseKey reads the PEM blocks of a cert row: a certificate, a private key or both.

@@ -1,11 +1,11 @@
 package object
 
 import (
-	"cmp"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,20 +23,24 @@ const (
 type claimant struct {
 	owner, name, id string
 	column          string // wechat
+	registered      string // register_type, which Casdoor's mini-program flow leaves empty; empty where there is none
 	openID, unionID string // of properties; both empty where these cannot be read
 }
 
-// scanClaimants reads rows of owner, name, id, wechat and properties, and closes them. Properties that are no JSON, which
-// Casdoor could not read either, are none.
+// scanClaimants reads rows of owner, name, id, wechat, properties and register_type, and closes them. Properties that are
+// no JSON, which Casdoor could not read either, are none.
 func scanClaimants(rows *sql.Rows) ([]claimant, error) {
 	defer func() { _ = rows.Close() }()
 	var found []claimant
 	for rows.Next() {
-		var cells [5]sql.NullString
-		if err := rows.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4]); err != nil {
+		var cells [6]sql.NullString
+		if err := rows.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4], &cells[5]); err != nil {
 			return nil, err
 		}
-		c := claimant{owner: cells[0].String, name: cells[1].String, id: cells[2].String, column: cells[3].String}
+		c := claimant{
+			owner: cells[0].String, name: cells[1].String, id: cells[2].String, column: cells[3].String,
+			registered: cells[5].String,
+		}
 		var properties map[string]string
 		if err := json.Unmarshal([]byte(cells[4].String), &properties); err == nil {
 			c.openID, c.unionID = properties[wechatOpenID], properties[wechatUnionID]
@@ -48,27 +52,32 @@ func scanClaimants(rows *sql.Rows) ([]claimant, error) {
 
 func (c claimant) fullName() string { return c.owner + "/" + c.name }
 
-// doubted returns the OpenIDs that the row speaks of, when it contradicts itself.
-func (c claimant) doubted() []string {
+// doubted returns the OpenIDs that the row speaks of and why they are in doubt, or nothing. Casdoor v3.158 lets users
+// write their own wechat column and properties: the name and the way that somebody has registered must not speak
+// against them.
+func (c claimant) doubted() (openIDs []string, reason string) {
+	named, isNamed := strings.CutPrefix(c.name, "wechat-")
 	switch {
 	case c.openID == "":
-		return nil
+		return nil, ""
 	case c.column == "":
-		return []string{c.openID}
+		openIDs = []string{c.openID}
 	case c.column != c.openID && c.column != c.unionID:
-		return []string{c.openID, c.column}
+		openIDs = []string{c.openID, c.column}
+	case isNamed && !strings.EqualFold(named, c.openID):
+		return []string{c.openID}, fmt.Sprintf("user %s: the name is another OpenID's", c.fullName())
+	case c.registered != "":
+		return []string{c.openID}, fmt.Sprintf("user %s: registered by %q, not by a mini program", c.fullName(), c.registered)
+	default:
+		return nil, ""
 	}
-	return nil
-}
-
-func (c claimant) contradiction() string {
-	return fmt.Sprintf("user %s: wechat is %q, properties.wechatOpenId is %q", c.fullName(), c.column, c.openID)
+	return openIDs, fmt.Sprintf("user %s: wechat is %q, properties.wechatOpenId is %q", c.fullName(), c.column, c.openID)
 }
 
 // maxAdoptedID is what fits the column of an identity.
 const maxAdoptedID = 128
 
-// adoption is one batch of Adopt.
+// adoption is one batch of Adopt: users of one organization.
 type adoption struct {
 	*Store
 	tx         *txn
@@ -76,103 +85,126 @@ type adoption struct {
 	onlyColumn bool // it is one of the second pass
 
 	organization string
-	settled      map[string]bool      // ids of users who have an identity
-	holders      map[string]string    // OpenID → id of the user who was adopted for it
-	conflicts    map[string]*Conflict // by OpenID
-	fresh        []*Identity
+	fresh        map[string]*Identity // by OpenID
+	conflicts    map[string]*Conflict // by OpenID: known ones and new ones
 	changed      []*Conflict
 }
 
-// adopt takes users of one organization over, or puts their OpenIDs in doubt.
+// adopt takes users over, or puts their OpenIDs in doubt.
 func (b *adoption) adopt(users []claimant) error {
 	if len(users) == 0 {
 		return nil
 	}
 	b.organization = users[0].owner
-	claims, err := b.load(users)
-	if err != nil {
+	if err := b.loadConflicts(); err != nil {
 		return err
 	}
-	for _, c := range claims {
-		if err := b.judge(c); err != nil {
+	b.fresh = map[string]*Identity{}
+	for _, c := range users {
+		var err error
+		switch {
+		case c.openID == "" && c.column == "":
+		case c.openID != "" && !b.onlyColumn:
+			err = b.judge(c)
+		case c.openID == "" && b.onlyColumn:
+			err = b.judgeColumn(c)
+		case c.openID == "":
+			b.state.Columns++
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return b.store()
 }
 
-// load returns those who claim an OpenID, and reads what is known about them.
-func (b *adoption) load(users []claimant) (claims []claimant, err error) {
-	var openIDs, ids []any
-	for _, c := range users {
-		if b.onlyColumn != (c.openID == "") {
-			continue
-		}
-		c.openID = cmp.Or(c.openID, c.column)
-		if c.openID == "" || len(c.openID) > maxAdoptedID {
-			continue
-		}
-		claims = append(claims, c)
-		ids, openIDs = append(ids, c.id), append(openIDs, c.openID)
-		for _, openID := range c.doubted() {
-			openIDs = append(openIDs, openID)
-		}
+func (b *adoption) loadConflicts() error {
+	b.conflicts = map[string]*Conflict{}
+	if b.state.Conflicts == 0 && !b.state.Again {
+		return nil
 	}
-	b.settled, b.holders, b.conflicts = map[string]bool{}, map[string]string{}, map[string]*Conflict{}
-	if len(claims) == 0 {
-		return nil, nil
-	}
-	return claims, errors.Join(
-		readRows(b, b.identities, "user_id", ids, func(i *Identity) { b.settled[i.UserID] = true }),
-		readRows(b, b.identities, "app_id='' AND open_id", openIDs, func(i *Identity) { b.holders[i.OpenID] = i.UserID }),
-		readRows(b, b.Store.conflicts, "open_id", openIDs, func(c *Conflict) { b.conflicts[c.OpenID] = c }),
-	)
-}
-
-// readRows reads the rows of the organization in which column is one of values.
-func readRows[T any](b *adoption, t *table[T], column string, values []any, each func(*T)) error {
-	rows, err := b.tx.queryOnce(fmt.Sprintf("SELECT %s FROM %s WHERE organization=? AND %s IN (?%s)",
-		t.list(t.columns, ""), t.name, column, strings.Repeat(",?", len(values)-1)),
-		append([]any{b.organization}, values...)...)
-	if err != nil {
-		return err
-	}
-	found, err := scanAll(rows, t, t.columns)
-	for _, row := range found {
-		each(row)
+	known, err := b.Store.conflicts.find(b.tx, "WHERE organization=?", b.organization)
+	for _, c := range known {
+		b.conflicts[c.OpenID] = c
 	}
 	return err
 }
 
-// judge adopts the claim's user, unless somebody else claims the same. Who signs in already goes on.
+// judge adopts a user, unless somebody else claims the same OpenID. Who has an identity keeps it.
 func (b *adoption) judge(c claimant) error {
-	if b.settled[c.id] {
-		return nil
-	}
-	if doubted := c.doubted(); len(doubted) > 0 {
-		for _, openID := range doubted {
-			b.doubt(openID, c.contradiction())
-		}
-		return nil
-	}
-	holder := b.holders[c.openID]
-	switch {
-	case b.conflicts[c.openID] != nil:
-		b.doubt(c.openID, "user "+c.fullName()+" claims it too")
-	case holder != "":
-		other, err := b.nameOf(holder)
-		if err != nil {
+	if b.state.Again {
+		if settled, err := b.isSettled(c); settled || err != nil {
 			return err
 		}
-		b.doubt(c.openID, fmt.Sprintf("users %s and %s claim it", other, c.fullName()))
-	case !b.onlyColumn:
-		b.holders[c.openID] = c.id
-		b.fresh = append(b.fresh, &Identity{
-			Organization: b.organization, OpenID: c.openID, UserID: c.id, UnionID: c.unionID,
-			CreatedTime: now(), UpdatedTime: now(),
-		})
+	}
+	if openIDs, reason := c.doubted(); reason != "" {
+		for _, openID := range openIDs {
+			b.doubt(openID, reason)
+		}
+		return nil
+	}
+	if len(c.openID) > maxAdoptedID {
+		return nil // no OpenID: nobody signs in with it
+	}
+	if b.conflicts[c.openID] != nil {
+		b.doubt(c.openID, "user "+c.fullName()+" claims it too")
+		return nil
+	}
+	if other := b.fresh[c.openID]; other != nil {
+		return b.doubtBoth(c.openID, other.UserID, c.id)
+	}
+	b.fresh[c.openID] = &Identity{
+		Organization: b.organization, OpenID: c.openID, UserID: c.id, UnionID: c.unionID,
+		CreatedTime: now(), UpdatedTime: now(),
 	}
 	return nil
+}
+
+// isSettled reports whether the user has an identity. The function around the organization keeps the database from
+// taking the primary key, which begins with it.
+func (b *adoption) isSettled(c claimant) (bool, error) {
+	_, err := b.identities.get(b.tx, "WHERE user_id=? AND COALESCE(organization, '')=?", c.id, b.organization)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// judgeColumn looks whether the wechat column of a user whom no mini program has brought names another user's OpenID.
+func (b *adoption) judgeColumn(c claimant) error {
+	holder, err := b.holder(c.column)
+	switch {
+	case err != nil:
+		return err
+	case b.conflicts[c.column] != nil:
+		b.doubt(c.column, "user "+c.fullName()+" claims it too")
+	case holder != "" && holder != c.id:
+		return b.doubtBoth(c.column, holder, c.id)
+	}
+	return nil
+}
+
+// holder returns the id of the user who was adopted for an OpenID, or "".
+func (b *adoption) holder(openID string) (string, error) {
+	row, err := b.identities.get(b.tx, "WHERE organization=? AND app_id='' AND open_id=?", b.organization, openID)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return row.UserID, nil
+}
+
+// doubtBoth puts in doubt which of two users an OpenID belongs to.
+func (b *adoption) doubtBoth(openID, first, second string) error {
+	firstName, err := b.nameOf(first)
+	if err != nil {
+		return err
+	}
+	secondName, err := b.nameOf(second)
+	b.doubt(openID, fmt.Sprintf("users %s and %s claim it", firstName, secondName))
+	return err
 }
 
 // nameOf returns what the admin knows a user by.
@@ -207,28 +239,48 @@ func (b *adoption) doubt(openID, reason string) {
 
 // store writes what has been decided.
 func (b *adoption) store() error {
-	b.fresh = slices.DeleteFunc(b.fresh, func(i *Identity) bool { return b.conflicts[i.OpenID] != nil })
-	if err := b.identities.insertAll(b.tx, b.fresh, b.dialect.orIgnore("user_id")); err != nil {
-		return err
+	maps.DeleteFunc(b.fresh, func(openID string, _ *Identity) bool { return b.conflicts[openID] != nil })
+	fresh := slices.Collect(maps.Values(b.fresh))
+	n, err := b.identities.insertAll(b.tx, fresh, b.dialect.orIgnore("user_id"))
+	if err == nil && n < int64(len(fresh)) {
+		err = b.findHolders(fresh)
 	}
-	b.state.Adopted += len(b.fresh)
+	b.state.Adopted += int(n)
 	for _, c := range b.changed {
-		inserted, err := b.Store.conflicts.insert(b.tx, c, b.dialect.orIgnore("organization"))
+		if err == nil {
+			err = b.storeConflict(c)
+		}
+	}
+	return err
+}
+
+// findHolders looks which identities were there already, and puts in doubt those that are another user's.
+func (b *adoption) findHolders(fresh []*Identity) error {
+	for _, i := range fresh {
+		holder, err := b.holder(i.OpenID)
+		if err == nil && holder != i.UserID {
+			err = b.doubtBoth(i.OpenID, holder, i.UserID)
+		}
 		if err != nil {
 			return err
 		}
-		if inserted {
-			b.state.Conflicts++
-		} else if _, err := b.Store.conflicts.update(b.tx, c, []string{"reason"}, "organization=? AND open_id=?",
-			c.Organization, c.OpenID); err != nil {
-			return err
-		}
-		n, err := b.tx.exec("DELETE FROM "+b.identities.name+" WHERE organization=? AND app_id='' AND open_id=?",
-			c.Organization, c.OpenID)
-		if err != nil {
-			return err
-		}
-		b.state.Adopted -= int(n)
 	}
 	return nil
+}
+
+func (b *adoption) storeConflict(c *Conflict) error {
+	inserted, err := b.Store.conflicts.insert(b.tx, c, b.dialect.orIgnore("organization"))
+	if err == nil && inserted {
+		b.state.Conflicts++
+	} else if err == nil {
+		_, err = b.Store.conflicts.update(b.tx, c, []string{"reason"}, "organization=? AND open_id=?",
+			c.Organization, c.OpenID)
+	}
+	if err != nil {
+		return err
+	}
+	n, err := b.tx.exec("DELETE FROM "+b.identities.name+" WHERE organization=? AND app_id='' AND open_id=?",
+		c.Organization, c.OpenID)
+	b.state.Adopted -= int(n)
+	return err
 }

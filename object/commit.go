@@ -108,15 +108,13 @@ func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
 	return t.tx.QueryContext(t.ctx, t.stmts.dialect.rebind(query), args...)
 }
 
-// queryOnce is query for what will not be asked again in the same words: it is not kept prepared.
-func (t *txn) queryOnce(query string, args ...any) (*sql.Rows, error) {
-	return t.tx.QueryContext(t.ctx, t.stmts.dialect.rebind(query), args...)
-}
-
-// execOnce is exec for such a statement.
-func (t *txn) execOnce(query string, args ...any) error {
-	_, err := t.tx.ExecContext(t.ctx, t.stmts.dialect.rebind(query), args...)
-	return err
+// execOnce is exec for a large statement that will not be run again in the same words: it is not kept prepared.
+func (t *txn) execOnce(query string, args ...any) (int64, error) {
+	result, err := t.tx.ExecContext(t.ctx, t.stmts.dialect.rebind(query), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 // exec runs a statement and returns how many rows it changed.

@@ -40,3 +40,11 @@ func (s *Store) Assign(ctx context.Context, owner, name, openID string) error {
 		return err
 	})
 }
+
+// contested refuses to sign anybody in with an OpenID of which it is not certain whose it is. The log says why.
+func contested(format string, args ...any) *Refusal {
+	return &Refusal{
+		Code: AccessDenied, Message: "it is not clear whose account this is, please contact the administrator",
+		Err: fmt.Errorf(format, args...),
+	}
+}

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,7 +45,7 @@ func (s *Service) Delete(ctx context.Context, p *Principal, appID, code string) 
 		if err != nil {
 			return err
 		}
-		if err := s.tables.deleteUser(tx, user, m.platform.Prefix, org.EnableSoftDeletion, s.stamp()); err != nil {
+		if err := s.deleteUser(tx, user, org.EnableSoftDeletion); err != nil {
 			return err
 		}
 		if err := s.tables.deleteTokens(tx, tokens); err != nil {
@@ -55,15 +56,20 @@ func (s *Service) Delete(ctx context.Context, p *Principal, appID, code string) 
 }
 
 // deleteUser deletes a user, or marks them as deleted and keeps no more of them than that.
-func (t *tables) deleteUser(tx *txn, user *sdk.User, prefix string, soft bool, stamp string) error {
-	if err := t.deleteTraces(tx, user); err != nil {
+func (s *Service) deleteUser(tx *txn, user *sdk.User, soft bool) error {
+	if err := s.tables.deleteTraces(tx, user); err != nil {
 		return err
 	}
-	if soft {
-		columns := append(t.emptyUser(user, prefix), "is_deleted", "deleted_time")
-		user.IsDeleted, user.DeletedTime = true, stamp
-		return t.rewrite(tx, user, columns, stamp)
+	if !soft {
+		return s.tables.deleteRow(tx, user)
 	}
+	columns := append(s.emptyUser(user), "is_deleted", "deleted_time")
+	user.IsDeleted, user.DeletedTime = true, s.stamp()
+	return s.tables.rewrite(tx, user, columns, s.stamp())
+}
+
+// deleteRow deletes a user and all that says who they are.
+func (t *tables) deleteRow(tx *txn, user *sdk.User) error {
 	// Nothing but the identities tells the user's UnionIDs by an index.
 	rows, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
 	if err != nil {
@@ -84,17 +90,38 @@ func (t *tables) deleteUser(tx *txn, user *sdk.User, prefix string, soft bool, s
 	return err
 }
 
-// personalColumns are what a user's row holds of a person, beside what users may change themselves.
-const personalColumns = `phone country_code email_verified password_type password_salt permanent_avatar real_name
-id_card_type id_card created_ip last_signin_ip`
+// impersonalColumns are what stays of a user who is emptied, beside the OpenID: what the row is, and what the books need.
+const impersonalColumns = `owner name id type created_time updated_time deleted_time signup_application register_type
+tag groups roles permissions score karma ranking balance balance_credit currency balance_currency
+is_admin is_forbidden is_deleted properties`
 
-// emptyUser clears what a user's row holds of a person, but for the OpenID, and returns the columns to write.
-func (t *tables) emptyUser(user *sdk.User, prefix string) []string {
-	columns := strings.Fields(personalColumns)
-	for _, field := range profileFields() {
-		columns = append(columns, field.column)
+// emptyUser clears whatever a user's row holds of a person, but for the OpenID, and returns the columns to write.
+func (s *Service) emptyUser(user *sdk.User) []string {
+	kept := strings.Fields(impersonalColumns)
+	var personal []string
+	for _, column := range s.tables.users.columnNames() {
+		if _, ours := s.registry.ByPrefix(column); !ours && !slices.Contains(kept, column) {
+			personal = append(personal, column)
+		}
 	}
-	return slices.Concat(t.users.clear(user, columns...), dropProperty(user, prefix+phoneVerified))
+	columns := s.tables.users.clear(user, personal...)
+	before := len(user.Properties)
+	maps.DeleteFunc(user.Properties, func(name, _ string) bool { return !s.isIdentityProperty(name) })
+	if len(user.Properties) < before {
+		columns = append(columns, "properties")
+	}
+	return columns
+}
+
+// isIdentityProperty is true for the properties that hold OpenID and UnionID.
+func (s *Service) isIdentityProperty(name string) bool {
+	for _, end := range []string{"OpenId", "UnionId"} {
+		prefix, ok := strings.CutSuffix(name, end)
+		if _, ours := s.registry.ByPrefix(prefix); ok && ours {
+			return true
+		}
+	}
+	return false
 }
 
 // deleteTraces deletes a user's sessions and Marks, and drops the uploads.

@@ -60,8 +60,8 @@ func refuse(code ErrorCode, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// IsUnavailable reports whether err means that the database did not do its part, so that a later try may succeed: it
-// is gone, locked, full, slow or was closed.
+// IsUnavailable reports whether err means that the database, or the Casdoor in its place, did not do its part, so that a
+// later try may succeed: it is gone, locked, full, slow or was closed.
 func IsUnavailable(err error) bool {
 	for _, known := range []error{
 		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, mysql.ErrInvalidConn, io.EOF, io.ErrUnexpectedEOF,
@@ -72,7 +72,7 @@ func IsUnavailable(err error) bool {
 		}
 	}
 	return isA[*sqlite.Error](err) || isA[*mysql.MySQLError](err) || isA[*pgconn.PgError](err) ||
-		isA[*pgconn.ConnectError](err) || isA[net.Error](err)
+		isA[*pgconn.ConnectError](err) || isA[*casdoorError](err) || isA[net.Error](err)
 }
 
 func isA[E error](err error) bool {

@@ -3,6 +3,8 @@ package object
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/minidoor/minidoor/provider"
@@ -23,18 +25,18 @@ func (s *Service) judgeNickname(ctx context.Context, p *Principal, nickname stri
 	return []Mark{mark}, err
 }
 
-// judge returns the principal as a mini program knows them whose options want a check, or nil when none does.
+// judge returns the principal as a mini program knows them whose options want a check, or nil when none does. Options
+// are kept in tables only.
 func (s *Service) judge(ctx context.Context, p *Principal, wanted func(*ProviderOptions) bool) (*member, error) {
-	client, err := s.clientOf(ctx, p)
+	if s.tables == nil {
+		return nil, nil
+	}
+	client, err := s.settings.client(ctx, p.clientID)
+	if errors.Is(err, ErrNotFound) || err == nil && !client.wants(wanted) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
-	}
-	checks := false
-	for _, program := range client.miniPrograms {
-		checks = checks || wanted(&program.options)
-	}
-	if !checks {
-		return nil, nil
 	}
 	m, err := s.member(ctx, p, "")
 	if _, none := errors.AsType[*Refusal](err); none {
@@ -44,6 +46,10 @@ func (s *Service) judge(ctx context.Context, p *Principal, wanted func(*Provider
 		return nil, err
 	}
 	return m, nil
+}
+
+func (c *Client) wants(check func(*ProviderOptions) bool) bool {
+	return slices.ContainsFunc(c.miniPrograms, func(m miniProgram) bool { return check(&m.options) })
 }
 
 // checkText has the member's platform judge a text of the profile. It returns why the text is stored with a Mark, or ""
@@ -59,12 +65,24 @@ func (s *Service) checkText(ctx context.Context, m *member, field, text string) 
 			Op: "checkText", Kind: provider.KindMisconfigured, Hint: "mini programs of this type cannot check a nickname",
 		}
 	}
-	reason, err = m.program.options.decide(field, verdict, err)
+	reason, refused := m.program.options.decide(field, verdict, err)
 	if reason != "" {
-		s.log.WarnContext(ctx, "content is taken over unchecked", "field", field, "reason", reason,
-			"provider", m.program.row.Name)
+		s.log.LogAttrs(ctx, slog.LevelWarn, "content is taken over unchecked", append(failureAttrs(err),
+			slog.String("field", field), slog.String("reason", reason), slog.String("provider", m.program.row.Name))...)
 	}
-	return reason, err
+	return reason, refused
+}
+
+// failureAttrs says for the log what went wrong and, where an admin can mend it, how; nothing for nil.
+func failureAttrs(err error) []slog.Attr {
+	if err == nil {
+		return nil
+	}
+	attrs := []slog.Attr{slog.String("cause", err.Error())}
+	if e, ok := errors.AsType[*provider.Error](err); ok && e.Hint != "" {
+		attrs = append(attrs, slog.String("hint", e.Hint))
+	}
+	return attrs
 }
 
 // decide applies the options to what the platform said about content, or to its failure: see checkText.
@@ -99,7 +117,7 @@ func (s *Service) judgeSentNickname(ctx context.Context, p *person) {
 	m := &member{program: p.program, platform: p.platform, upstream: p.upstream, identity: p.identity}
 	reason, err := s.checkText(ctx, m, nicknameField, p.nickname)
 	if err != nil {
-		s.log.InfoContext(ctx, "nickname of a sign-in is ignored", "cause", err)
+		s.log.LogAttrs(ctx, slog.LevelInfo, "nickname of a sign-in is ignored", failureAttrs(err)...)
 		p.nickname = ""
 	}
 	p.nicknameMark = reason

@@ -49,8 +49,8 @@ type State struct {
 	UpdatedTime string `xorm:"varchar(100)"`
 }
 
-// Upload is a picture that a user has sent, in all its sizes: whose it is and what becomes of it. Its row is there before
-// the files and until they are gone, so that whatever dies in between leaves no file that nobody knows.
+// Upload is a picture that a user has sent, in all its sizes: whose it is and what becomes of it. Its row is there
+// before the files and until they are gone, so that whatever dies in between leaves no file that nobody knows.
 type Upload struct {
 	FileKey      string `xorm:"varchar(64) notnull pk"` // of the largest size
 	Organization string `xorm:"varchar(100) notnull"`

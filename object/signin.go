@@ -32,6 +32,7 @@ type person struct {
 	whole     bool      // user needs more than the claim columns
 	user      *sdk.User // claim columns only, for a user who exists, unless whole
 	isNew     bool      // user is to be made
+	name, id  string    // of the user to be made, where the directory has rules for them; empty: as makeUser has it
 	nameTaken bool      // by another user
 	nickname  string
 	avatar    string

@@ -4,15 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
-
-// ownUser joins a user by id within the organization of a row of ours. The function around the owner keeps the database
-// from taking the primary key, which begins with it, and reading all users of the organization.
-const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
 
 // find implements directory: the OpenID is looked up, and the UnionID where the provider shares users by it. No name,
 // phone, e-mail or wechat column is.
@@ -41,11 +36,8 @@ func (t *tables) find(ctx context.Context, p *person) error {
 // findIdentity reads the identity with that AppID and, where there still is one, the claim columns of its user.
 func (t *tables) findIdentity(ctx context.Context, p *person, appID string) error {
 	p.user = &sdk.User{}
-	query := fmt.Sprintf("SELECT %s, %s FROM %s i LEFT JOIN %s u ON %s "+
-		"WHERE i.organization=? AND i.app_id=? AND i.open_id=?", t.identities.list(t.identities.columns, "i."),
-		t.users.list(t.signInColumns, "u."), t.identities.name, t.users.name, fmt.Sprintf(ownUser, "i"))
 	dest := append(t.identities.dest(&p.identity, t.identities.columns), t.users.dest(p.user, t.signInColumns)...)
-	return scanOne(t.read(ctx), dest, query, p.identity.Organization, appID, p.identity.OpenID)
+	return scanOne(t.read(ctx), dest, t.byIdentity, p.identity.Organization, appID, p.identity.OpenID)
 }
 
 // findAdopted looks for a user whom Casdoor's own flow made, and refuses an OpenID that Casdoor's data leave in doubt.
@@ -65,21 +57,15 @@ func (t *tables) findAdopted(ctx context.Context, p *person) error {
 	if err != nil {
 		return err
 	}
-	return &Refusal{
-		Code: AccessDenied, Message: "it is not clear whose account this is, please contact the administrator",
-		Err: fmt.Errorf("adoption conflict in organization %s: %s", conflict.Organization, conflict.Reason),
-	}
+	return contested("adoption conflict in organization %s: %s", conflict.Organization, conflict.Reason)
 }
 
 func (t *tables) findByUnion(ctx context.Context, p *person) error {
 	if !p.sharesUnion() {
 		return nil
 	}
-	query := fmt.Sprintf("SELECT n.user_id, %s FROM %s n LEFT JOIN %s u ON %s "+
-		"WHERE n.organization=? AND n.union_id=?",
-		t.users.list(t.signInColumns, "u."), t.unions.name, t.users.name, fmt.Sprintf(ownUser, "n"))
 	dest := append([]any{&p.unionUser}, t.users.dest(p.user, t.signInColumns)...)
-	err := scanOne(t.read(ctx), dest, query, p.identity.Organization, p.session.UnionID)
+	err := scanOne(t.read(ctx), dest, t.byUnion, p.identity.Organization, p.session.UnionID)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}

@@ -202,8 +202,9 @@ func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
 	return n == 1, err
 }
 
-// insertAll adds rows with few columns, many in one statement, with suffix behind each INSERT.
-func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) error {
+// insertAll adds rows with few columns, many in one statement, with suffix behind each INSERT, and returns how many
+// there are more now.
+func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err error) {
 	const atOnce = 500
 	for part := range slices.Chunk(rows, atOnce) {
 		marks := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
@@ -213,15 +214,17 @@ func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) error {
 		for _, row := range part {
 			more, err := t.values(row, t.columns)
 			if err != nil {
-				return err
+				return n, err
 			}
 			values = append(values, more...)
 		}
-		if err := tx.execOnce(query, values...); err != nil {
-			return err
+		inserted, err := tx.execOnce(query, values...)
+		if err != nil {
+			return n, err
 		}
+		n += inserted
 	}
-	return nil
+	return n, nil
 }
 
 // clear empties fields of a row by their columns, and returns the columns that were not empty. Those that the database

@@ -19,7 +19,13 @@ type tables struct {
 	now           func() time.Time
 	accountQuery  accountQuery
 	signInColumns []column // of the user, as the claims need them
+	byIdentity    string   // selects an identity and, where there still is one, these columns of its user
+	byUnion       string   // the same for a UnionID
 }
+
+// ownUser joins a user by id within the organization of a row of ours. The function around the owner keeps the database
+// from taking the primary key, which begins with it, and reading all users of the organization.
+const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
 
 func newTables(store *Store, cfg ServiceConfig) *tables {
 	t := &tables{Store: store, sealer: cfg.Sealer, now: cfg.Now}
@@ -28,6 +34,12 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 	}
 	t.accountQuery = newAccountQuery(store, cfg.Registry)
 	t.signInColumns = claimColumns(store.users)
+	user := store.users.list(t.signInColumns, "u.")
+	t.byIdentity = fmt.Sprintf("SELECT %s, %s FROM %s i LEFT JOIN %s u ON %s "+
+		"WHERE i.organization=? AND i.app_id=? AND i.open_id=?", store.identities.list(store.identities.columns, "i."),
+		user, store.identities.name, store.users.name, fmt.Sprintf(ownUser, "i"))
+	t.byUnion = fmt.Sprintf("SELECT n.user_id, %s FROM %s n LEFT JOIN %s u ON %s WHERE n.organization=? AND n.union_id=?",
+		user, store.unions.name, store.users.name, fmt.Sprintf(ownUser, "n"))
 	return t
 }
 

@@ -26,8 +26,8 @@ const atOnce = "0001-01-01T00:00:00Z"
 
 var errUploadGone = errors.New("the upload was given up meanwhile")
 
-// keyIn returns the key of the upload at an avatar's address, or "" where there is none. That an address names an upload
-// says nothing of whose it is: users may enter any.
+// keyIn returns the key of the upload at an avatar's address, or "" where there is none. That an address names an
+// upload says nothing of whose it is: users may enter any.
 func keyIn(avatar string) string {
 	i := strings.LastIndex(avatar, "/a/")
 	return blob.Sibling(avatar[i+1:], largeSide)
@@ -120,13 +120,12 @@ func (s *Service) removeAll(ctx context.Context, where string, args ...any) erro
 // sweeps.
 func (s *Service) remove(ctx context.Context, u *Upload) error {
 	err := s.removeFiles(ctx, u.FileKey)
-	statement, args := "DELETE FROM "+s.tables.uploads.name+" WHERE file_key=? AND state=?", []any{u.FileKey, uploadDropped}
-	if err != nil {
-		later := timestamp(s.now().Add(uploadPatience))
-		statement, args = "UPDATE "+s.tables.uploads.name+" SET due=? WHERE file_key=? AND state=?", append([]any{later}, args...)
-	}
+	later := timestamp(s.now().Add(uploadPatience))
 	return errors.Join(err, s.tables.write(ctx, func(tx *txn) error {
-		_, err := tx.exec(statement, args...)
+		if err != nil {
+			return s.tables.moveUpload(tx, u.FileKey, uploadDropped, uploadDropped, later)
+		}
+		_, err := tx.exec("DELETE FROM "+s.tables.uploads.name+" WHERE file_key=? AND state=?", u.FileKey, uploadDropped)
 		return err
 	}))
 }
@@ -138,8 +137,8 @@ func (s *Service) removeFiles(ctx context.Context, key string) (err error) {
 	return err
 }
 
-// sweepUploads removes the files of former avatars, and of uploads that died, as those of a process that was killed; and
-// it ends the wait for verdicts. Several instances may do it at once.
+// sweepUploads removes the files of former avatars, and of uploads that died, as those of a process that was killed;
+// and it ends the wait for verdicts. Several instances may do it at once.
 func (s *Service) sweepUploads(ctx context.Context) error {
 	if s.files == nil {
 		return nil

@@ -19,13 +19,13 @@ const (
 // The name gets a random end when somebody has it already: an account made otherwise or, in a database that ignores
 // case, another OpenID's.
 func (s *Service) makeUser(req SignInRequest, p *person) {
-	name := p.platform.Prefix + "-" + p.session.OpenID
+	name := cmp.Or(p.name, p.platform.Prefix+"-"+p.session.OpenID)
 	if p.nameTaken {
 		name += "-" + strings.ToLower(rand.Text()[:8])
 	}
 	app, org, stamp := req.Client.Application, req.Client.Organization, s.stamp()
 	user := &sdk.User{
-		Owner: org.Name, Name: name, CreatedTime: stamp, UpdatedTime: stamp, Id: newID(), Type: normalUser,
+		Owner: org.Name, Name: name, CreatedTime: stamp, UpdatedTime: stamp, Id: cmp.Or(p.id, newID()), Type: normalUser,
 		Avatar: org.DefaultAvatar, Tag: app.DefaultTag, Score: org.InitScore, SignupApplication: app.Name,
 		BalanceCurrency: cmp.Or(org.BalanceCurrency, defaultCurrency), CreatedIp: req.ClientIP,
 		Properties: map[string]string{

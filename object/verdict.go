@@ -88,8 +88,8 @@ func (t *tables) keepPending(tx *txn, p *Principal, columns []string, row *Uploa
 	return err
 }
 
-// settleTrace ends the wait of the upload with that TraceID, if it waits and its verdict is there. Whoever stores either
-// calls it afterwards: the one who comes second finds both.
+// settleTrace ends the wait of the upload with that TraceID, if it waits and its verdict is there. Whoever stores
+// either calls it afterwards: the one who comes second finds both.
 func (s *Service) settleTrace(ctx context.Context, traceID string) error {
 	u, err := s.tables.uploads.get(s.tables.read(ctx), "WHERE trace_id=? AND state=?", traceID, uploadPending)
 	if err == nil {
@@ -109,7 +109,8 @@ func (t *tables) verdict(ctx context.Context, traceID string) (*Media, error) {
 	return t.media.get(t.read(ctx), "WHERE trace_id=?", traceID)
 }
 
-// settle makes a pending upload the avatar, or drops it, as its verdict says and, where there is none, as the options do.
+// settle makes a pending upload the avatar, or drops it, as its verdict says and, where there is none, as the options
+// do.
 func (s *Service) settle(ctx context.Context, u *Upload) error {
 	var verdict provider.Verdict
 	var unchecked error
@@ -124,7 +125,8 @@ func (s *Service) settle(ctx context.Context, u *Upload) error {
 	default:
 		verdict.Suggestion = provider.Suggestion(media.Suggestion)
 	}
-	reason, refused := s.decide(ctx, &ProviderOptions{OnReview: u.OnReview, OnUnchecked: u.OnUnchecked}, verdict, unchecked)
+	options := &ProviderOptions{OnReview: u.OnReview, OnUnchecked: u.OnUnchecked}
+	reason, refused := s.decide(ctx, options, verdict, unchecked)
 	if refused != nil {
 		s.log.InfoContext(ctx, "avatar is refused", "user", u.UserID, "cause", refused)
 		return s.drop(ctx, u, uploadPending)

@@ -268,7 +268,8 @@ func TestAvatarOrphans(t *testing.T) {
 	data := jpegOf(t, painted(color.White))
 	require.Equal(t, http.StatusOK, upload(t, s, token, picturePart(data)).Status)
 	require.Equal(t, http.StatusOK, upload(t, s, s.SignIn(t, "oOther").AccessToken, picturePart(data)).Status)
-	s.Exec(t, "UPDATE mini_program_upload SET state='new', due=? WHERE user_id=(SELECT id FROM user WHERE wechat='oOther')",
+	s.Exec(t, "UPDATE mini_program_upload SET state='new', due=? "+
+		"WHERE user_id=(SELECT id FROM user WHERE wechat='oOther')",
 		clock.Now().Add(10*time.Minute).UTC().Format(time.RFC3339))
 	require.NoError(t, s.Service.DoChores(t.Context()))
 	assert.Len(t, filesIn(t, s), 4, "it may still be going on")
@@ -349,7 +350,8 @@ func TestAvatarFile(t *testing.T) {
 	for _, nothing := range []string{
 		"/avatars", "/avatars/", "/avatars/a", "/avatars/a/", "/avatars/a/x", "/avatars/harness.db", "/avatars/unfinished",
 		"/avatars/a/..%2f..%2fharness.db", "/avatars/a/%2e%2e/x", path + "/", path + ".html", strings.ToUpper(path),
-		strings.Replace(path, "-640", "-641", 1), "/avatars/a/" + strings.Repeat("a", 26) + "-640.jpg", "/avatars/b" + path[10:],
+		"/avatars/a/" + strings.Repeat("a", 26) + "-640.jpg", "/avatars/b" + path[10:],
+		strings.Replace(path, "-640", "-641", 1),
 	} {
 		reply := s.Call(t, "GET", nothing, "", nil)
 		assert.Equal(t, http.StatusNotFound, reply.Status, nothing)

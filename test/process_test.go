@@ -39,8 +39,11 @@ func TestProcess(t *testing.T) {
 		"bad configuration":       testBadConfiguration,
 		"demo":                    testDemo,
 		"databases":               testDatabases,
+		"remote":                  testRemoteProcess,
 		"help and version":        testHelp,
 		"taken port, first start": testTakenPort,
+		"new seal key":            testReseal,
+		"Redis":                   testRedis,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -53,6 +56,7 @@ func TestProcess(t *testing.T) {
 func testDatabases(t *testing.T, binary string) {
 	t.Run("SIGKILL loses nothing", func(t *testing.T) { testKill(t, binary) })
 	t.Run("two servers, one store", func(t *testing.T) { testSiblings(t, binary) })
+	t.Run("beside a Casdoor", func(t *testing.T) { testBeside(t, binary) })
 }
 
 func buildMinidoor(t *testing.T) string {

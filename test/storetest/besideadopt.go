@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,11 @@ func (s *besideSuite) testConflicts(t *testing.T) {
 	b.addUser(t, "shared", "oShared", openIDProperty("oShared"))
 	b.addUser(t, "column", "oColumn", "")
 	b.addUser(t, "broken", "oBroken", "{no JSON")
+	b.addUser(t, "wechat-oThief", "oStolen", openIDProperty("oStolen"))
+	if s.kind != V141 {
+		b.addUser(t, "signed-up", "oSignedUp", openIDProperty("oSignedUp"))
+		b.exec(t, 1, `UPDATE "user" SET register_type=? WHERE name=?`, "Application Signup", "signed-up")
+	}
 	union := b.addUser(t, "union", "uUnion", `{"wechatOpenId":"oUnion","wechatUnionId":"uUnion"}`)
 	b.open(t)
 
@@ -36,13 +42,18 @@ func (s *besideSuite) testConflicts(t *testing.T) {
 		reasons[c.OpenID] = c.Reason
 	}
 	contradiction := `user shop/attacker: wechat is "oVictim", properties.wechatOpenId is "oAttacker"`
-	assert.Equal(t, map[string]string{
+	expected := map[string]string{
+		"oStolen":   "user shop/wechat-oThief: the name is another OpenID's",
 		"oTwin":     "users shop/twin-a and shop/twin-b claim it",
 		"oVictim":   contradiction + "; user shop/victim claims it too",
 		"oAttacker": contradiction,
 		"oUnlinked": `user shop/unlinked: wechat is "", properties.wechatOpenId is "oUnlinked"`,
 		"oShared":   "users shop/shared and shop/a-column claim it",
-	}, reasons)
+	}
+	if s.kind != V141 {
+		expected["oSignedUp"] = `user shop/signed-up: registered by "Application Signup", not by a mini program`
+	}
+	assert.Equal(t, expected, reasons)
 	for openID := range reasons {
 		assertRefused(t, b.refused(t, openID), object.AccessDenied, "contact the administrator")
 		assert.Empty(t, b.rows(t, `SELECT * FROM mini_program_identity WHERE open_id=?`, openID))
@@ -178,4 +189,18 @@ func (s *besideSuite) testAdoptionsAtOnce(t *testing.T) {
 	assert.Equal(t, many+2-1, state.Adopted)
 	assert.Equal(t, 1, state.Conflicts)
 	assert.Equal(t, many+2-1, b.count(t, "mini_program_identity"))
+}
+
+// AdoptMany adopts n users, reports how long it took, and signs one of them in.
+func AdoptMany(t *testing.T, casdoor func(t testing.TB) object.StoreConfig, n int) {
+	t.Helper()
+	b := (&besideSuite{kind: FromSDK, casdoor: casdoor}).attach(t)
+	b.addMany(t, n)
+	begun := time.Now()
+	b.open(t)
+	took := time.Since(begun)
+	t.Logf("%d users are adopted in %s", n, took.Round(time.Millisecond))
+	assert.Less(t, took, time.Minute)
+	assert.Equal(t, n+2, b.count(t, "mini_program_identity"))
+	assert.False(t, b.signIn(t, fmt.Sprintf("oMany%06d", n/2)).NewUser)
 }

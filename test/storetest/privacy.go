@@ -104,7 +104,8 @@ func testHardDeletion(t *testing.T, n *tenant) {
 
 func testSoftDeletion(t *testing.T, n *tenant) {
 	alice := n.fill(t, "oAlice uAlice")
-	n.exec(t, 1, `UPDATE "user" SET id_card='1234', real_name='Alice A.' WHERE owner=?`, n.name)
+	n.exec(t, 1, `UPDATE "user" SET id_card='1234', real_name='Alice A.', github='alice', totp_secret='TOTP', balance=5, `+
+		`properties=? WHERE owner=?`, `{"wechatOpenId":"oAlice","wechatUnionId":"uAlice","oauth_GitHub_email":"a@x"}`, n.name)
 	token := n.signIn(t, "oAlice uAlice")
 	require.NoError(t, n.service.Delete(t.Context(), alice, "wx"+n.name, "oAlice uAlice"))
 	assert.Equal(t, map[string]int{"user": 1, "token": 0, "identity": 1, "session": 0, "union": 1}, n.traces(t))
@@ -112,7 +113,15 @@ func testSoftDeletion(t *testing.T, n *tenant) {
 	assert.True(t, user.IsDeleted)
 	assert.NotEmpty(t, user.DeletedTime)
 	assert.Equal(t, make([]string, 7), profile(user))
-	assert.Empty(t, user.IdCard+user.RealName+user.CreatedIp+user.LastSigninIp)
+	stored := n.stored(t, alice)
+	for _, personal := range []string{
+		"id_card", "real_name", "github", "totp_secret", "created_ip", "last_signin_ip", "last_signin_time", "password",
+	} {
+		assert.Empty(t, stored[personal], personal)
+	}
+	assert.Equal(t, map[string]string{"wechatOpenId": "oAlice", "wechatUnionId": "uAlice"}, user.Properties)
+	assert.Equal(t, "oAlice", user.WeChat)
+	assert.Equal(t, "5", stored["balance"], "the books stay")
 	_, err := n.service.Authenticate(t.Context(), token.AccessToken)
 	assertRefused(t, err, object.InvalidToken)
 	_, err = n.service.SignIn(t.Context(), n.request(t, "oAlice uAlice"))

@@ -85,14 +85,18 @@ function createClient({ server, clientId, getCode = loginCode }) {
 
   // request calls path on the server as the signed-in user and resolves to the decoded answer. Without tokens it signs
   // in first. When the server does not accept the token, it is renewed and the call repeated, once.
-  //   options  method ("GET" by default; wx.request knows no PATCH), data, header; or filePath, name, formData of a file
-  async function request(path, options = {}) {
+  //   options  method ("GET" by default; wx.request knows no PATCH), data, header, or filePath, name, formData of a
+  //            file; once: not repeated when the server asks to come back later, as with a code that may be spent by then
+  async function request(path, { once: only = false, ...options } = {}) {
     if (!tokens) await signIn()
     const used = token()
     const transfer = options.filePath ? sendFile : send
-    const call = (bearer) => patiently(() => transfer(server + path, {
-      ...options, header: { ...options.header, Authorization: `Bearer ${bearer}` },
-    }))
+    const call = (bearer) => {
+      const task = () => transfer(server + path, {
+        ...options, header: { ...options.header, Authorization: `Bearer ${bearer}` },
+      })
+      return only ? task() : patiently(task)
+    }
     try {
       return await call(used)
     } catch (err) {
@@ -123,6 +127,46 @@ function createClient({ server, clientId, getCode = loginCode }) {
     return { user: answer.data, avatarPending: Boolean(answer.data3 && answer.data3.avatarPending) }
   }
 
+  // savePhone stores the phone number of <button open-type="getPhoneNumber"> and resolves to the user. code is the
+  // event's detail.code, which works once and is not the one of wx.login.
+  async function savePhone(code) {
+    const answer = await request('/api/mini-program/phone', { method: 'POST', data: { code }, once: true })
+    return answer.data
+  }
+
+  // decrypt has the server open what wx gave encrypted, and resolves to the object in it. Rejected with the code
+  // "stale_session" it is too old, or the session is: sign in again, and then get new data from wx.
+  //   detail  encryptedData and iv; with a profile rawData and signature too
+  async function decrypt({ encryptedData, iv, rawData, signature }) {
+    const data = { encryptedData, iv }
+    if (signature) Object.assign(data, { rawData, signature })
+    try {
+      const answer = await request('/api/mini-program/decrypt', { method: 'POST', data })
+      return answer.data
+    } catch (err) {
+      if (err.status === 400 && /session_key is stale/.test(err.message)) err.code = 'stale_session'
+      throw err
+    }
+  }
+
+  // session resolves to { valid, appId, updatedTime, checkedTime }: whether new encrypted data can be opened.
+  async function session() {
+    const answer = await request('/api/mini-program/session')
+    return answer.data
+  }
+
+  // exportAccount resolves to all that is stored about the user.
+  function exportAccount() {
+    return request('/api/mini-program/account/export')
+  }
+
+  // deleteAccount deletes the account, with a fresh code as proof, and forgets the tokens. There is no way back.
+  async function deleteAccount() {
+    const code = await getCode()
+    await request('/api/mini-program/account/delete', { method: 'POST', data: { code }, once: true })
+    keep(null)
+  }
+
   // signOut ends the tokens on the server and forgets them here. They are forgotten even when the server cannot be
   // reached; that is the only thing it rejects with.
   async function signOut() {
@@ -138,7 +182,7 @@ function createClient({ server, clientId, getCode = loginCode }) {
   }
 
   return {
-    signIn, request, account, updateProfile, signOut,
+    signIn, request, account, updateProfile, savePhone, decrypt, session, exportAccount, deleteAccount, signOut,
     isSignedIn: () => tokens !== null,
   }
 }

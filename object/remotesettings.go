@@ -1,0 +1,191 @@
+package object
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// weChatMiniProgram is the type of the mini programs that Casdoor need not know.
+const weChatMiniProgram = "WeChatMiniProgram"
+
+// applications returns all applications, and the organization of the one whose credentials are ours.
+func (r *remote) applications(ctx context.Context) ([]*sdk.Application, string, error) {
+	const action = "get-applications"
+	apps, err := call(ctx, r.casdoor, action, (*sdk.Client).GetApplications)
+	if err != nil {
+		return nil, "", err
+	}
+	i := slices.IndexFunc(apps, func(a *sdk.Application) bool { return a.ClientId == r.clientID })
+	switch {
+	case i < 0:
+		return nil, "", &casdoorError{action: action, problem: noSuchClient}
+	case apps[i].ClientSecret == mask: // so Casdoor shows it to those whom it does not know
+		return nil, "", &casdoorError{action: action, problem: unauthorized}
+	}
+	r.home.Store(&apps[i].Organization)
+	return apps, apps[i].Organization, nil
+}
+
+// homeOf returns the organization of our application.
+func (r *remote) homeOf(ctx context.Context) (string, error) {
+	if home := r.home.Load(); home != nil {
+		return *home, nil
+	}
+	_, home, err := r.applications(ctx)
+	return home, err
+}
+
+// client implements directory: there are the applications of one organization, and those that it shares.
+func (r *remote) client(ctx context.Context, clientID string) (*Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.casdoor.timeout) // of all its calls
+	defer cancel()
+	id, organization, _ := strings.Cut(clientID, sharedInfix)
+	apps, home, err := r.applications(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(apps, func(a *sdk.Application) bool { return a.ClientId == id && id != "" })
+	if i < 0 || organization != "" && !apps[i].IsShared || cmp.Or(organization, apps[i].Organization) != home {
+		return nil, ErrNotFound
+	}
+	return r.clientOf(ctx, apps[i], home)
+}
+
+// clientOf reads what the settings of an application refer to.
+func (r *remote) clientOf(ctx context.Context, listed *sdk.Application, home string) (*Client, error) {
+	// Asked for alone, an application comes with its providers.
+	app, err := call(ctx, r.casdoor, "get-application", func(c *sdk.Client) (*sdk.Application, error) {
+		return c.GetApplication(listed.Owner + "/" + listed.Name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if app == nil {
+		return nil, ErrNotFound
+	}
+	app.Organization = home
+	c := &Client{Application: app, miniPrograms: r.miniPrograms(ctx, app)}
+	c.Organization, err = r.organization(ctx, home)
+	if errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("application %s: organization %q does not exist", app.Name, home)
+	}
+	if err == nil {
+		err = guarded(c.Organization)
+	}
+	if err != nil {
+		return nil, err
+	}
+	certs, err := r.certs(ctx, home)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(certs, func(cert *sdk.Cert) bool { return cert.Name == app.Cert })
+	if i < 0 {
+		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, app.Cert)
+		return c, nil
+	}
+	c.key, c.keyErr = r.keyring.parse(certs[i])
+	return c, nil
+}
+
+// guarded refuses an organization in which users may change their own ids: they could claim the OpenIDs of others.
+// Casdoor allows all for which there is no account item (object/user_util.go there).
+func guarded(org *sdk.Organization) error {
+	i := slices.IndexFunc(org.AccountItems, func(item *sdk.AccountItem) bool { return item.Name == "ID" })
+	if i >= 0 {
+		item := org.AccountItems[i]
+		if item.ViewRule == "Admin" || item.ModifyRule == "Admin" || item.ModifyRule == "Immutable" {
+			return nil
+		}
+	}
+	return &Refusal{
+		Code: Unavailable, Message: "signing in is not set up rightly: the administrator finds the reason in the log",
+		Err: fmt.Errorf("organization %s: users may change their ids, which prove whose an OpenID is: "+
+			"give the account item ID the modify rule Immutable", org.Name),
+	}
+}
+
+// miniPrograms returns those of an application whose AppSecret is known. After them come those of the configuration
+// that Casdoor does not name, ordered by AppID.
+func (r *remote) miniPrograms(ctx context.Context, app *sdk.Application) []miniProgram {
+	var programs []miniProgram
+	named := map[string]bool{}
+	for _, item := range app.Providers {
+		if item.Provider == nil {
+			continue // Casdoor lets admins delete a provider that applications still name
+		}
+		row := item.Provider
+		if _, ours := r.registry.ByType(row.Type); !ours {
+			continue
+		}
+		named[row.ClientId] = true
+		secret, known := r.appSecrets[row.ClientId]
+		if !known {
+			r.warn(ctx, row)
+			continue
+		}
+		row.ClientSecret = secret.Reveal()
+		programs = append(programs, miniProgram{item: item, row: row})
+	}
+	for _, appID := range slices.Sorted(maps.Keys(r.appSecrets)) {
+		if !named[appID] {
+			programs = append(programs, miniProgram{
+				item: &sdk.ProviderItem{Name: appID, CanSignIn: true, CanSignUp: true},
+				row: &sdk.Provider{
+					Name: appID, Type: weChatMiniProgram, ClientId: appID, ClientSecret: r.appSecrets[appID].Reveal(),
+				},
+			})
+		}
+	}
+	return programs
+}
+
+// warn says once that a mini program of Casdoor's cannot sign in.
+func (r *remote) warn(ctx context.Context, row *sdk.Provider) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.warned[row.ClientId] {
+		r.warned[row.ClientId] = true
+		r.log.WarnContext(ctx, "mini program is left out: wechatAppId does not name it", "provider", row.Name,
+			"appid", row.ClientId)
+	}
+}
+
+// organization implements directory.
+func (r *remote) organization(ctx context.Context, name string) (*sdk.Organization, error) {
+	org, err := call(ctx, r.casdoor, "get-organization", func(c *sdk.Client) (*sdk.Organization, error) {
+		return c.GetOrganization(name)
+	})
+	if err == nil && org == nil {
+		err = ErrNotFound
+	}
+	return org, err
+}
+
+// certs returns the certs of an organization and those that all share.
+func (r *remote) certs(ctx context.Context, organization string) ([]*sdk.Cert, error) {
+	return call(ctx, r.casdoor, "get-certs", func(c *sdk.Client) ([]*sdk.Cert, error) {
+		c.OrganizationName = organization
+		return c.GetCerts()
+	})
+}
+
+// keys implements directory.
+func (r *remote) keys(ctx context.Context) ([]*key, error) {
+	home, err := r.homeOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := r.certs(ctx, home)
+	if err != nil {
+		return nil, err
+	}
+	return r.keyring.parseAll(ctx, r.log, certs), nil
+}
