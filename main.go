@@ -155,7 +155,9 @@ func attach(
 	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, p process,
 ) (store *object.Store, err error) {
 	if cfg.Remote() {
-		deps.Service, err = object.NewRemoteService(ctx, remoteConfig(cfg), services)
+		if err = openFiles(deps, &services, cfg); err == nil {
+			deps.Service, err = object.NewRemoteService(ctx, remoteConfig(cfg), services)
+		}
 		return nil, err
 	}
 	if store, err = openStore(ctx, cfg, deps.Logger, p); err != nil {
@@ -166,6 +168,10 @@ func attach(
 			store.Close()
 		}
 	}()
+	// After the database: the folder may be made, and must not make the database's.
+	if err = openFiles(deps, &services, cfg); err != nil {
+		return nil, err
+	}
 	keys, err := cfg.SealKeyRing()
 	if err != nil {
 		return nil, err

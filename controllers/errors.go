@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/object/picture"
 	"github.com/minidoor/minidoor/provider"
 )
 
@@ -68,10 +69,22 @@ func apiError(err error) *APIError {
 	if upstream, ok := errors.AsType[*provider.Error](err); ok {
 		return upstreamError(upstream)
 	}
+	if unfit, ok := errors.AsType[picture.Error](err); ok {
+		return pictureError(unfit)
+	}
 	if object.IsUnavailable(err) {
 		return unavailable("The server is busy, please try again", defaultRetry, err)
 	}
 	return serverError(err)
+}
+
+// pictureError says why a picture is not fit.
+func pictureError(e picture.Error) *APIError {
+	status := http.StatusBadRequest
+	if e == picture.ErrTooLarge || e == picture.ErrTooManyPixels {
+		status = http.StatusRequestEntityTooLarge
+	}
+	return &APIError{Status: status, Code: object.InvalidRequest, Message: e.Error(), Err: e}
 }
 
 func statusOf(code object.ErrorCode) int {
@@ -148,7 +161,7 @@ func shapeOf(path string) shape {
 	switch {
 	case strings.HasPrefix(path, "/api/login/oauth/"):
 		return oauthShape
-	case strings.HasPrefix(path, "/api/mini-program/"):
+	case strings.HasPrefix(path, "/api/mini-program/"), strings.HasPrefix(path, filesPath):
 		return casdoorShape
 	default:
 		return sdkShape

@@ -22,6 +22,7 @@ func routes(deps *Deps) []route {
 	base := Base{Deps: deps}
 	all := []route{
 		{"/api/mini-program/profile", &ProfileController{base}, "post:Profile"},
+		{avatarPath, &AvatarController{base}, "post:Upload"},
 		{"/api/mini-program/phone", &MiniProgramController{base}, "post:Phone"},
 		{"/api/mini-program/decrypt", &MiniProgramController{base}, "post:Decrypt"},
 		{"/api/mini-program/session", &MiniProgramController{base}, "get:Session"},
@@ -35,6 +36,9 @@ func routes(deps *Deps) []route {
 	}
 	if deps.Authority != nil {
 		all = append(all, casdoorRoutes(base)...)
+	}
+	if deps.Files != nil {
+		all = append(all, route{filesPath + "a/" + anyName, &AvatarController{base}, "get:File"})
 	}
 	if deps.Demo != nil {
 		all = append(all, demoRoutes(base)...)
@@ -51,6 +55,7 @@ func casdoorRoutes(base Base) []route {
 		{"/api/userinfo", &AccountController{base}, "get:Userinfo;post:Userinfo"},
 		{"/api/user", &AccountController{base}, "get:Userinfo"},
 		{"/api/get-user", &AccountController{base}, "get:User"},
+		{resourcePath, &AvatarController{base}, "post:Resource"},
 		{"/.well-known/openid-configuration", &WellKnownController{base}, "get:Discovery"},
 		{"/.well-known/jwks", &WellKnownController{base}, "get:Keys"},
 		{"/api/get-version-info", &StateController{base}, "get:Version"},

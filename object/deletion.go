@@ -36,6 +36,7 @@ func (s *Service) Delete(ctx context.Context, p *Principal, appID, code string) 
 	if err != nil {
 		return err
 	}
+	defer s.tidy(ctx, p.User.Id)
 	return s.tables.write(ctx, func(tx *txn) error {
 		user, err := s.tables.userByID(tx, p.User.Owner, p.User.Id)
 		if errors.Is(err, ErrNotFound) {
@@ -123,7 +124,7 @@ func (s *Service) isIdentityProperty(name string) bool {
 	return false
 }
 
-// deleteTraces deletes a user's sessions and Marks.
+// deleteTraces deletes a user's sessions and Marks, and drops the uploads.
 func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	identities, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
 	if err != nil {
@@ -134,6 +135,9 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 			i.Organization, i.AppID, i.OpenID); err != nil {
 			return err
 		}
+	}
+	if err := t.dropUploads(tx, user.Id, ""); err != nil {
+		return err
 	}
 	_, err = tx.exec("DELETE FROM "+t.marks.name+" WHERE user_id=?", user.Id)
 	return err

@@ -17,7 +17,7 @@ const nicknameField = "displayName"
 // returns the Marks that the nickname is to be stored with, or why it is not to be.
 func (s *Service) judgeNickname(ctx context.Context, p *Principal, nickname string) ([]Mark, error) {
 	mark := Mark{UserID: p.User.Id, Field: nicknameField, UpdatedTime: s.stamp()}
-	m, err := s.judge(ctx, p)
+	m, err := s.judge(ctx, p, func(o *ProviderOptions) bool { return o.CheckNickname })
 	if m == nil || err != nil {
 		return []Mark{mark}, err
 	}
@@ -25,14 +25,14 @@ func (s *Service) judgeNickname(ctx context.Context, p *Principal, nickname stri
 	return []Mark{mark}, err
 }
 
-// judge returns the principal as a mini program knows them that judges nicknames, or nil when none does. Options are
-// kept in tables only.
-func (s *Service) judge(ctx context.Context, p *Principal) (*member, error) {
+// judge returns the principal as a mini program knows them whose options want a check, or nil when none does. Options
+// are kept in tables only.
+func (s *Service) judge(ctx context.Context, p *Principal, wanted func(*ProviderOptions) bool) (*member, error) {
 	if s.tables == nil {
 		return nil, nil
 	}
 	client, err := s.settings.client(ctx, p.clientID)
-	if errors.Is(err, ErrNotFound) || err == nil && !client.checksNicknames() {
+	if errors.Is(err, ErrNotFound) || err == nil && !client.wants(wanted) {
 		return nil, nil
 	}
 	if err != nil {
@@ -42,14 +42,14 @@ func (s *Service) judge(ctx context.Context, p *Principal) (*member, error) {
 	if _, none := errors.AsType[*Refusal](err); none {
 		return nil, nil // who came by no mini program, such as an admin's own user
 	}
-	if err != nil || !m.program.options.CheckNickname {
+	if err != nil || !wanted(&m.program.options) {
 		return nil, err
 	}
 	return m, nil
 }
 
-func (c *Client) checksNicknames() bool {
-	return slices.ContainsFunc(c.miniPrograms, func(m miniProgram) bool { return m.options.CheckNickname })
+func (c *Client) wants(check func(*ProviderOptions) bool) bool {
+	return slices.ContainsFunc(c.miniPrograms, func(m miniProgram) bool { return check(&m.options) })
 }
 
 // checkText has the member's platform judge a text of the profile. It returns why the text is stored with a Mark, or ""

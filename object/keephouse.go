@@ -16,8 +16,8 @@ const (
 	choreInterval = 10 * time.Minute
 )
 
-// KeepHouse does what nobody waits for, until ctx ends: it deletes the token rows of closed accounts, also those that an
-// earlier process left behind, and forgets pushed messages that are a day old. Each instance may run it.
+// KeepHouse does what nobody waits for, until ctx ends: it deletes the token rows of closed accounts and the files of
+// former avatars, also those that an earlier process left behind, and forgets pushed messages that are a day old. Each instance may run it.
 func (s *Service) KeepHouse(ctx context.Context) {
 	if s.tables == nil {
 		return
@@ -50,7 +50,7 @@ func (s *Service) DoChores(ctx context.Context) error {
 	if s.tables == nil {
 		return nil
 	}
-	return errors.Join(s.endRememberedTokens(ctx), s.forgetEvents(ctx))
+	return errors.Join(s.sweepUploads(ctx), s.endRememberedTokens(ctx), s.forgetEvents(ctx))
 }
 
 func (s *Service) forgetEvents(ctx context.Context) error {

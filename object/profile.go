@@ -146,6 +146,9 @@ func (s *Service) UpdateAccount(
 		return false, err
 	}
 	*p.User = update.user
+	if slices.Contains(update.columns, "avatar") {
+		s.tidy(ctx, p.User.Id)
+	}
 	return true, nil
 }
 

@@ -47,7 +47,7 @@ func (o *ProviderOptions) check() error {
 		return fmt.Errorf("%s: %q is none of %s", name, value, strings.Join(allowed, ", "))
 	}
 	errs := []error{
-		oneOf("checkAvatar", o.CheckAvatar, "async", "sync"),
+		oneOf("checkAvatar", o.CheckAvatar, checkLater, checkNow),
 		oneOf("onReview", o.OnReview, acceptContent, refuseContent),
 		oneOf("onUnchecked", o.OnUnchecked, acceptContent, refuseContent),
 	}

@@ -112,9 +112,10 @@ func (s *Service) handle(ctx context.Context, target *pushTarget, e provider.Pus
 		outcome, err = act(tx)
 		return err
 	})
-	if err == nil && e.Name == provider.PushAccountClosed {
-		s.wake()
+	if err == nil && e.Name == provider.PushMediaChecked {
+		err = s.settleTrace(ctx, e.Verdict.TraceID)
 	}
+	s.wake()
 	return outcome, err
 }
 

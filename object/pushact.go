@@ -117,6 +117,9 @@ func (t *tables) rewrite(tx *txn, user *sdk.User, columns []string, stamp string
 	}
 	user.UpdatedTime = stamp
 	_, err := t.users.update(tx, user, append(columns, "updated_time"), "owner=? AND name=?", user.Owner, user.Name)
+	if err == nil && slices.Contains(columns, "avatar") {
+		err = t.dropUploads(tx, user.Id, user.Avatar)
+	}
 	return err
 }
 

@@ -49,6 +49,23 @@ type State struct {
 	UpdatedTime string `xorm:"varchar(100)"`
 }
 
+// Upload is a picture that a user has sent, in all its sizes: whose it is and what becomes of it. Its row is there
+// before the files and until they are gone, so that whatever dies in between leaves no file that nobody knows.
+type Upload struct {
+	FileKey      string `xorm:"varchar(64) notnull pk"` // of the largest size
+	Organization string `xorm:"varchar(100) notnull"`
+	UserID       string `xorm:"user_id varchar(100) notnull index"`
+	State        string `xorm:"varchar(10) notnull"`       // see uploadNew
+	Due          string `xorm:"varchar(30) notnull index"` // when the sweep looks at it; empty: never
+	CreatedTime  string `xorm:"varchar(100)"`
+
+	// Of one that the platform judges: the check, the address that becomes the avatar's, and the options of its time.
+	TraceID     string `xorm:"trace_id varchar(128) notnull index"`
+	URL         string `xorm:"url varchar(1000)"`
+	OnReview    string `xorm:"varchar(10)"`
+	OnUnchecked string `xorm:"varchar(10)"`
+}
+
 // Mark says that a field of a user's profile was taken over without WeChat's judgement, as the provider's options allow:
 // somebody should look at it.
 type Mark struct {
@@ -88,7 +105,7 @@ func (m tableNames) Obj2Table(name string) string {
 	switch name {
 	case "ProviderOptions":
 		name = "MiniProgramProvider"
-	case "Identity", "Session", "Union", "Conflict", "State", "Mark", "Event", "Media":
+	case "Identity", "Session", "Union", "Conflict", "State", "Mark", "Event", "Media", "Upload":
 		name = "MiniProgram" + name
 	}
 	return m.prefix + m.SnakeMapper.Obj2Table(name)

@@ -50,6 +50,7 @@ type Store struct {
 	options       *table[ProviderOptions]
 	conflicts     *table[Conflict]
 	states        *table[State]
+	uploads       *table[Upload]
 	marks         *table[Mark]
 	events        *table[Event]
 	media         *table[Media]
@@ -151,6 +152,7 @@ func (s *Store) mapTables(found schema) error {
 		mapTable(s, &s.options, nil),
 		mapTable(s, &s.conflicts, nil),
 		mapTable(s, &s.states, nil),
+		mapTable(s, &s.uploads, nil),
 		mapTable(s, &s.marks, nil),
 		mapTable(s, &s.events, nil),
 		mapTable(s, &s.media, nil),

@@ -57,6 +57,15 @@ func Start() (*Demo, error) {
 		"wechatEndpoint":  "http://" + listener.Addr().String(),
 		"tableNamePrefix": "",
 		"sealKey":         "",
+		"avatarDir":       filepath.Join(folder, "avatars"),
+		"avatarUrl":       "",
+		"s3Endpoint":      "",
+		"s3Region":        "",
+		"s3Bucket":        "",
+		"s3AccessKey":     "",
+		"s3SecretKey":     "",
+		"s3PathStyle":     "",
+		"s3PublicUrl":     "",
 		"logFormat":       "text",
 	}
 	return d, d.writeInitData()

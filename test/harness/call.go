@@ -23,6 +23,8 @@ const (
 	PathAccount    = "/api/get-account"
 	PathUpdateUser = "/api/update-user"
 	PathProfile    = "/api/mini-program/profile"
+	PathAvatar     = "/api/mini-program/avatar"
+	PathResource   = "/api/upload-resource"
 	PathPhone      = "/api/mini-program/phone"
 	PathDecrypt    = "/api/mini-program/decrypt"
 	PathSession    = "/api/mini-program/session"
