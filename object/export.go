@@ -13,6 +13,7 @@ type Export struct {
 	User         *sdk.User        `json:"user"`
 	Identities   []ExportIdentity `json:"identities"`
 	Tokens       []ExportToken    `json:"tokens"`
+	Pictures     []ExportPicture  `json:"pictures"`  // uploaded avatars whose files are there
 	Unchecked    []*Mark          `json:"unchecked"` // fields that were taken over without the platform's judgement
 	Records      []ExportRecord   `json:"records"`   // the newest, where a Casdoor keeps them
 }
@@ -36,6 +37,12 @@ type ExportToken struct {
 	ExpiresIn   int    `json:"expiresIn"` // seconds
 	Scope       string `json:"scope"`
 	GrantType   string `json:"grantType"`
+}
+
+// ExportPicture is an avatar that the user has uploaded. Of one that is not the user's avatar nobody knows the address.
+type ExportPicture struct {
+	CreatedTime string `json:"createdTime"`
+	State       string `json:"state"` // "used", "pending" the platform's verdict, or "dropped" and about to be removed
 }
 
 // ExportRecord is a request that the user made. What was sent is left out: a Casdoor records that too, secrets included.
@@ -72,12 +79,24 @@ func (s *Service) Export(ctx context.Context, p *Principal) (*Export, error) {
 	if e.Unchecked, err = s.tables.marks.find(s.tables.read(ctx), "WHERE user_id=?", p.User.Id); err != nil {
 		return nil, err
 	}
+	if e.Pictures, err = s.tables.pictures(ctx, p.User.Id); err != nil {
+		return nil, err
+	}
 	if e.Tokens, err = s.tokensOf(ctx, p.User.Owner, p.User.Name); err != nil {
 		return nil, err
 	}
 	e.Records, err = s.recordsOf(ctx, p.User)
 	e.Unchecked, e.Tokens, e.Records = notNil(e.Unchecked), notNil(e.Tokens), notNil(e.Records)
 	return e, err
+}
+
+func (t *tables) pictures(ctx context.Context, userID string) ([]ExportPicture, error) {
+	uploads, err := t.uploads.find(t.read(ctx), "WHERE user_id=? ORDER BY created_time", userID)
+	pictures := []ExportPicture{}
+	for _, u := range uploads {
+		pictures = append(pictures, ExportPicture{u.CreatedTime, u.State})
+	}
+	return pictures, err
 }
 
 // notNil makes JSON say [] and not null.

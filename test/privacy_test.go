@@ -1,6 +1,7 @@
 package test
 
 import (
+	"image/color"
 	"net/http"
 	"net/url"
 	"testing"
@@ -17,6 +18,7 @@ func TestExport(t *testing.T) {
 	s := harness.Start(t, harness.Options{})
 	token := fill(t, s, "oMe")
 	fill(t, s, "oOther")
+	upload(t, s, token, picturePart(pngOf(t, painted(color.White))))
 	reply := s.Call(t, "GET", harness.PathExport, token, nil)
 	require.Equal(t, http.StatusOK, reply.Status, reply.Body)
 	assert.Equal(t, `attachment; filename="account.json"`, reply.Header.Get("Content-Disposition"))
@@ -27,6 +29,8 @@ func TestExport(t *testing.T) {
 	assert.Equal(t, "oMe", identity["openId"])
 	assert.NotEmpty(t, identity["sessionTime"])
 	assert.Len(t, export["tokens"], 1)
+	require.Len(t, export["pictures"], 1)
+	assert.Equal(t, "used", export["pictures"].([]any)[0].(map[string]any)["state"])
 	assert.Equal(t, []any{}, export["unchecked"])
 	assert.Equal(t, []any{}, export["records"])
 	assert.NotContains(t, reply.Body, "oOther")
