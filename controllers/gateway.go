@@ -41,6 +41,8 @@ func (g *gateway) isOurs(r *http.Request) bool {
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/api/mini-program/"):
 		return true
+	case strings.HasPrefix(path, filesPath):
+		return g.deps.Files != nil
 	case r.Method != http.MethodPost:
 		return false
 	case path == "/api/login/oauth/access_token":
