@@ -181,6 +181,7 @@ func addLarge(t testing.TB, add adder) {
 // TestCorpus works on all bad and extreme files, each alone and then many at once, and watches the process's memory.
 // It is not parallel, so that the memory is its own.
 func TestCorpus(t *testing.T) {
+	skipUnderRace(t)
 	files, bad := onDisk(t, corpus(t)), 0
 	m := newMaker(t)
 	work := func(t *testing.T, f *diskFile) {

@@ -144,6 +144,7 @@ func TestTransparency(t *testing.T) {
 }
 
 func TestShapes(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	for _, size := range []image.Point{{1, 1}, {1, 40000}, {40000, 1}, {3, 65535}, {40000, 1000}, {131, 133}} {
 		img := image.NewNRGBA(image.Rectangle{Max: size})
@@ -181,6 +182,7 @@ func TestNothingElseComesThrough(t *testing.T) {
 // TestAgainstTheStandardLibrary compares our PNG rows, and the scaled decoding of JPEG, with what the standard library
 // makes of the same file.
 func TestAgainstTheStandardLibrary(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	for name, data := range pngZoo(t) {
 		img, err := png.Decode(bytes.NewReader(data))
