@@ -49,6 +49,7 @@ type options struct {
 	demo    bool
 	version bool
 	command command // nil: serve
+	backup  string  // the file to back up into; empty: none
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
@@ -58,8 +59,12 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 		func(file string) error { o.files = append(o.files, file); return nil })
 	flags.BoolVar(&o.demo, "demo", false, "try it out: loopback only, a throw-away database, a fake WeChat")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	flags.StringVar(&o.backup, "backup", "", "copy the SQLite database, in use or not, into the new `file`, and exit")
 	o.defineCommands(flags)
-	return o, flags.Parse(args)
+	if err = flags.Parse(args); err == nil && o.backup != "" && o.command != nil {
+		err = errors.New("-backup goes with no other command")
+	}
+	return o, err
 }
 
 // process is what a server has around it.
@@ -94,6 +99,9 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	log := controllers.NewLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
 	if len(cfg.Unknown) > 0 {
 		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
+	}
+	if o.backup != "" {
+		return backup(ctx, o.backup, cfg, p.stdout)
 	}
 	if o.command != nil {
 		return runCommand(ctx, o.command, cfg, log, p)

@@ -42,6 +42,7 @@ func TestProcess(t *testing.T) {
 		"remote":                  testRemoteProcess,
 		"help and version":        testHelp,
 		"taken port, first start": testTakenPort,
+		"back-up and restore":     testBackup,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
