@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/minidoor/minidoor/conf"
 	"github.com/minidoor/minidoor/controllers"
@@ -113,7 +114,8 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	if _, set := p.env("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
-	deps := controllers.Deps{Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log}
+	deps := controllers.Deps{Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
+		Draining: ctx.Done()}
 	if cfg.Gateway() {
 		deps.Upstream, _ = url.Parse(cfg.CasdoorUpstream) // conf has parsed it
 	}
@@ -133,7 +135,17 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 		p.demo.Banner(p.stdout, "http://"+listener.Addr().String())
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
-	return controllers.Serve(ctx, listener, controllers.New(deps), log)
+	return controllers.Serve(later(ctx, time.Duration(cfg.DrainDelay)*time.Second), listener, controllers.New(deps), log)
+}
+
+// later returns a context that ends some time after ctx.
+func later(ctx context.Context, delay time.Duration) context.Context {
+	if delay == 0 {
+		return ctx
+	}
+	after, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(delay, cancel) })
+	return after
 }
 
 // attach opens what users and tokens are in, and sets the use cases on it. In remote mode there is no store.

@@ -147,6 +147,7 @@ wechatEndpoint = http://localhost:1234/wechat/
 sealKey = `+key+`, `+key+`
 sealKeyFile = /keys/door.key
 refreshTokenFormat = jwt
+drainDelay = 7
 logLevel = debug
 logFormat = json
 `)
@@ -160,6 +161,7 @@ logFormat = json
 			netip.MustParsePrefix("192.0.2.1/32"),
 			netip.MustParsePrefix("2001:db8::1/128"),
 		},
+		DrainDelay:         7,
 		DriverName:         "postgres",
 		DataSourceName:     "user=door password=a=b#c host=localhost port=5432 sslmode=disable dbname=",
 		DBName:             "door",

@@ -30,6 +30,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.own.ServeHTTP(w, r)
 		return
 	}
+	g.deps.sayGoodbye(w.Header())
 	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to lift.
 	lift := http.NewResponseController(w)
 	_ = lift.SetReadDeadline(time.Time{})

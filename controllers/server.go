@@ -24,6 +24,7 @@ type Deps struct {
 	Version        string            // of this build
 	Logger         *slog.Logger      // nil: silent
 	Demo           *Demo             // nil: no /demo
+	Draining       <-chan struct{}   // closed when the server is about to end; nil: never
 	Upstream       *url.URL          // the Casdoor that gets every request that is not ours; nil: none
 }
 
@@ -68,6 +69,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set(requestIDHeader, requestID(ctx))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
+	s.deps.sayGoodbye(header)
 	defer s.recover(w, r)
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back
