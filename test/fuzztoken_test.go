@@ -27,7 +27,7 @@ func FuzzTokens(f *testing.F) {
 	head, rest, _ := strings.Cut(opaque.AccessToken, ".")
 	for _, token := range []string{
 		opaque.AccessToken, opaque.RefreshToken, pair.AccessToken, pair.RefreshToken, "", ".", "..", "a.b.c", head + ".." + rest,
-		opaque.AccessToken + "=", strings.Replace(opaque.AccessToken, ".", ".\n", 1), strings.Repeat("e30.", 4000),
+		opaque.AccessToken + "=", strings.Replace(opaque.AccessToken, ".", ".\n", 1), strings.Repeat("e30.", 99),
 		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"cert-built-in"}`)) + "." + rest,
 		base64.RawURLEncoding.EncodeToString(make([]byte, 80)),
 	} {
