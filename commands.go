@@ -70,8 +70,8 @@ func backup(ctx context.Context, file string, cfg *conf.Config, w io.Writer) err
 	}
 	fmt.Fprintf(w, "Backed up into %s\n", file)
 	if len(cfg.SealKeys) == 0 {
-		fmt.Fprintf(w, "It does not hold the seal key. Keep %s too, in another place: the two together open all SessionKeys\n",
-			cfg.SealKeyFile)
+		fmt.Fprintf(w, "It does not hold the seal key. Keep %s too, in another place: "+
+			"the two together open all SessionKeys\n", cfg.SealKeyFile)
 	}
 	return nil
 }

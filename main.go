@@ -135,7 +135,8 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 		p.demo.Banner(p.stdout, "http://"+listener.Addr().String())
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
-	return controllers.Serve(later(ctx, time.Duration(cfg.DrainDelay)*time.Second), listener, controllers.New(deps), log)
+	ctx = later(ctx, time.Duration(cfg.DrainDelay)*time.Second)
+	return controllers.Serve(ctx, listener, controllers.New(deps), log)
 }
 
 // later returns a context that ends some time after ctx.

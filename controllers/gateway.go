@@ -92,8 +92,9 @@ func peek(r *http.Request) (body []byte, whole bool) {
 	return body, err == nil && len(body) <= maxBody
 }
 
-// tagsOf returns the values of the parameter "tag" in a body of form fields or JSON. Casdoor may read what is no multipart
-// form as both, whatever the content type says. A body that is malformed has those that stand before the fault.
+// tagsOf returns the values of the parameter "tag" in a body of form fields or JSON. Casdoor may read what is no
+// multipart form as both, whatever the content type says. A body that is malformed has those that stand before the
+// fault.
 func tagsOf(contentType string, body []byte) []string {
 	kind, params, _ := mime.ParseMediaType(contentType)
 	if kind == "multipart/form-data" {

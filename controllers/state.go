@@ -5,8 +5,8 @@ import "net/http"
 // StateController tells how the server is.
 type StateController struct{ Base }
 
-// Health is GET /api/health: 200 while the database, or the Casdoor in its place, answers, and the server is not about to
-// end; else 503.
+// Health is GET /api/health: 200 while the database, or the Casdoor in its place, answers, and the server is not about
+// to end; else 503.
 //
 //	@router /api/health [get]
 func (c *StateController) Health() {
@@ -45,8 +45,8 @@ func (d *Deps) draining() bool {
 	}
 }
 
-// sayGoodbye keeps the client of a server that is about to end from sending the next request over the same connection: it
-// would be lost if it met the end of the connection.
+// sayGoodbye keeps the client of a server that is about to end from sending the next request over the same connection:
+// it would be lost if it met the end of the connection.
 func (d *Deps) sayGoodbye(header http.Header) {
 	if d.draining() {
 		header.Set("Connection", "close")

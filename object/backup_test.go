@@ -13,7 +13,9 @@ import (
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	source := StoreConfig{DriverName: "sqlite", DataSourceName: "file:" + filepath.Join(folder, "minidoor.db") + "?cache=shared"}
+	source := StoreConfig{
+		DriverName: "sqlite", DataSourceName: "file:" + filepath.Join(folder, "minidoor.db") + "?cache=shared",
+	}
 	store, first, err := Open(t.Context(), source)
 	require.NoError(t, err)
 	require.NotNil(t, first)

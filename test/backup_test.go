@@ -54,7 +54,9 @@ func testBackup(t *testing.T, binary string) {
 // backup runs -backup with the settings of the server.
 func (w *world) backup(t *testing.T, file string) (output string) {
 	t.Helper()
-	p, err := process.Start(t.Context(), process.Config{Binary: w.cfg.Binary, Args: []string{"-backup", file}, Env: w.cfg.Env})
+	cfg := w.cfg
+	cfg.Args = []string{"-backup", file}
+	p, err := process.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	require.NoError(t, p.Wait(), p.Output())
 	return p.Output()

@@ -18,15 +18,16 @@ import (
 	"github.com/minidoor/minidoor/test/harness"
 )
 
-// FuzzTokens shows whatever a stranger may as access and refresh token: nobody gets in with another text than the one that
-// was issued, and what is refused is the sender's fault.
+// FuzzTokens shows whatever a stranger may as access and refresh token: nobody gets in with another text than the one
+// that was issued, and what is refused is the sender's fault.
 func FuzzTokens(f *testing.F) {
 	s := harness.Start(f, harness.Options{})
 	jwts := harness.Start(f, harness.Options{RefreshTokenJWT: true})
 	opaque, pair := s.SignIn(f, "oTokens"), jwts.SignIn(f, "oTokens")
 	head, rest, _ := strings.Cut(opaque.AccessToken, ".")
 	for _, token := range []string{
-		opaque.AccessToken, opaque.RefreshToken, pair.AccessToken, pair.RefreshToken, "", ".", "..", "a.b.c", head + ".." + rest,
+		opaque.AccessToken, opaque.RefreshToken, pair.AccessToken, pair.RefreshToken, "", ".", "..", "a.b.c",
+		head + ".." + rest,
 		opaque.AccessToken + "=", strings.Replace(opaque.AccessToken, ".", ".\n", 1), strings.Repeat("e30.", 99),
 		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"cert-built-in"}`)) + "." + rest,
 		base64.RawURLEncoding.EncodeToString(make([]byte, 80)),
@@ -64,12 +65,16 @@ func checkRefused(t *testing.T, err error, taken bool) {
 // FuzzBearer sends whatever a stranger may as Authorization: the answer is Casdoor's.
 func FuzzBearer(f *testing.F) {
 	s := harness.Start(f, harness.Options{})
-	for _, text := range []string{"Bearer", "Bearer  x", "bearer a.b.c", "Basic !", "Basic YTpi", "Basic Og==", "\x00", "Bearer é"} {
+	for _, text := range []string{
+		"Bearer", "Bearer  x", "bearer a.b.c", "Basic !", "Basic YTpi", "Basic Og==", "\x00", "Bearer é",
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, authorization string) {
-		for _, path := range []string{harness.PathAccount, "/api/get-user?id=shop/boss", harness.PathIntrospect, harness.PathProfile} {
-			method := map[bool]string{true: http.MethodGet, false: http.MethodPost}[strings.HasPrefix(path, "/api/get-")]
+		for path, method := range map[string]string{
+			harness.PathAccount: "GET", "/api/get-user?id=shop/boss": "GET", harness.PathIntrospect: "POST",
+			harness.PathProfile: "POST",
+		} {
 			r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader("{}"))
 			r.Header.Set("Content-Type", "application/json")
 			r.Header.Set("Authorization", authorization)
@@ -84,7 +89,8 @@ func FuzzBearer(f *testing.F) {
 	})
 }
 
-// FuzzInitData applies whatever stands in an init data file: it is applied, or refused with an error, and the store goes on.
+// FuzzInitData applies whatever stands in an init data file: it is applied, or refused with an error, and the store goes
+// on.
 func FuzzInitData(f *testing.F) {
 	f.Add(`{"organizations":[{"owner":"admin","name":"o"}],"users":[{"owner":"o","name":"u","password":"p"}]}`)
 	f.Add(`{"certs":[{"owner":"admin","name":"c","certificate":"-----BEGIN","privateKey":"x"}]}`)

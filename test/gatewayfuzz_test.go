@@ -44,7 +44,8 @@ func (c *tagReader) Post() {
 func startTagReader(t testing.TB) *url.URL {
 	t.Helper()
 	cfg := &web.Config{
-		RunMode: web.PROD, RouterCaseSensitive: true, CopyRequestBody: true, MaxMemory: 64 << 20, MaxUploadSize: 64 << 20,
+		RunMode: web.PROD, RouterCaseSensitive: true, CopyRequestBody: true,
+		MaxMemory: 64 << 20, MaxUploadSize: 64 << 20,
 	}
 	app := web.NewHttpServerWithCfg(cfg)
 	app.Router(harness.PathToken, &tagReader{})
@@ -117,8 +118,8 @@ func TestTagReader(t *testing.T) {
 			return http.Post(address+harness.PathToken, "text/plain", strings.NewReader(`{"tag":"wechat_miniprogram"}`))
 		},
 		"gzip": func() (*http.Response, error) {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+"//api/x/../login/oauth/access_token",
-				strings.NewReader(string(gzipped(t, "tag=wechat_miniprogram"))))
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+				address+"//api/x/../login/oauth/access_token", bytes.NewReader(gzipped(t, "tag=wechat_miniprogram")))
 			require.NoError(t, err)
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.Header.Set("Content-Encoding", "gzip")

@@ -27,8 +27,8 @@ import (
 	"github.com/minidoor/minidoor/test/process"
 )
 
-// TestProxies runs the examples of sites in the real nginx and Caddy: with sockets and files of the test's own, and with
-// a stand-in for minidoor.
+// TestProxies runs the examples of sites in the real nginx and Caddy: with sockets and files of the test's own, and
+// with a stand-in for minidoor.
 func TestProxies(t *testing.T) {
 	t.Parallel()
 	for program, start := range map[string]func(t *testing.T, s *site){"nginx": startNginx, "caddy": startCaddy} {
@@ -285,5 +285,5 @@ func (s *site) checkLogs(t *testing.T) {
 	if !os.IsNotExist(err) {
 		require.NoError(t, err)
 	}
-	assert.NotContains(t, string(log)+string(errors)+s.process.Output(), "topsecret", "a log holds a query or a credential")
+	assert.NotContains(t, string(log)+string(errors)+s.process.Output(), "topsecret", "a query or a credential is logged")
 }

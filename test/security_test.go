@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,7 +82,7 @@ func TestSecurityHeaders(t *testing.T) {
 		harness.PathProfile, "/api/logout", "/api/userinfo", "/api/get-user", "/api/health", "/api/mini-program/health",
 		"/.well-known/openid-configuration", "/.well-known/jwks", "/", "/nothing/here", "/api/../etc/passwd",
 	} {
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH"} {
+		for method := range strings.FieldsSeq("GET HEAD POST PUT DELETE OPTIONS TRACE CONNECT PATCH") {
 			w := httptest.NewRecorder()
 			r := httptest.NewRequestWithContext(t.Context(), method, "/", nil)
 			r.URL.Path = path
@@ -89,7 +90,8 @@ func TestSecurityHeaders(t *testing.T) {
 			s.Handler.ServeHTTP(w, r)
 			for name, want := range map[string]string{
 				"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
-				"Content-Type": "application/json; charset=utf-8", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+				"Content-Type":            "application/json; charset=utf-8",
+				"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 			} {
 				assert.Equal(t, want, w.Header().Get(name), "%s %s: %s", method, path, name)
 			}
