@@ -71,6 +71,22 @@ func runCommand(ctx context.Context, c command, cfg *conf.Config, log *slog.Logg
 	return c(ctx, console{cfg, store, p.stdout})
 }
 
+// backup does without a store: to open one may upgrade the schema, and back-ups are made before upgrades too.
+func backup(ctx context.Context, file string, cfg *conf.Config, w io.Writer) error {
+	if cfg.Remote() {
+		return errors.New("there is no database in remote mode")
+	}
+	if err := object.Backup(ctx, storeConfig(cfg, nil), file); err != nil {
+		return fmt.Errorf("back-up: %w", err)
+	}
+	fmt.Fprintf(w, "Backed up into %s\n", file)
+	if len(cfg.SealKeys) == 0 {
+		fmt.Fprintf(w, "It does not hold the seal key. Keep %s too, in another place: "+
+			"the two together open all SessionKeys\n", cfg.SealKeyFile)
+	}
+	return nil
+}
+
 // check reports; what an admin has to decide is an error.
 func check(ctx context.Context, c console) error {
 	store, w := c.store, c.w

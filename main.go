@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -55,6 +56,7 @@ type options struct {
 	demo    bool
 	version bool
 	command command // nil: serve
+	backup  string  // the file to back up into; empty: none
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
@@ -64,8 +66,12 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 		func(file string) error { o.files = append(o.files, file); return nil })
 	flags.BoolVar(&o.demo, "demo", false, "try it out: loopback only, a throw-away database, a fake WeChat")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	flags.StringVar(&o.backup, "backup", "", "copy the SQLite database, in use or not, into the new `file`, and exit")
 	o.defineCommands(flags)
-	return o, flags.Parse(args)
+	if err = flags.Parse(args); err == nil && o.backup != "" && o.command != nil {
+		err = errors.New("-backup goes with no other command")
+	}
+	return o, err
 }
 
 // process is what a server has around it.
@@ -102,6 +108,9 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	if len(cfg.Unknown) > 0 {
 		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
 	}
+	if o.backup != "" {
+		return backup(ctx, o.backup, cfg, p.stdout)
+	}
 	if o.command != nil {
 		return runCommand(ctx, o.command, cfg, log, p)
 	}
@@ -118,7 +127,8 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	p.metrics = controllers.NewMetrics(prometheus.NewRegistry(), version)
 	deps := controllers.Deps{
 		Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
-		Metrics: p.metrics, MetricsToken: cfg.MetricsToken,
+		Draining: ctx.Done(),
+		Metrics:  p.metrics, MetricsToken: cfg.MetricsToken,
 	}
 	if cfg.Gateway() {
 		deps.Upstream, _ = url.Parse(cfg.CasdoorUpstream) // conf has parsed it
@@ -159,7 +169,18 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 		p.demo.Banner(p.stdout, "http://"+listener.Addr().String())
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
+	ctx = later(ctx, time.Duration(cfg.DrainDelay)*time.Second)
 	return controllers.Serve(ctx, listener, controllers.New(deps), log)
+}
+
+// later returns a context that ends some time after ctx.
+func later(ctx context.Context, delay time.Duration) context.Context {
+	if delay == 0 {
+		return ctx
+	}
+	after, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(delay, cancel) })
+	return after
 }
 
 // attach opens what users and tokens are in, and sets the use cases on it. In remote mode there is no store.

@@ -30,6 +30,7 @@ type Config struct {
 	RunMode        string         `conf:"runmode"`        // "dev" or "prod"
 	Origin         string         `conf:"origin"`         // "https://host[:port]", or empty
 	TrustedProxies []netip.Prefix `conf:"trustedProxies"` // masked; IPv4 ones in IPv4 form
+	DrainDelay     int            `conf:"drainDelay"`     // seconds
 
 	DriverName      string `conf:"driverName"`      // "sqlite", "mysql" or "postgres"
 	DataSourceName  Secret `conf:"dataSourceName"`  // as given, without DBName; never empty

@@ -170,6 +170,7 @@ maxWaiting = 7
 metricsToken = My-Metrics-Token
 pprofAddr = [::1]:6060
 sweepMinutes = 0
+drainDelay = 7
 logLevel = debug
 logFormat = json
 `)
@@ -183,6 +184,7 @@ logFormat = json
 			netip.MustParsePrefix("192.0.2.1/32"),
 			netip.MustParsePrefix("2001:db8::1/128"),
 		},
+		DrainDelay:         7,
 		DriverName:         "postgres",
 		DataSourceName:     "user=door password=a=b#c host=localhost port=5432 sslmode=disable dbname=",
 		DBName:             "door",

@@ -45,6 +45,8 @@ func (c *Config) Validate() error {
 func (c *Config) validateServer(p *problems) {
 	p.unless(c.HTTPPort >= 0 && c.HTTPPort <= 65535, "httpport", "%d is not between 0 and 65535", c.HTTPPort)
 	p.unless(isHost(c.HTTPAddr), "httpaddr", "%q is not a bare IP address or host name", c.HTTPAddr)
+	p.unless(c.DrainDelay >= 0 && c.DrainDelay <= 600, "drainDelay", "%d is not between 0 and 600 seconds",
+		c.DrainDelay)
 	p.oneOf("runmode", c.RunMode, "dev", "prod")
 	p.unless(c.Origin == "" || isOrigin(c.Origin), "origin", "not a URL such as https://id.example.com, without a path")
 }

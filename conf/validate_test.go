@@ -19,6 +19,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"port is a word", "httpport = http", `httpport: "http" is not a whole number`},
 		{"port is empty", "httpport =", `httpport: "" is not a whole number`},
 		{"port is too big", "httpport = 65536", `httpport: 65536 is not between 0 and 65535`},
+		{"delay is negative", "drainDelay = -1", `drainDelay: -1 is not between 0 and 600 seconds`},
 		{"port is negative", "httpport = -1", `httpport: -1 is not between 0 and 65535`},
 		{"address with port", "httpaddr = localhost:80", `httpaddr: "localhost:80" is not a bare IP address or host name`},
 		{"address in brackets", "httpaddr = [::1]", `httpaddr: "[::1]" is not a bare IP address or host name`},

@@ -227,6 +227,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	}
 	header := w.Header()
 	header.Set("Content-Type", "application/json; charset=utf-8")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'") // for a browser that shows it
 	if header.Get("Cache-Control") == "" {
 		header.Set("Cache-Control", "no-store")
 	}

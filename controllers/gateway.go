@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -26,10 +27,12 @@ type gateway struct {
 
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if g.isOurs(r) {
+	if path := routed(r.URL.Path); g.isOurs(path, r) {
+		r.URL.Path = path
 		g.own.ServeHTTP(w, r)
 		return
 	}
+	g.deps.sayGoodbye(w.Header())
 	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to lift.
 	lift := http.NewResponseController(w)
 	_ = lift.SetReadDeadline(time.Time{})
@@ -37,8 +40,20 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.proxy.ServeHTTP(w, r)
 }
 
-func (g *gateway) isOurs(r *http.Request) bool {
-	switch path := r.URL.Path; {
+// routed returns the path of the route that a Casdoor's router takes a path for: that is beego's, which leaves out
+// slashes and dots, and one of these ends.
+func routed(p string) string {
+	p = path.Clean(p)
+	for _, end := range []string{".json", ".xml", ".html"} {
+		if route, ok := strings.CutSuffix(p, end); ok {
+			return route
+		}
+	}
+	return p
+}
+
+func (g *gateway) isOurs(path string, r *http.Request) bool {
+	switch {
 	case strings.HasPrefix(path, "/api/mini-program/"):
 		return true
 	case strings.HasPrefix(path, filesPath):
@@ -53,9 +68,12 @@ func (g *gateway) isOurs(r *http.Request) bool {
 	return false
 }
 
-// isSignIn reports whether a token request carries a tag of ours, anywhere that Casdoor may find it. One that is too
-// large to look through is ours to refuse.
+// isSignIn reports whether a token request carries a tag of ours, anywhere that Casdoor may find it. One that cannot be
+// looked through is ours to refuse: it is too large, or encoded, which Casdoor would undo.
 func (g *gateway) isSignIn(r *http.Request) bool {
+	if r.Header.Get("Content-Encoding") != "" {
+		return true
+	}
 	body, whole := peek(r)
 	for _, tag := range append(tagsOf(r.Header.Get("Content-Type"), body), r.URL.Query()["tag"]...) {
 		if g.deps.Service.SignsIn(tag) {
@@ -76,20 +94,18 @@ func peek(r *http.Request) (body []byte, whole bool) {
 	return body, err == nil && len(body) <= maxBody
 }
 
-// tagsOf returns the values of the parameter "tag" in a body of form fields or JSON. A body that is malformed has those
-// that stand before the fault.
+// tagsOf returns the values of the parameter "tag" in a body of form fields or JSON. Casdoor may read what is no
+// multipart form as both, whatever the content type says. A body that is malformed has those that stand before the
+// fault.
 func tagsOf(contentType string, body []byte) []string {
 	kind, params, _ := mime.ParseMediaType(contentType)
-	switch {
-	case kind == "multipart/form-data":
+	if kind == "multipart/form-data" {
 		return multipartTags(multipart.NewReader(bytes.NewReader(body), params["boundary"]))
-	case kind == "application/json" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")):
-		var fields struct{ Tag string }
-		_ = json.Unmarshal(body, &fields)
-		return []string{fields.Tag}
 	}
 	form, _ := url.ParseQuery(string(body))
-	return form["tag"]
+	var fields struct{ Tag string }
+	_ = json.Unmarshal(body, &fields)
+	return append(form["tag"], fields.Tag)
 }
 
 func multipartTags(form *multipart.Reader) (tags []string) {

@@ -28,6 +28,7 @@ type Deps struct {
 	Logger         *slog.Logger      // nil: silent
 	Demo           *Demo             // nil: no /demo
 	Files          *blob.Folder      // served at /avatars; nil: avatars are in a bucket, or nowhere
+	Draining       <-chan struct{}   // closed when the server is about to end; nil: never
 	Upstream       *url.URL          // the Casdoor that gets every request that is not ours; nil: none
 	Limits         *Limits           // nil: none
 	Metrics        *Metrics          // nil: off
@@ -84,6 +85,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set(requestIDHeader, requestID(ctx))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
+	s.deps.sayGoodbye(header)
 	defer s.recover(w, r)
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back

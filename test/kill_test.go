@@ -163,11 +163,7 @@ func (l *killLoad) update(ctx context.Context, c *child, p *profileState) error 
 // check looks for everything that was acknowledged.
 func (l *killLoad) check(t *testing.T, c *child) {
 	t.Helper()
-	for token, want := range l.tokens {
-		name, ok := c.holds(t, token)
-		require.True(t, ok, "a token of %s is lost", want)
-		require.Equal(t, want, name)
-	}
+	c.holdsAll(t, l.tokens)
 	for i := range l.profiles {
 		p := &l.profiles[i]
 		text, _ := c.Account(t, p.token)["displayName"].(string)

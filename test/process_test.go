@@ -45,6 +45,7 @@ func TestProcess(t *testing.T) {
 		"taken port, first start": testTakenPort,
 		"new seal key":            testReseal,
 		"Redis":                   testRedis,
+		"back-up and restore":     testBackup,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -57,6 +58,7 @@ func TestProcess(t *testing.T) {
 func testDatabases(t *testing.T, binary string) {
 	t.Run("SIGKILL loses nothing", func(t *testing.T) { testKill(t, binary) })
 	t.Run("two servers, one store", func(t *testing.T) { testSiblings(t, binary) })
+	t.Run("three servers, one door", func(t *testing.T) { testFleet(t, binary) })
 	t.Run("beside a Casdoor", func(t *testing.T) { testBeside(t, binary) })
 }
 

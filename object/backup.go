@@ -1,0 +1,62 @@
+package object
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Backup copies a SQLite database into the new file target, which its owner alone may read. It may run while servers
+// and a Casdoor use the database, and keeps nobody waiting: the copy is the database at one moment after Backup was
+// called. target is complete and on the disk once it is there under its name; an existing file is fs.ErrExist and stays
+// as it is. The database itself is not changed.
+func Backup(ctx context.Context, cfg StoreConfig, target string) error {
+	if cfg.DriverName != "sqlite" {
+		return fmt.Errorf("driverName %s: only SQLite is backed up so; use the database's own tools", cfg.DriverName)
+	}
+	if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
+		return &fs.PathError{Op: "back up into", Path: target, Err: fs.ErrExist}
+	}
+	folder := filepath.Dir(target)
+	temp, err := os.CreateTemp(folder, ".backup-") // for its owner alone
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	defer temp.Close()
+	if err := vacuumInto(ctx, cfg.DataSourceName, temp.Name()); err != nil {
+		return err
+	}
+	if err := temp.Sync(); err != nil { // SQLite leaves that to its caller
+		return err
+	}
+	if err := os.Link(temp.Name(), target); err != nil {
+		return err
+	}
+	return syncFolder(folder)
+}
+
+// vacuumInto writes what a read transaction sees into an empty file.
+func vacuumInto(ctx context.Context, dataSourceName, file string) error {
+	path, _, _ := strings.Cut(strings.TrimPrefix(dataSourceName, "file:"), "?")
+	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&_pragma=busy_timeout(10000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?", file)
+	return err
+}
+
+func syncFolder(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
