@@ -8,6 +8,7 @@ import (
 )
 
 func TestKindsOfJPEG(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	full := []byte{0x11, 0x11, 0x11}
 	for _, size := range []image.Point{{320, 320}, {1600, 1600}, {6400, 5600}} {
@@ -41,6 +42,7 @@ func inks(at func(x, y int) []int) func(x, y int) []int {
 }
 
 func TestSamplings(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	for _, y := range []byte{0x11, 0x12, 0x21, 0x22, 0x41, 0x42} {
 		for _, sof := range []byte{0xc0, 0xc2} {
@@ -58,6 +60,7 @@ func TestSamplings(t *testing.T) {
 }
 
 func TestUnsupportedJPEG(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		testJPEG

@@ -65,6 +65,7 @@ func assertQuarters(t *testing.T, data []byte, want ...color.NRGBA) {
 }
 
 func TestFormats(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	img := quarters(900, 700)
 	paletted := image.NewPaletted(img.Rect, color.Palette{red, green, blue, gray})
@@ -91,6 +92,7 @@ func TestFormats(t *testing.T) {
 }
 
 func TestLossyWebP(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	middle := color.NRGBA{R: 130, G: 130, B: 130, A: 255}
 	assertQuarters(t, riff(riffChunk("VP8 ", lossyVP8(700, 800))), middle, middle, middle, middle)
@@ -110,6 +112,7 @@ func TestLossyWebP(t *testing.T) {
 }
 
 func TestOrientation(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	img := quarters(801, 700)
 	for o, want := range map[uint16][]color.NRGBA{
@@ -129,6 +132,7 @@ func TestOrientation(t *testing.T) {
 }
 
 func TestTransparency(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	img := quarters(1400, 1300)
 	draw.Draw(img, image.Rect(0, 0, 700, 650), image.Transparent, image.Point{}, draw.Src)
@@ -159,6 +163,7 @@ func TestShapes(t *testing.T) {
 }
 
 func TestNothingElseComesThrough(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	const secret = "GPS 48.1372 N"
 	img := quarters(700, 700)

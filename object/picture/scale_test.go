@@ -30,6 +30,7 @@ func shrink(to int, square ...[]byte) [][]byte {
 }
 
 func TestShrinker(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	assert.Equal(t, [][]byte{{7}}, shrink(1, []byte{7}))
 	assert.Equal(t, [][]byte{{1, 2}, {3, 4}}, shrink(2, []byte{1, 2}, []byte{3, 4}))
@@ -54,6 +55,7 @@ func TestShrinker(t *testing.T) {
 }
 
 func TestResizeKeepsTheSquare(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	square := image.NewRGBA(image.Rect(0, 0, 5, 5))
 	assert.Same(t, square, resize(square, 5))
