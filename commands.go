@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +16,15 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// command is what the program does in place of serving: it writes what it finds to w.
-type command func(ctx context.Context, store *object.Store, w io.Writer) error
+// command is what the program does in place of serving.
+type command func(ctx context.Context, c console) error
+
+// console is what a command works with.
+type console struct {
+	cfg   *conf.Config
+	store *object.Store
+	w     io.Writer
+}
 
 func (o *options) defineCommands(flags *flag.FlagSet) {
 	flags.BoolFunc("check", "report the state of the database and of the adopted users, and exit", func(string) error {
@@ -23,6 +32,8 @@ func (o *options) defineCommands(flags *flag.FlagSet) {
 	})
 	flags.BoolFunc("adopt", "look at all users of the Casdoor beside once more, adopt those who can be, and exit",
 		func(string) error { return o.setCommand(adoptAgain) })
+	flags.BoolFunc("reseal", "seal all SessionKeys with the first key of sealKey, so that old keys can go, and exit",
+		func(string) error { return o.setCommand(reseal) })
 	flags.Func("assign", "decide that an OpenID belongs to a user, as in `owner/name=OpenID`, and exit",
 		func(decision string) error {
 			user, openID, ok := strings.Cut(decision, "=")
@@ -30,11 +41,11 @@ func (o *options) defineCommands(flags *flag.FlagSet) {
 			if !ok || !ok2 || owner == "" || name == "" || openID == "" {
 				return errors.New("want owner/name=OpenID")
 			}
-			return o.setCommand(func(ctx context.Context, store *object.Store, w io.Writer) error {
-				if err := store.Assign(ctx, owner, name, openID); err != nil {
+			return o.setCommand(func(ctx context.Context, c console) error {
+				if err := c.store.Assign(ctx, owner, name, openID); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(w, "OpenID %s belongs to user %s\n", openID, user)
+				_, err := fmt.Fprintf(c.w, "OpenID %s belongs to user %s\n", openID, user)
 				return err
 			})
 		})
@@ -57,7 +68,7 @@ func runCommand(ctx context.Context, c command, cfg *conf.Config, log *slog.Logg
 		return err
 	}
 	defer store.Close()
-	return c(ctx, store, p.stdout)
+	return c(ctx, console{cfg, store, p.stdout})
 }
 
 // backup does without a store: to open one may upgrade the schema, and back-ups are made before upgrades too.
@@ -77,7 +88,8 @@ func backup(ctx context.Context, file string, cfg *conf.Config, w io.Writer) err
 }
 
 // check reports; what an admin has to decide is an error.
-func check(ctx context.Context, store *object.Store, w io.Writer) error {
+func check(ctx context.Context, c console) error {
+	store, w := c.store, c.w
 	if !store.Beside() {
 		_, err := fmt.Fprintln(w, "ok: the database is minidoor's own")
 		return err
@@ -97,8 +109,8 @@ func check(ctx context.Context, store *object.Store, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range conflicts {
-		fmt.Fprintf(w, "conflict: organization %s, OpenID %s: %s\n", c.Organization, c.OpenID, c.Reason)
+	for _, open := range conflicts {
+		fmt.Fprintf(w, "conflict: organization %s, OpenID %s: %s\n", open.Organization, open.OpenID, open.Reason)
 	}
 	if len(conflicts) > 0 {
 		return fmt.Errorf("%d OpenIDs cannot sign in until you decide whose they are: mend the users in Casdoor and run "+
@@ -107,17 +119,17 @@ func check(ctx context.Context, store *object.Store, w io.Writer) error {
 	return nil
 }
 
-func adoptAgain(ctx context.Context, store *object.Store, w io.Writer) error {
-	if !store.Beside() {
+func adoptAgain(ctx context.Context, c console) error {
+	if !c.store.Beside() {
 		return errors.New("the database is minidoor's own: there is no Casdoor to adopt users from")
 	}
-	if err := store.AdoptAgain(ctx); err != nil {
+	if err := c.store.AdoptAgain(ctx); err != nil {
 		return err
 	}
-	if _, err := store.Adopt(ctx, adoptionProgress(w)); err != nil {
+	if _, err := c.store.Adopt(ctx, adoptionProgress(c.w)); err != nil {
 		return err
 	}
-	return check(ctx, store, w)
+	return check(ctx, c)
 }
 
 // adoptionProgress writes a line every second, and one at the end.
@@ -130,5 +142,41 @@ func adoptionProgress(w io.Writer) func(object.Adoption) {
 		last = time.Now()
 		fmt.Fprintf(w, "Adopting Casdoor's users: %d of %d seen, %d adopted, %d conflicts\n",
 			a.Seen, a.Users, a.Adopted, a.Conflicts)
+	}
+}
+
+// reseal reports; a SessionKey whose key is missing is an error.
+func reseal(ctx context.Context, c console) error {
+	keys, err := c.cfg.SealKeyRing()
+	if err != nil {
+		return err
+	}
+	sealer, err := object.NewSealer(keys)
+	if err != nil {
+		return err
+	}
+	r, err := c.store.Reseal(ctx, sealer, resealProgress(c.w))
+	fmt.Fprintf(c.w, "%d SessionKeys seen, %d sealed with the first key\n", r.Seen, r.Resealed)
+	if r.Damaged > 0 {
+		fmt.Fprintf(c.w, "damaged: %d do not open; their users' next sign-in brings new ones\n", r.Damaged)
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.Unknown)) {
+		fmt.Fprintf(c.w, "unknown: %d are sealed with the key of id %s, which sealKey lacks\n", r.Unknown[id], id)
+	}
+	if err == nil && len(r.Unknown) > 0 {
+		err = errors.New("add the missing keys to sealKey and run minidoor -reseal again, or let their users sign in anew")
+	}
+	return err
+}
+
+// resealProgress writes a line every second.
+func resealProgress(w io.Writer) func(object.Resealing) {
+	last := time.Now()
+	return func(r object.Resealing) {
+		if time.Since(last) < time.Second {
+			return
+		}
+		last = time.Now()
+		fmt.Fprintf(w, "Sealing SessionKeys: %d seen, %d sealed with the first key\n", r.Seen, r.Resealed)
 	}
 }

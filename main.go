@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -119,19 +120,29 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	if cfg.Gateway() {
 		deps.Upstream, _ = url.Parse(cfg.CasdoorUpstream) // conf has parsed it
 	}
-	store, err := attach(ctx, &deps, cfg, log, p)
+	services, redis, err := serviceConfig(cfg, log)
+	if redis != nil {
+		defer func() { _ = redis.Close() }()
+	}
+	if err != nil {
+		return err
+	}
+	store, err := attach(ctx, &deps, cfg, services, p)
 	if err != nil {
 		return err
 	}
 	if store != nil {
 		defer store.Close()
 	}
+	defer keepHouse(ctx, deps.Service)()
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.HTTPAddr, strconv.Itoa(cfg.HTTPPort)))
 	if err != nil {
 		return err
 	}
 	if p.demo != nil {
-		deps.Demo = &controllers.Demo{ClientID: demo.ClientID, AppID: demo.AppID, NewCode: p.demo.NewCode}
+		deps.Demo = &controllers.Demo{
+			ClientID: demo.ClientID, AppID: demo.AppID, NewCode: p.demo.NewCode, NewPhoneCode: p.demo.NewPhoneCode,
+		}
 		p.demo.Banner(p.stdout, "http://"+listener.Addr().String())
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
@@ -149,19 +160,28 @@ func later(ctx context.Context, delay time.Duration) context.Context {
 	return after
 }
 
+// keepHouse begins to, and returns what ends it. That must be called before the store is closed.
+func keepHouse(ctx context.Context, service *object.Service) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var house sync.WaitGroup
+	house.Go(func() { service.KeepHouse(ctx) })
+	return func() {
+		cancel()
+		house.Wait()
+	}
+}
+
 // attach opens what users and tokens are in, and sets the use cases on it. In remote mode there is no store.
 func attach(
-	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, log *slog.Logger, p process,
+	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, p process,
 ) (store *object.Store, err error) {
-	services, err := serviceConfig(cfg, log)
-	if err != nil {
-		return nil, err
-	}
 	if cfg.Remote() {
-		deps.Service, err = object.NewRemoteService(ctx, remoteConfig(cfg), services)
+		if err = openFiles(deps, &services, cfg); err == nil {
+			deps.Service, err = object.NewRemoteService(ctx, remoteConfig(cfg), services)
+		}
 		return nil, err
 	}
-	if store, err = openStore(ctx, cfg, log, p); err != nil {
+	if store, err = openStore(ctx, cfg, deps.Logger, p); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -169,6 +189,10 @@ func attach(
 			store.Close()
 		}
 	}()
+	// After the database: the folder may be made, and must not make the database's.
+	if err = openFiles(deps, &services, cfg); err != nil {
+		return nil, err
+	}
 	keys, err := cfg.SealKeyRing()
 	if err != nil {
 		return nil, err
@@ -229,11 +253,19 @@ func remoteConfig(cfg *conf.Config) object.RemoteConfig {
 	return remote
 }
 
-func serviceConfig(cfg *conf.Config, log *slog.Logger) (object.ServiceConfig, error) {
+// serviceConfig also returns the Redis that access tokens of WeChat are shared through, or nil.
+func serviceConfig(cfg *conf.Config, log *slog.Logger) (object.ServiceConfig, io.Closer, error) {
 	services := object.ServiceConfig{RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log}
+	options := idp.Options{Endpoint: cfg.WeChatEndpoint, Logger: log}
+	var closer io.Closer
+	if cfg.RedisEndpoint != "" {
+		redis, err := idp.NewRedis(cfg.RedisEndpoint)
+		if err != nil {
+			return services, nil, err
+		}
+		options.Tokens, closer = redis, redis
+	}
 	var err error
-	services.Registry, err = provider.NewRegistry(
-		idp.WeChatPlatform(idp.Options{Endpoint: cfg.WeChatEndpoint, Logger: log}),
-	)
-	return services, err
+	services.Registry, err = provider.NewRegistry(idp.WeChatPlatform(options))
+	return services, closer, err
 }

@@ -45,6 +45,16 @@ type Config struct {
 	SealKeyFile        string   `conf:"sealKeyFile"`        // used while SealKeys is empty; use SealKeyRing
 	RefreshTokenFormat string   `conf:"refreshTokenFormat"` // "opaque" or "jwt"
 
+	AvatarDir   string `conf:"avatarDir"`   // unused where S3Endpoint is set
+	AvatarURL   string `conf:"avatarUrl"`   // without trailing slash; empty: as each request names the server
+	S3Endpoint  string `conf:"s3Endpoint"`  // "https://host[:port]"; empty: avatars are in AvatarDir
+	S3Region    string `conf:"s3Region"`    // may be empty
+	S3Bucket    string `conf:"s3Bucket"`    // as all below: with S3Endpoint only
+	S3AccessKey Secret `conf:"s3AccessKey"` // never empty with S3Endpoint
+	S3SecretKey Secret `conf:"s3SecretKey"` // as above
+	S3PathStyle bool   `conf:"s3PathStyle"` // the bucket is in the path, not in the host name
+	S3PublicURL string `conf:"s3PublicUrl"` // without trailing slash; empty: the bucket itself
+
 	CasdoorUpstream     string   `conf:"casdoorUpstream"`     // base URL without trailing slash; empty: no gateway
 	CasdoorEndpoint     string   `conf:"casdoorEndpoint"`     // base URL without trailing slash; empty: no remote mode
 	CasdoorClientID     string   `conf:"casdoorClientId"`     // remote mode only
@@ -79,7 +89,9 @@ func Load(paths []string, lookupEnv func(string) (string, bool)) (*Config, error
 
 // resolve brings what has several spellings into one, and fills in the defaults that depend on other keys.
 func (c *Config) resolve() {
-	for _, url := range []*string{&c.Origin, &c.WeChatEndpoint, &c.CasdoorUpstream, &c.CasdoorEndpoint} {
+	for _, url := range []*string{
+		&c.Origin, &c.WeChatEndpoint, &c.CasdoorUpstream, &c.CasdoorEndpoint, &c.AvatarURL, &c.S3Endpoint, &c.S3PublicURL,
+	} {
 		*url = strings.TrimSuffix(*url, "/")
 	}
 	if c.DriverName == "sqlite3" {
@@ -89,6 +101,10 @@ func (c *Config) resolve() {
 		c.DataSourceName = cmp.Or(c.DataSourceName, "file:minidoor.db")
 	}
 	c.SealKeyFile = cmp.Or(c.SealKeyFile, filepath.Join(c.dataDir(), "minidoor.key"))
+	c.AvatarDir = cmp.Or(c.AvatarDir, filepath.Join(c.dataDir(), "avatars"))
+	if c.AvatarURL == "" && c.S3Endpoint == "" && isOrigin(c.Origin) {
+		c.AvatarURL = c.Origin + AvatarPath
+	}
 	if c.Gateway() || c.Remote() {
 		c.RefreshTokenFormat = cmp.Or(c.RefreshTokenFormat, "jwt")
 	}
@@ -98,6 +114,9 @@ func (c *Config) resolve() {
 	}
 	c.LogFormat = cmp.Or(c.LogFormat, "json")
 }
+
+// AvatarPath is where the server itself serves the files of AvatarDir.
+const AvatarPath = "/avatars"
 
 // Gateway reports whether every request that is not a mini program's goes to a Casdoor.
 func (c *Config) Gateway() bool { return c.CasdoorUpstream != "" }

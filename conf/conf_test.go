@@ -53,6 +53,7 @@ func builtin() *Config {
 		DataSourceName:     "file:minidoor.db",
 		WeChatEndpoint:     "https://api.weixin.qq.com",
 		SealKeyFile:        "minidoor.key",
+		AvatarDir:          "avatars",
 		RefreshTokenFormat: "opaque",
 		LogLevel:           slog.LevelInfo,
 		LogFormat:          "json",
@@ -115,6 +116,7 @@ func TestLoadCasdoorFile(t *testing.T) {
 	want.DataSourceName = "casdoor:My-Password@tcp(db.example.com:3306)/"
 	want.DBName = "casdoor"
 	want.Origin = "https://door.example.com"
+	want.AvatarURL = "https://door.example.com/avatars"
 	want.InitDataFile = "./init_data.json"
 	want.Unknown = []string{
 		"aiassistanturl", "appname", "authstate", "batchsize", "copyrequestbody", "defaultapplication",
@@ -146,6 +148,14 @@ initDataNewOnly = true
 wechatEndpoint = http://localhost:1234/wechat/
 sealKey = `+key+`, `+key+`
 sealKeyFile = /keys/door.key
+avatarDir = /files
+s3Endpoint = https://cos.ap-guangzhou.myqcloud.com/
+s3Region = ap-guangzhou
+s3Bucket = avatars-1250000000
+s3AccessKey = access
+s3SecretKey = secret
+s3PathStyle = true
+s3PublicUrl = https://cdn.example.com/door/
 refreshTokenFormat = jwt
 drainDelay = 7
 logLevel = debug
@@ -172,6 +182,14 @@ logFormat = json
 		WeChatEndpoint:     "http://localhost:1234/wechat",
 		SealKeys:           []Secret{Secret(key), Secret(key)},
 		SealKeyFile:        "/keys/door.key",
+		AvatarDir:          "/files",
+		S3Endpoint:         "https://cos.ap-guangzhou.myqcloud.com",
+		S3Region:           "ap-guangzhou",
+		S3Bucket:           "avatars-1250000000",
+		S3AccessKey:        "access",
+		S3SecretKey:        "secret",
+		S3PathStyle:        true,
+		S3PublicURL:        "https://cdn.example.com/door",
 		RefreshTokenFormat: "jwt",
 		LogLevel:           slog.LevelDebug,
 		LogFormat:          "json",
@@ -253,6 +271,22 @@ func TestDefaultsThatDependOnOtherKeys(t *testing.T) {
 			assert.Equal(t, tt.refresh, c.RefreshTokenFormat)
 			assert.Equal(t, tt.logFormat, c.LogFormat)
 		})
+	}
+}
+
+func TestAvatarsAreBesideTheData(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ file, dir, url string }{
+		{"", "avatars", ""},
+		{"dataSourceName = file:/var/lib/door.db", "/var/lib/avatars", ""},
+		{"driverName = postgres\ndataSourceName = postgres://host/name", "avatars", ""},
+		{"origin = https://id.example.com/", "avatars", "https://id.example.com/avatars"},
+		{"avatarDir = /files\navatarUrl = https://cdn.example.com/a/\norigin = https://x", "/files",
+			"https://cdn.example.com/a"},
+	} {
+		got := load(t, c.file)
+		assert.Equal(t, c.dir, got.AvatarDir, c.file)
+		assert.Equal(t, c.url, got.AvatarURL, c.file)
 	}
 }
 

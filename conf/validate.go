@@ -34,6 +34,7 @@ func (c *Config) Validate() error {
 	c.validateDatabase(&p)
 	c.validateSealing(&p)
 	c.validateCasdoor(&p)
+	c.validateAvatars(&p)
 	p.unless(isURL(c.WeChatEndpoint), "wechatEndpoint", "not a URL such as https://api.weixin.qq.com")
 	p.oneOf("refreshTokenFormat", c.RefreshTokenFormat, "opaque", "jwt")
 	p.oneOf("logFormat", c.LogFormat, "json", "text")
@@ -99,6 +100,29 @@ func (c *Config) validateCasdoor(p *problems) {
 	p.unless(len(c.WeChatAppIDs) > 0, "wechatAppId", empty)
 	p.unless(len(c.WeChatAppIDs) == len(c.WeChatAppSecrets), "wechatAppSecret",
 		"%d of them for %d in wechatAppId; there must be one each", len(c.WeChatAppSecrets), len(c.WeChatAppIDs))
+}
+
+// validateAvatars checks where avatars are kept.
+func (c *Config) validateAvatars(p *problems) {
+	if c.S3Endpoint == "" {
+		p.unless(c.AvatarURL == "" || isURL(c.AvatarURL), "avatarUrl", "not a URL such as https://files.example.com/avatars")
+		const alone = "set, but s3Endpoint is empty"
+		p.unless(c.S3Region == "", "s3Region", alone)
+		p.unless(c.S3Bucket == "", "s3Bucket", alone)
+		p.unless(c.S3AccessKey == "", "s3AccessKey", alone)
+		p.unless(c.S3SecretKey == "", "s3SecretKey", alone)
+		p.unless(!c.S3PathStyle, "s3PathStyle", alone)
+		p.unless(c.S3PublicURL == "", "s3PublicUrl", alone)
+		return
+	}
+	p.unless(isOrigin(c.S3Endpoint), "s3Endpoint",
+		"not a URL such as https://cos.ap-guangzhou.myqcloud.com, without a path")
+	const empty = "empty, but s3Endpoint is set"
+	p.unless(c.S3Bucket != "", "s3Bucket", empty)
+	p.unless(c.S3AccessKey != "", "s3AccessKey", empty)
+	p.unless(c.S3SecretKey != "", "s3SecretKey", empty)
+	p.unless(c.S3PublicURL == "" || isURL(c.S3PublicURL), "s3PublicUrl", "not a URL such as https://cdn.example.com")
+	p.unless(c.AvatarURL == "", "avatarUrl", "set, but avatars are in a bucket; set s3PublicUrl")
 }
 
 // isURL reports whether s is an http or https URL to which a path can be appended.

@@ -62,6 +62,17 @@ func TestLoadRefuses(t *testing.T) {
 		{"remote with a bad URL", "casdoorEndpoint = a:My-Secret@casdoor\ncasdoorClientId = x\n" +
 			"casdoorClientSecret = My-Secret\nwechatAppId = wx\nwechatAppSecret = My-Secret",
 			"casdoorEndpoint: not a URL such as https://casdoor.example.com"},
+		{"avatar URL", "avatarUrl = files.example.com", "avatarUrl: not a URL such as https://files.example.com/avatars"},
+		{"bucket without an endpoint", "s3Region = x\ns3Bucket = x\ns3AccessKey = My-Secret\ns3SecretKey = My-Secret\n" +
+			"s3PathStyle = true\ns3PublicUrl = http://a:My-Secret@b",
+			"s3Region: set, but s3Endpoint is empty\ns3Bucket: set, but s3Endpoint is empty\n" +
+				"s3AccessKey: set, but s3Endpoint is empty\ns3SecretKey: set, but s3Endpoint is empty\n" +
+				"s3PathStyle: set, but s3Endpoint is empty\ns3PublicUrl: set, but s3Endpoint is empty"},
+		{"bucket alone", "s3Endpoint = https://a:My-Secret@cos.example.com\ns3PublicUrl = My-Secret\navatarUrl = My-Secret",
+			"s3Endpoint: not a URL such as https://cos.ap-guangzhou.myqcloud.com, without a path\n" +
+				"s3Bucket: empty, but s3Endpoint is set\ns3AccessKey: empty, but s3Endpoint is set\n" +
+				"s3SecretKey: empty, but s3Endpoint is set\ns3PublicUrl: not a URL such as https://cdn.example.com\n" +
+				"avatarUrl: set, but avatars are in a bucket; set s3PublicUrl"},
 		{"remote alone", "casdoorEndpoint = http://casdoor",
 			"casdoorClientId: empty, but casdoorEndpoint is set; remote mode needs it\n" +
 				"casdoorClientSecret: empty, but casdoorEndpoint is set; remote mode needs it\n" +

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/minidoor/minidoor/object"
@@ -23,14 +24,17 @@ func (c *AccountController) Account() {
 	c.replyAccount(p)
 }
 
-func (b *Base) replyAccount(p *object.Principal) {
+func (b *Base) replyAccount(p *object.Principal) { b.replyAccountAs(http.StatusOK, p, nil) }
+
+func (b *Base) replyAccountAs(status int, p *object.Principal, data3 any) {
 	account, err := b.Deps.Service.Account(b.Ctx.Request.Context(), p)
 	if err != nil {
 		b.fail(err)
 		return
 	}
-	b.reply(casdoorReply{
+	writeJSON(b.Ctx.ResponseWriter, status, casdoorReply{
 		Status: "ok", Sub: account.User.Id, Name: account.User.Name, Data: account.User, Data2: account.Organization,
+		Data3: data3,
 	})
 }
 

@@ -12,9 +12,10 @@ var demoPages embed.FS
 
 // Demo is what the page at /demo plays WeChat with. The page is there in -demo only.
 type Demo struct {
-	ClientID string
-	AppID    string
-	NewCode  func(user string) string // what wx.login would give to the WeChat user of that name
+	ClientID     string
+	AppID        string
+	NewCode      func(user string) string // what wx.login would give to the WeChat user of that name
+	NewPhoneCode func(user string) string // what the phone button would
 }
 
 // DemoController serves the page at /demo.
@@ -27,6 +28,7 @@ func demoRoutes(base Base) []route {
 		{"/demo/demo.js", &DemoController{base}, "get:Page"},
 		{"/demo/config", &DemoController{base}, "get:Config"},
 		{"/demo/code", &DemoController{base}, "get:CodeText;post:Code"},
+		{"/demo/phone-code", &DemoController{base}, "get:PhoneCode"},
 	}
 }
 
@@ -66,8 +68,10 @@ func (c *DemoController) Code() {
 
 // CodeText is GET /demo/code?user=…: the same as plain text, for curl.
 func (c *DemoController) CodeText() {
-	header := c.Ctx.ResponseWriter.Header()
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	_, _ = c.Ctx.ResponseWriter.Write([]byte(c.Deps.Demo.NewCode(c.Ctx.Request.URL.Query().Get("user"))))
+	c.replyText(c.Deps.Demo.NewCode(c.Ctx.Request.URL.Query().Get("user")))
+}
+
+// PhoneCode is GET /demo/phone-code?user=…: what the phone button gives, as plain text.
+func (c *DemoController) PhoneCode() {
+	c.replyText(c.Deps.Demo.NewPhoneCode(c.Ctx.Request.URL.Query().Get("user")))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/object/picture"
 	"github.com/minidoor/minidoor/provider"
 )
 
@@ -68,10 +69,22 @@ func apiError(err error) *APIError {
 	if upstream, ok := errors.AsType[*provider.Error](err); ok {
 		return upstreamError(upstream)
 	}
+	if unfit, ok := errors.AsType[picture.Error](err); ok {
+		return pictureError(unfit)
+	}
 	if object.IsUnavailable(err) {
 		return unavailable("The server is busy, please try again", defaultRetry, err)
 	}
 	return serverError(err)
+}
+
+// pictureError says why a picture is not fit.
+func pictureError(e picture.Error) *APIError {
+	status := http.StatusBadRequest
+	if e == picture.ErrTooLarge || e == picture.ErrTooManyPixels {
+		status = http.StatusRequestEntityTooLarge
+	}
+	return &APIError{Status: status, Code: object.InvalidRequest, Message: e.Error(), Err: e}
 }
 
 func statusOf(code object.ErrorCode) int {
@@ -82,6 +95,8 @@ func statusOf(code object.ErrorCode) int {
 		return http.StatusTooManyRequests
 	case object.Unavailable:
 		return http.StatusServiceUnavailable
+	case object.Unsupported:
+		return http.StatusNotImplemented
 	default:
 		return http.StatusBadRequest
 	}
@@ -93,23 +108,34 @@ func unavailable(message string, retry time.Duration, err error) *APIError {
 
 // upstreamError says what a platform's failure means for the mini program: get a new code, give up, or wait.
 func upstreamError(e *provider.Error) *APIError {
+	refused := func(status int, code object.ErrorCode, message string) *APIError {
+		return &APIError{Status: status, Code: code, Message: message, Err: e}
+	}
 	switch e.Kind {
 	case provider.KindInvalidCode:
-		return &APIError{
-			Status: http.StatusBadRequest, Code: object.InvalidGrant, Err: e,
-			Message: "the code is invalid, expired or used: get a new one with wx.login",
-		}
+		return refused(http.StatusBadRequest, object.InvalidGrant,
+			"the code is invalid, expired or used: get a new one with wx.login")
+	case provider.KindInvalidPhoneCode:
+		return refused(http.StatusBadRequest, object.InvalidGrant, "the phone code is invalid, expired, used or another "+
+			"user's: it must come from the getPhoneNumber button, and is not the login code of wx.login")
+	case provider.KindInvalidSession:
+		return refused(http.StatusBadRequest, object.InvalidGrant,
+			"the session_key is stale: call wx.login and sign in again")
 	case provider.KindRefused:
-		return &APIError{
-			Status: http.StatusBadRequest, Code: object.AccessDenied, Err: e,
-			Message: "WeChat refuses to sign this user in: do not try again",
-		}
+		return refused(http.StatusBadRequest, object.AccessDenied, "WeChat refuses this user: do not try again")
+	case provider.KindInvalidContent:
+		return refused(http.StatusBadRequest, object.InvalidRequest, "the content cannot be checked as it is")
+	case provider.KindInactive:
+		return refused(http.StatusBadRequest, object.AccessDenied,
+			"WeChat checks content of users who were there within 2 hours only: open the mini program and sign in again")
+	case provider.KindInvalidPush:
+		return refused(http.StatusForbidden, object.AccessDenied, "the message does not prove to be WeChat's")
 	case provider.KindThrottled:
 		return &APIError{
-			http.StatusTooManyRequests, object.SlowDown, "too many sign-ins: try again later", orDefault(e.RetryAfter), e,
+			http.StatusTooManyRequests, object.SlowDown, "too many calls to WeChat: try again later", orDefault(e.RetryAfter), e,
 		}
 	case provider.KindMisconfigured:
-		return unavailable("signing in is not set up rightly: the administrator finds the reason in the log", 0, e)
+		return unavailable("this is not set up rightly: the administrator finds the reason in the log", 0, e)
 	default:
 		return unavailable("WeChat does not answer as it should: try again with a new code", orDefault(e.RetryAfter), e)
 	}
@@ -135,7 +161,7 @@ func shapeOf(path string) shape {
 	switch {
 	case strings.HasPrefix(path, "/api/login/oauth/"):
 		return oauthShape
-	case strings.HasPrefix(path, "/api/mini-program/"):
+	case strings.HasPrefix(path, "/api/mini-program/"), strings.HasPrefix(path, filesPath):
 		return casdoorShape
 	default:
 		return sdkShape

@@ -56,6 +56,8 @@ func (g *gateway) isOurs(path string, r *http.Request) bool {
 	switch {
 	case strings.HasPrefix(path, "/api/mini-program/"):
 		return true
+	case strings.HasPrefix(path, filesPath):
+		return g.deps.Files != nil
 	case r.Method != http.MethodPost:
 		return false
 	case path == "/api/login/oauth/access_token":

@@ -23,12 +23,12 @@ type params map[string]string
 const maxParam = 255
 
 // longParams bounds the parameters that may be longer. A nickname and an avatar that are too long are not refused but
-// ignored, where they are judged.
+// ignored, where they are judged; what is encrypted or signed is taken to the letter.
 func longParams(name string) int {
 	switch name {
 	case "refresh_token", "token", "access_token":
 		return 16 << 10
-	case "username", "avatar", "nickName", "avatarUrl":
+	case "username", "avatar", "nickName", "avatarUrl", "encryptedData", "rawData":
 		return maxBody
 	}
 	return maxParam

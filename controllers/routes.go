@@ -14,11 +14,21 @@ type route struct {
 	methods    string
 }
 
+// anyName ends a path whose last segment is a name.
+const anyName = ":name"
+
 // routes are those of mini programs, and all others where no other Casdoor has them.
 func routes(deps *Deps) []route {
 	base := Base{Deps: deps}
 	all := []route{
 		{"/api/mini-program/profile", &ProfileController{base}, "post:Profile"},
+		{avatarPath, &AvatarController{base}, "post:Upload"},
+		{"/api/mini-program/phone", &MiniProgramController{base}, "post:Phone"},
+		{"/api/mini-program/decrypt", &MiniProgramController{base}, "post:Decrypt"},
+		{"/api/mini-program/session", &MiniProgramController{base}, "get:Session"},
+		{"/api/mini-program/account/export", &MiniProgramController{base}, "get:Export"},
+		{"/api/mini-program/account/delete", &MiniProgramController{base}, "post:Delete"},
+		{pushPath + anyName, &PushController{base}, "get:Verify;post:Push"},
 		{"/api/mini-program/health", &StateController{base}, "get:Health"},
 		{"/api/health", &StateController{base}, "get:Health"},
 		{"/api/login/oauth/access_token", &TokenController{base}, "post:AccessToken"},
@@ -26,6 +36,9 @@ func routes(deps *Deps) []route {
 	}
 	if deps.Authority != nil {
 		all = append(all, casdoorRoutes(base)...)
+	}
+	if deps.Files != nil {
+		all = append(all, route{filesPath + "a/" + anyName, &AvatarController{base}, "get:File"})
 	}
 	if deps.Demo != nil {
 		all = append(all, demoRoutes(base)...)
@@ -42,6 +55,7 @@ func casdoorRoutes(base Base) []route {
 		{"/api/userinfo", &AccountController{base}, "get:Userinfo;post:Userinfo"},
 		{"/api/user", &AccountController{base}, "get:Userinfo"},
 		{"/api/get-user", &AccountController{base}, "get:User"},
+		{resourcePath, &AvatarController{base}, "post:Resource"},
 		{"/.well-known/openid-configuration", &WellKnownController{base}, "get:Discovery"},
 		{"/.well-known/jwks", &WellKnownController{base}, "get:Keys"},
 		{"/api/get-version-info", &StateController{base}, "get:Version"},
@@ -61,6 +75,19 @@ func register(app *web.HttpServer, deps *Deps) map[string]string {
 		allowed[r.path] = strings.Join(methods, ", ")
 	}
 	return allowed
+}
+
+// methodsOf returns the methods of a path, and whether there is such a path.
+func methodsOf(allowed map[string]string, path string) (methods string, known bool) {
+	if methods, known = allowed[path]; known {
+		return methods, true
+	}
+	folder := path[:strings.LastIndexByte(path, '/')+1]
+	if folder == path {
+		return "", false
+	}
+	methods, known = allowed[folder+anyName]
+	return methods, known
 }
 
 func allows(methods, method string) bool {

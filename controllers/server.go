@@ -13,6 +13,7 @@ import (
 
 	"github.com/beego/beego/v2/server/web"
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/object/blob"
 )
 
 // Deps is what the controllers work with. The zero value of a field means what its comment says.
@@ -25,14 +26,23 @@ type Deps struct {
 	Logger         *slog.Logger      // nil: silent
 	Demo           *Demo             // nil: no /demo
 	Draining       <-chan struct{}   // closed when the server is about to end; nil: never
+	Files          *blob.Folder      // served at /avatars; nil: avatars are in a bucket, or nowhere
 	Upstream       *url.URL          // the Casdoor that gets every request that is not ours; nil: none
 }
 
-// Limits of one request.
+// Limits of one request; upload.go has those of uploads.
 const (
 	maxBody        = 1 << 20
 	requestTimeout = 20 * time.Second
 )
+
+// limitsOf returns how large the body of a request may be, in bytes, and how long the request may take.
+func limitsOf(path string) (body int64, timeout time.Duration) {
+	if path == avatarPath || path == resourcePath {
+		return maxUpload, uploadTimeout
+	}
+	return maxBody, requestTimeout
+}
 
 // New returns the handler of all routes. Several may live in one process.
 func New(deps Deps) http.Handler {
@@ -40,7 +50,7 @@ func New(deps Deps) http.Handler {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg := &web.Config{
-		AppName: "minidoor", RunMode: web.PROD, RouterCaseSensitive: true, MaxMemory: maxBody, MaxUploadSize: maxBody,
+		AppName: "minidoor", RunMode: web.PROD, RouterCaseSensitive: true, MaxMemory: maxBody, MaxUploadSize: maxUpload,
 	}
 	cfg.WebConfig.AutoRender = false
 	app := web.NewHttpServerWithCfg(cfg)
@@ -62,7 +72,8 @@ type server struct {
 
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(withRequestID(r), requestTimeout)
+	body, timeout := limitsOf(r.URL.Path)
+	ctx, cancel := context.WithTimeout(withRequestID(r), timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
 	header := w.Header()
@@ -74,13 +85,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back
 	}
-	if methods, known := s.allowed[r.URL.Path]; !known {
+	if methods, known := methodsOf(s.allowed, r.URL.Path); !known {
 		writeError(w, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)
 		writeError(w, shapeOf(r.URL.Path), methodNotAllowed(methods))
 	} else {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, body)
 		hideForm(r)
 		s.next.ServeHTTP(w, r)
 	}

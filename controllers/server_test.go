@@ -30,6 +30,8 @@ func TestMethodsAndPaths(t *testing.T) {
 		harness.PathIntrospect: {"POST", oauth("invalid_request"), []string{"GET", "PATCH"}},
 		harness.PathUpdateUser: {"POST", casdoor("This path takes POST only"), []string{"GET", "PUT"}},
 		harness.PathProfile:    {"POST", casdoor("This path takes POST only"), []string{"GET", "PUT"}},
+		harness.PathAvatar:     {"POST", casdoor("This path takes POST only"), []string{"GET", "PUT"}},
+		harness.PathResource:   {"POST", casdoor("This path takes POST only"), []string{"GET"}},
 		harness.PathAccount:    {"GET", casdoor("This path takes GET only"), []string{"POST", "DELETE"}},
 		"/api/get-user":        {"GET", casdoor("This path takes GET only"), []string{"POST"}},
 		"/api/user":            {"GET", casdoor("This path takes GET only"), []string{"POST"}},

@@ -29,7 +29,7 @@ type directory interface {
 	// principal returns the row of an access token whose signature is right, and the token's user.
 	principal(ctx context.Context, token string, claims *tokenClaims) (*Principal, error)
 
-	// update writes columns of the principal's user, as they are in p.User.
+	// update writes columns of the principal's user, as they are in p.User, and p.marked where there is a place for it.
 	update(ctx context.Context, p *Principal, columns []string) error
 
 	// Ping reports whether the directory answers.

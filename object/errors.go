@@ -34,6 +34,7 @@ const (
 	AccessDenied       ErrorCode = "access_denied"
 	SlowDown           ErrorCode = "slow_down"
 	Unavailable        ErrorCode = "temporarily_unavailable"
+	Unsupported        ErrorCode = "unsupported" // this server, or the platform, cannot do it
 )
 
 // Refusal is the answer "no" to a request, with the reason that its sender may read.

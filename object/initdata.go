@@ -47,7 +47,7 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 	}
 	err = s.write(ctx, func(tx *txn) error {
 		if s.beside {
-			return applyRows(tx, s.options, data.MiniProgramProviders, newOnly, nil)
+			return applyRows(tx, s.options, data.MiniProgramProviders, newOnly, completeOptions)
 		}
 		return errors.Join(
 			applyRows(tx, s.organizations, data.Organizations, newOnly, completeOrganization),
@@ -55,7 +55,7 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 			applyRows(tx, s.certs, data.Certs, newOnly, completeCert),
 			applyRows(tx, s.applications, data.Applications, newOnly, completeApplication),
 			applyRows(tx, s.users, data.Users, newOnly, completeUser),
-			applyRows(tx, s.options, data.MiniProgramProviders, newOnly, nil),
+			applyRows(tx, s.options, data.MiniProgramProviders, newOnly, completeOptions),
 		)
 	})
 	if err != nil {

@@ -16,6 +16,9 @@ type Principal struct {
 	User     *sdk.User // the whole row, secrets included: Account hides them
 	ClientIP string    // of the request, for the record; may be empty
 	row      *sdk.Token
+	clientID string // of the application that the token is for
+
+	marked []Mark // what update stores with the columns: of each Field one Mark, or none where the Reason is empty
 }
 
 // tokenClaims is what we read of our tokens.
@@ -102,6 +105,9 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Princi
 	// A user who was deleted may have been made again under the same name: the id is another one.
 	if p.User.Id == "" || p.User.Id != claims.Subject {
 		return nil, refuse(InvalidToken, "the user of the token doesn't exist")
+	}
+	if len(claims.Audience) > 0 {
+		p.clientID = claims.Audience[0]
 	}
 	return p, usable(p.User)
 }

@@ -69,6 +69,11 @@ func (r profileRules) allow(name, value string) error {
 	if !ok {
 		return refuse(AccessDenied, "%s cannot be changed by the user", name)
 	}
+	return r.allowField(field, value)
+}
+
+// allowField is allow for a field whose name is known.
+func (r profileRules) allowField(field profileField, value string) error {
 	i := slices.IndexFunc(r.items, func(item *sdk.AccountItem) bool { return item.Name == field.item })
 	if i < 0 {
 		return nil
@@ -130,12 +135,20 @@ func (s *Service) UpdateAccount(
 		return false, nil
 	}
 	update.user.UpdatedTime = s.stamp()
-	update.columns = append(update.columns, "updated_time")
 	next := &Principal{User: &update.user, ClientIP: p.ClientIP, row: p.row}
+	if slices.Contains(update.columns, "display_name") {
+		if next.marked, err = s.judgeNickname(ctx, p, update.user.DisplayName); err != nil {
+			return false, err
+		}
+	}
+	update.columns = append(update.columns, "updated_time")
 	if err := s.directory.update(ctx, next, update.columns); err != nil {
 		return false, err
 	}
 	*p.User = update.user
+	if slices.Contains(update.columns, "avatar") {
+		s.tidy(ctx, p.User.Id)
+	}
 	return true, nil
 }
 

@@ -28,6 +28,15 @@ func updateRecord(p *Principal, columns []string) *sdk.Record {
 	}
 }
 
+// deleteRecord is what it says of a user's deletion of the own account.
+func deleteRecord(p *Principal, stamp string) *sdk.Record {
+	return &sdk.Record{
+		CreatedTime: stamp, Organization: p.User.Owner, User: p.User.Name, ClientIp: p.ClientIP, Method: "POST",
+		RequestUri: "/api/mini-program/account/delete", Action: "delete-user", Object: "code=" + mask,
+		Response: `{status:"ok", msg:""}`, StatusCode: 200, IsTriggered: true,
+	}
+}
+
 // storeRecord adds a record where a Casdoor keeps them. IsTriggered tells it that no webhook waits for this one.
 func (t *tables) storeRecord(tx *txn, r *sdk.Record) error {
 	if t.records == nil {

@@ -32,13 +32,6 @@ type Union struct {
 	CreatedTime  string `xorm:"varchar(100)"`
 }
 
-// ProviderOptions is what Casdoor's provider row has no field for.
-type ProviderOptions struct {
-	Owner        string `xorm:"varchar(100) notnull pk" json:"owner"`
-	Name         string `xorm:"varchar(100) notnull pk" json:"name"`
-	ShareUnionID bool   `xorm:"share_union_id" json:"shareUnionId"` // sign in as the user who has the UnionID already
-}
-
 // Conflict is an OpenID that Casdoor's own data give to two users, or to one in a contradictory way. Nobody signs in
 // with it until an admin has decided.
 type Conflict struct {
@@ -56,6 +49,50 @@ type State struct {
 	UpdatedTime string `xorm:"varchar(100)"`
 }
 
+// Upload is a picture that a user has sent, in all its sizes: whose it is and what becomes of it. Its row is there
+// before the files and until they are gone, so that whatever dies in between leaves no file that nobody knows.
+type Upload struct {
+	FileKey      string `xorm:"varchar(64) notnull pk"` // of the largest size
+	Organization string `xorm:"varchar(100) notnull"`
+	UserID       string `xorm:"user_id varchar(100) notnull index"`
+	State        string `xorm:"varchar(10) notnull"`       // see uploadNew
+	Due          string `xorm:"varchar(30) notnull index"` // when the sweep looks at it; empty: never
+	CreatedTime  string `xorm:"varchar(100)"`
+
+	// Of one that the platform judges: the check, the address that becomes the avatar's, and the options of its time.
+	TraceID     string `xorm:"trace_id varchar(128) notnull index"`
+	URL         string `xorm:"url varchar(1000)"`
+	OnReview    string `xorm:"varchar(10)"`
+	OnUnchecked string `xorm:"varchar(10)"`
+}
+
+// Mark says that a field of a user's profile was taken over without WeChat's judgement, as the provider's options allow:
+// somebody should look at it.
+type Mark struct {
+	UserID      string `xorm:"user_id varchar(100) notnull pk" json:"-"`
+	Field       string `xorm:"varchar(40) notnull pk" json:"field"` // by its JSON name, such as "displayName"
+	Reason      string `xorm:"varchar(40)" json:"reason"`           // the provider.Kind, or the provider.Suggestion
+	UpdatedTime string `xorm:"varchar(100)" json:"updatedTime"`
+}
+
+// Event is a pushed message that was acted on. It keeps the platform's redeliveries from doing so again, for a day.
+type Event struct {
+	Provider    string `xorm:"varchar(100) notnull pk"`
+	EventKey    string `xorm:"varchar(64) notnull pk"`
+	Name        string `xorm:"varchar(100)"`
+	CreatedTime string `xorm:"varchar(100)"`
+}
+
+// Media is the platform's verdict on a picture that it was given to judge, as it was pushed. It may come before whoever
+// gave it has stored the TraceID.
+type Media struct {
+	TraceID     string `xorm:"trace_id varchar(128) notnull pk"`
+	Suggestion  string `xorm:"varchar(20)"` // pass, review or risky; empty: there is no verdict, see Code
+	Label       int
+	Code        int    // 0, or why there is no verdict
+	UpdatedTime string `xorm:"varchar(100)"`
+}
+
 // tableNames maps rows to tables: Casdoor's to Casdoor's names, and ours to names beside them that Casdoor will hardly
 // want, all behind Casdoor's prefix.
 type tableNames struct {
@@ -68,7 +105,7 @@ func (m tableNames) Obj2Table(name string) string {
 	switch name {
 	case "ProviderOptions":
 		name = "MiniProgramProvider"
-	case "Identity", "Session", "Union", "Conflict", "State":
+	case "Identity", "Session", "Union", "Conflict", "State", "Mark", "Event", "Media", "Upload":
 		name = "MiniProgram" + name
 	}
 	return m.prefix + m.SnakeMapper.Obj2Table(name)

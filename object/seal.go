@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/minidoor/minidoor/provider"
 )
@@ -62,6 +63,11 @@ func (s *Sealer) seal(id Identity, sessionKey provider.Secret) (sealed, keyID st
 	_, _ = rand.Read(nonce) // never fails
 	box := k.aead.Seal(nonce, nonce, []byte(sessionKey.Reveal()), sealedFor(id))
 	return base64.StdEncoding.EncodeToString(box), k.id
+}
+
+// knows reports whether the key with that id is one of the keys.
+func (s *Sealer) knows(keyID string) bool {
+	return slices.ContainsFunc(s.keys, func(k sealKey) bool { return k.id == keyID })
 }
 
 // errUnsealable means that a sealed SessionKey is damaged, another identity's, or sealed with a key that is gone.

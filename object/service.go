@@ -8,6 +8,7 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/minidoor/minidoor/object/picture"
 	"github.com/minidoor/minidoor/provider"
 )
 
@@ -16,6 +17,8 @@ type ServiceConfig struct {
 	Registry        *provider.Registry // required
 	Sealer          *Sealer            // required where there is a Store
 	RefreshTokenJWT bool               // refresh tokens are JWTs, as Casdoor's; false: opaque, which saves a signature
+	Files           Files              // keeps avatars; nil: none can be uploaded
+	FilesURL        string             // where Files are public, with a slash at its end; empty: AvatarRequest says it
 	Now             func() time.Time   // nil: time.Now
 	Logger          *slog.Logger       // nil: silent
 }
@@ -23,6 +26,7 @@ type ServiceConfig struct {
 // Service is what mini programs ask for, wherever the users are. It is safe for concurrent use.
 type Service struct {
 	directory     directory
+	tables        *tables // the directory, where it is one of tables; else nil
 	registry      *provider.Registry
 	sealer        *Sealer
 	refreshJWT    bool
@@ -32,8 +36,14 @@ type Service struct {
 	claims        *claimWriter
 	profileFields []profileField
 	accountFields map[string][]int
+	pictures      *picture.Maker
+	files         Files
+	filesURL      string
 
 	verified *lru.Cache[[32]byte, verified]
+	sessions *lru.Cache[[32]byte, checkedSession]
+	scans    chan struct{} // holds one value while somebody reads a whole table
+	chores   chan struct{} // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
 	providers map[string]provider.Provider
@@ -51,7 +61,8 @@ func NewService(store *Store, cfg ServiceConfig) (*Service, error) {
 func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	s := &Service{
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
-		now: cfg.Now, log: cfg.Logger,
+		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
+		scans: make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), profileFields: profileFields(), accountFields: accountFields(),
 		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
 	}
@@ -62,9 +73,12 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.settings = newSettings(d, s.now)
-	var err error
+	s.tables, _ = d.(*tables)
+	var err, err2, err3 error
 	s.verified, err = lru.New[[32]byte, verified](maxVerified)
-	return s, err
+	s.sessions, err2 = lru.New[[32]byte, checkedSession](maxCheckedSessions)
+	s.pictures, err3 = picture.New(picture.Config{Sides: avatarSides()})
+	return s, errors.Join(err, err2, err3)
 }
 
 // Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.

@@ -55,6 +55,7 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 func (s *Store) ownTables() []any {
 	tables := []any{
 		new(Identity), new(Session), new(Union), new(ProviderOptions), new(Conflict), new(State),
+		new(Mark), new(Event), new(Media), new(Upload),
 	}
 	if s.beside {
 		return tables
@@ -101,7 +102,10 @@ func (s *Store) distinguishCase(session *xorm.Session) error {
 	for _, c := range []struct {
 		row    any
 		column string
-	}{{new(Identity), "open_id"}, {new(Session), "open_id"}, {new(Union), "union_id"}, {new(Conflict), "open_id"}} {
+	}{
+		{new(Identity), "open_id"}, {new(Session), "open_id"}, {new(Union), "union_id"}, {new(Conflict), "open_id"},
+		{new(Media), "trace_id"}, {new(Upload), "trace_id"},
+	} {
 		if err := s.collateExactly(session, s.engine.TableName(c.row), c.column); err != nil {
 			return fmt.Errorf("collation of %s: %w", c.column, err)
 		}

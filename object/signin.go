@@ -37,6 +37,10 @@ type person struct {
 	nickname  string
 	avatar    string
 	request   SignInRequest
+	upstream  provider.Provider
+
+	judged       bool   // the nickname
+	nicknameMark string // the Reason of the Mark that it is stored with; empty: none
 
 	unionUser string // id of the user to whom the UnionID is stored to belong, who may be gone
 }
@@ -55,11 +59,11 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 	if err := s.choose(p, req); err != nil {
 		return nil, err
 	}
-	upstream, err := s.providerOf(p.program, p.platform)
-	if err != nil {
+	var err error
+	if p.upstream, err = s.providerOf(p.program, p.platform); err != nil {
 		return nil, err
 	}
-	if p.session, err = upstream.Exchange(ctx, req.Code); err != nil {
+	if p.session, err = p.upstream.Exchange(ctx, req.Code); err != nil {
 		return nil, err
 	}
 	p.nickname, p.avatar = s.profileOf(req)
@@ -131,6 +135,7 @@ func (s *Service) admit(ctx context.Context, req SignInRequest, p *person) (*Tok
 	} else if err := usable(p.user); err != nil {
 		return nil, err
 	}
+	s.judgeSentNickname(ctx, p)
 	changed := p.applyTo(p.user, req.ClientIP, s.stamp())
 	token, row, err := s.issue(grant{client: req.Client, user: p.user, issuer: req.Issuer, refresh: true})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
@@ -99,6 +100,16 @@ func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.To
 	}
 	if err := t.storeUnion(tx, p, stamp); err != nil {
 		return err
+	}
+	if slices.Contains(changed, "avatar") && !p.isNew {
+		if err := t.dropUploads(tx, p.user.Id, p.user.Avatar); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(changed, "display_name") && (p.nicknameMark != "" || !p.isNew) {
+		if err := t.storeMark(tx, Mark{p.user.Id, nicknameField, p.nicknameMark, stamp}); err != nil {
+			return err
+		}
 	}
 	if err := t.insertToken(tx, token); err != nil {
 		return err

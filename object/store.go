@@ -50,6 +50,10 @@ type Store struct {
 	options       *table[ProviderOptions]
 	conflicts     *table[Conflict]
 	states        *table[State]
+	uploads       *table[Upload]
+	marks         *table[Mark]
+	events        *table[Event]
+	media         *table[Media]
 }
 
 // Open connects to the database. In one of our own it creates or upgrades the schema and, when that is empty, makes what
@@ -148,6 +152,10 @@ func (s *Store) mapTables(found schema) error {
 		mapTable(s, &s.options, nil),
 		mapTable(s, &s.conflicts, nil),
 		mapTable(s, &s.states, nil),
+		mapTable(s, &s.uploads, nil),
+		mapTable(s, &s.marks, nil),
+		mapTable(s, &s.events, nil),
+		mapTable(s, &s.media, nil),
 	)
 	if has := found.has("record"); has != nil {
 		// The database numbers the records.

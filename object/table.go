@@ -154,9 +154,13 @@ func (t *table[T]) values(row *T, columns []column) ([]any, error) {
 	return values, nil
 }
 
+// plainValue returns a bare string for a text of any type: a driver would ask a Secret how it prints.
 func plainValue(field reflect.Value) any {
-	if field.Kind() == reflect.Pointer {
+	switch field.Kind() {
+	case reflect.Pointer:
 		return nil
+	case reflect.String:
+		return field.String()
 	}
 	return field.Interface()
 }
@@ -221,6 +225,19 @@ func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err er
 		n += inserted
 	}
 	return n, nil
+}
+
+// clear empties fields of a row by their columns, and returns the columns that were not empty. Those that the database
+// does not have are left out.
+func (t *table[T]) clear(row *T, names ...string) (cleared []string) {
+	v := reflect.ValueOf(row).Elem()
+	for _, c := range t.pick(names...) {
+		if field := v.FieldByIndex(c.field); !field.IsZero() {
+			field.SetZero()
+			cleared = append(cleared, c.name)
+		}
+	}
+	return cleared
 }
 
 // update writes columns of the row that where selects and returns how many rows it met. Columns that the database does

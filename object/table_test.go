@@ -26,6 +26,7 @@ func TestTables(t *testing.T) {
 	testTable(t, s, s.sessions)
 	testTable(t, s, s.unions)
 	testTable(t, s, s.options)
+	testTable(t, s, s.uploads)
 }
 
 // testTable writes rows with every column filled, and with none, and compares what the table and xorm read.

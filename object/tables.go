@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,14 +45,39 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 
 // update implements directory. The id keeps it from a user who was made again under the same name.
 func (t *tables) update(ctx context.Context, p *Principal, columns []string) error {
-	user := p.User
 	return t.write(ctx, func(tx *txn) error {
-		_, err := t.users.update(tx, user, columns, "owner=? AND name=? AND id=?", user.Owner, user.Name, user.Id)
-		if err != nil {
-			return err
-		}
-		return t.storeRecord(tx, updateRecord(p, columns))
+		_, err := t.updateUser(tx, p, columns)
+		return err
 	})
+}
+
+// updateUser is update inside a transaction, and reports whether the user is there.
+func (t *tables) updateUser(tx *txn, p *Principal, columns []string) (bool, error) {
+	user := p.User
+	n, err := t.users.update(tx, user, columns, "owner=? AND name=? AND id=?", user.Owner, user.Name, user.Id)
+	if err == nil && slices.Contains(columns, "avatar") {
+		err = t.dropUploads(tx, user.Id, user.Avatar)
+	}
+	for _, mark := range p.marked {
+		if err == nil {
+			err = t.storeMark(tx, mark)
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	return n == 1, t.storeRecord(tx, updateRecord(p, columns))
+}
+
+// storeMark replaces the Mark of a field; one without a Reason is none.
+func (t *tables) storeMark(tx *txn, mark Mark) error {
+	if mark.Reason == "" {
+		_, err := tx.exec("DELETE FROM "+t.marks.name+" WHERE user_id=? AND field=?", mark.UserID, mark.Field)
+		return err
+	}
+	_, err := t.marks.insert(tx, &mark, t.dialect.orUpdate(
+		[]string{"user_id", "field"}, []string{"reason", "updated_time"}))
+	return err
 }
 
 // accountQuery selects the token row with a hash, and of its user's row all but the accounts at platforms that are

@@ -119,6 +119,7 @@ func testRemoteProcess(t *testing.T, binary string) {
 	assert.True(t, *c.SignIn(t, "oRemote").NewUser)
 	assert.False(t, *c.SignIn(t, "oRemote").NewUser)
 	assert.Len(t, casdoor.Tokens(), 2)
+	checkRemoteMember(t, c)
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	assert.Empty(t, entries, "there is nothing to keep in files")
@@ -126,4 +127,28 @@ func testRemoteProcess(t *testing.T, binary string) {
 	assert.True(t, failed)
 	assert.Contains(t, output, "there is no database in remote mode")
 	c.stop(t)
+}
+
+// checkRemoteMember asks for what needs no database but Casdoor's, and for what does.
+func checkRemoteMember(t *testing.T, c *child) {
+	t.Helper()
+	token := c.SignIn(t, "oRemote").AccessToken
+	for range 2 {
+		code := c.Fake.NewPhoneCode("oRemote", chinese("13800000000"))
+		reply := c.Call(t, "POST", harness.PathPhone, token, fieldsOf{"code": code})
+		require.Equal(t, http.StatusOK, reply.Status, reply.Body)
+		account := reply.Map(t)["data"].(map[string]any)
+		assert.Equal(t, "13800000000", account["phone"])
+		assert.Equal(t, "CN", account["countryCode"])
+		token = c.SignIn(t, "oRemote").AccessToken // Casdoor has kept it
+	}
+	e := encrypted(c.Fake.Encrypt("oRemote", map[string]any{}))
+	for _, reply := range []harness.Reply{
+		c.Call(t, "POST", harness.PathDecrypt, token, e), c.Call(t, "GET", harness.PathSession, token, nil),
+		c.Call(t, "GET", harness.PathExport, token, nil), c.Call(t, "GET", harness.PathPush, "", nil),
+		c.Call(t, "POST", harness.PathDelete, token, fieldsOf{"code": c.NewCode("oRemote")}),
+	} {
+		assert.Equal(t, http.StatusNotImplemented, reply.Status)
+		assert.Contains(t, reply.Map(t)["msg"], "behind the API of a Casdoor")
+	}
 }

@@ -1,7 +1,8 @@
 package test
 
 import (
-	"net/http"
+	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"regexp"
@@ -41,7 +42,7 @@ func startDemo(t *testing.T, binary string) (c *child, folder string) {
 	return &child{&harness.Server{URL: p.URL}, p}, folder
 }
 
-// testDemo does what a visitor does: start it, read what it prints, paste the two lines, end it.
+// testDemo does what a visitor does: start it, read what it prints, paste the lines, end it.
 func testDemo(t *testing.T, binary string) {
 	needProgram(t, "curl")
 	c, folder := startDemo(t, binary)
@@ -54,15 +55,20 @@ func testDemo(t *testing.T, binary string) {
 	}
 
 	lines := regexp.MustCompile(`(?m)^(TOKEN=|curl ).*$`).FindAllString(banner, -1)
-	require.Len(t, lines, 2)
+	require.Len(t, lines, 3)
 	output, err := exec.CommandContext(t.Context(), "bash", "-ec", strings.Join(lines, "\n")).Output()
 	require.NoError(t, err)
-	account := harness.Reply{Status: http.StatusOK, Body: string(output)}.Map(t)
-	require.Equal(t, "ok", account["status"], "%s", output)
-	data, _ := account["data"].(map[string]any)
+	var data map[string]any // of the last answer
+	for answers := json.NewDecoder(bytes.NewReader(output)); answers.More(); {
+		var account map[string]any
+		require.NoError(t, answers.Decode(&account))
+		require.Equal(t, "ok", account["status"], "%s", output)
+		data, _ = account["data"].(map[string]any)
+	}
 	assert.Equal(t, "wechat-oDemo_alice", data["name"])
 	assert.Equal(t, "小明 🐼", data["displayName"])
 	assert.Equal(t, "https://example.com/avatars/panda.png", data["avatar"])
+	assert.Equal(t, "13800138000", data["phone"])
 
 	c.stop(t)
 	left, err := os.ReadDir(folder)

@@ -43,6 +43,8 @@ func TestProcess(t *testing.T) {
 		"help and version":        testHelp,
 		"taken port, first start": testTakenPort,
 		"back-up and restore":     testBackup,
+		"new seal key":            testReseal,
+		"Redis":                   testRedis,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

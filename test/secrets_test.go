@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,6 +136,7 @@ func TestNoSecretIsLoggedOrReplied(t *testing.T) {
 			const initPassword, newPassword = "password-of-init-data", "password-of-the-user"
 			rec := &recording{}
 			s := harness.Start(t, harness.Options{
+				Push: fakewechat.PushSettings{Token: pushToken, EncodingAESKey: pushAESKey},
 				Wrap: rec.wrap, RefreshTokenJWT: jwt, UpstreamTimeout: 500 * time.Millisecond,
 				Organization: harness.Row{"masterPassword": "master-of-the-organization",
 					"defaultPassword": "default-of-it"},
@@ -155,6 +157,7 @@ func TestNoSecretIsLoggedOrReplied(t *testing.T) {
 			}
 			q.add("AppSecret", harness.AppSecret)
 			for name, secret := range map[string]string{
+				"push token": pushToken, "push key": pushAESKey, "push key, decoded": string(decodeAESKey(t)),
 				"client secret": harness.ClientSecret, "seal key": s.SealKey,
 				"admin's password":     s.FirstStart.AdminPassword,
 				"init data's password": initPassword, "user's password": newPassword,
@@ -176,6 +179,8 @@ func TestNoSecretIsLoggedOrReplied(t *testing.T) {
 			last := s.Call(t, "POST", harness.PathToken, "", harness.SignInForm(lastCode))
 			assert.Equal(t, http.StatusServiceUnavailable, last.Status)
 			q.check(t, s.Log, rec)
+			assert.NotContains(t, s.Log.String(), decrypted)
+			assert.NotContains(t, s.Log.String(), "13800000000")
 		})
 	}
 }
@@ -203,8 +208,73 @@ func everything(t *testing.T, s *harness.Server, password string) {
 	for _, path := range []string{"/api/health", "/.well-known/jwks", "/.well-known/openid-configuration", "/nope"} {
 		s.Call(t, "GET", path, u.token, nil)
 	}
+	everyCapability(t, s, u.token)
 	everyMistake(t, s, u.token)
 	everyFault(t, s)
+}
+
+func decodeAESKey(t *testing.T) []byte {
+	t.Helper()
+	key, err := base64.StdEncoding.DecodeString(pushAESKey + "=")
+	require.NoError(t, err)
+	return key
+}
+
+// decrypted is what a user's encrypted data hold: the user may read it, and the log may not.
+const decrypted = "decrypted-nickname"
+
+// everyCapability asks for all that a mini program can, rightly and wrongly.
+func everyCapability(t *testing.T, s *harness.Server, token string) {
+	phone := func() string { return s.Fake.NewPhoneCode("oSecret", chinese("13800000000")) }
+	spent := phone()
+	for _, path := range []string{harness.PathPhone, harness.PathDelete, harness.PathDecrypt} {
+		for _, code := range []string{spent, spent, spent + "\n", s.Fake.NewPhoneCode("oOther", chinese("1"))} {
+			s.Call(t, "POST", path, token, fieldsOf{"code": code})
+			s.Call(t, "POST", path+"?code="+url.QueryEscape(code), token, nil)
+			s.Call(t, "POST", path, spent, harness.Text{ContentType: "application/json", Body: `{"code":"` + code})
+		}
+	}
+	e := encrypted(s.Fake.Encrypt("oSecret", map[string]any{"openId": "oSecret", "nickName": decrypted}))
+	assert.Contains(t, s.Call(t, "POST", harness.PathDecrypt, token, e).Body, decrypted)
+	e["signature"] += "0"
+	s.Call(t, "POST", harness.PathDecrypt, token, e)
+	s.Call(t, "GET", harness.PathSession, token, nil)
+	s.Call(t, "GET", harness.PathExport, token, nil)
+	everyPush(t, s)
+	for _, path := range []string{fakewechat.PathPhone, fakewechat.PathCheckSession, fakewechat.PathStableToken} {
+		for _, name := range slices.Sorted(maps.Keys(upstreamFaults())) {
+			s.Fake.ExpireTokens()
+			s.Fake.Inject(path, upstreamFaults()[name], 1)
+			s.Call(t, "POST", harness.PathPhone, token, fieldsOf{"code": phone()})
+			s.Fake.Heal(path)
+			s.Call(t, "POST", harness.PathPhone, token, fieldsOf{"code": phone()})
+		}
+	}
+}
+
+// everyPush delivers right and wrong messages, and asks for the settings that are sent with them.
+func everyPush(t *testing.T, s *harness.Server) {
+	for mode := range fakewechat.PushSafe + 1 {
+		settings := fakewechat.PushSettings{Token: pushToken, EncodingAESKey: pushAESKey, Mode: mode}
+		push := s.Fake.NewPush(settings, s.Fake.NewEvent("user_info_modified", "oNobody"))
+		s.Deliver(t, push)
+		push.Query.Set("msg_signature", pushToken)
+		s.Deliver(t, push)
+		push.Body = []byte(pushAESKey)
+		s.Deliver(t, push)
+	}
+	s.Call(t, "GET", harness.PathPush+"?signature="+pushToken+"&echostr="+pushAESKey, "", nil)
+	bad := harness.Rows{"miniProgramProviders": {{
+		"owner": "admin", "name": harness.Provider, "pushToken": pushToken + "!", "pushEncodingAESKey": pushAESKey + "!",
+	}}}
+	text, err := json.Marshal(bad)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "init_data.json")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	err = s.Store.ApplyInitData(t.Context(), file, false)
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), pushToken)
+	assert.NotContains(t, err.Error(), pushAESKey)
 }
 
 // everyMistake sends secrets to where they do not belong.
@@ -277,7 +347,7 @@ func checkFiles(t *testing.T, s *harness.Server, q *search) {
 	t.Helper()
 	inClear := []string{
 		"AppSecret", "client secret", "built-in secret", "private key", "admin's hash", "protected hash", "user's hash",
-		"master", "default", "totp", "foreign token", "recovery code",
+		"master", "default", "totp", "foreign token", "recovery code", "push token", "push key",
 	}
 	file := s.Value(t, "SELECT file FROM pragma_database_list")
 	for _, name := range []string{file, file + "-wal"} {

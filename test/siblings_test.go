@@ -44,6 +44,7 @@ func testSiblings(t *testing.T, binary string) {
 			checkLogoutElsewhere(t, b, a, tokens[1])
 			checkRefreshElsewhere(t, a, b)
 			checkRefreshElsewhere(t, b, a)
+			checkDeleteElsewhere(t, a, b)
 		})
 	}
 }
@@ -113,4 +114,20 @@ func checkRefreshElsewhere(t *testing.T, at, other *child) {
 		_, ok = c.holds(t, old.AccessToken)
 		assert.False(t, ok, "the old token outlives the refresh")
 	}
+}
+
+// checkDeleteElsewhere deletes an account at one server: it is gone at the other.
+func checkDeleteElsewhere(t *testing.T, at, other *child) {
+	t.Helper()
+	first, second := at.SignIn(t, "oGone"), other.SignIn(t, "oGone")
+	reply := at.Call(t, http.MethodPost, harness.PathDelete, first.AccessToken, fieldsOf{"code": at.NewCode("oGone")})
+	require.Equal(t, http.StatusOK, reply.Status, reply.Body)
+	for _, c := range []*child{at, other} {
+		for _, tokens := range []harness.Tokens{first, second} {
+			_, ok := c.holds(t, tokens.AccessToken)
+			assert.False(t, ok, "a token outlives the account")
+			assert.Equal(t, http.StatusBadRequest, c.refresh(t, tokens.RefreshToken).Status)
+		}
+	}
+	assert.True(t, *other.SignIn(t, "oGone").NewUser)
 }

@@ -25,11 +25,14 @@ const (
 )
 
 // NewFolder opens the directory, makes it where there is none, and removes what a crash has left unfinished in it.
-// public is the address that Open's files are served at.
+// public is the address that Open's files are served at; where it is empty, each key is its own URL, relative to that.
 func NewFolder(dir, public string) (*Folder, error) {
-	base, err := newPublicURL(public)
-	if err != nil {
-		return nil, err
+	var base publicURL
+	if public != "" {
+		var err error
+		if base, err = newPublicURL(public); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("folder of files: %w", err)

@@ -156,3 +156,13 @@ func TestNewFolderErrors(t *testing.T) {
 	_, err = NewFolder(t.TempDir(), "nowhere")
 	assert.ErrorContains(t, err, "public URL")
 }
+
+func TestFolderWithoutAddress(t *testing.T) {
+	t.Parallel()
+	f, err := NewFolder(t.TempDir(), "")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, f.Close()) })
+	key := NewKey(1, ".png")
+	assert.Equal(t, key, f.URL(key))
+	assert.Empty(t, f.URL(""))
+}

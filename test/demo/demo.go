@@ -57,6 +57,15 @@ func Start() (*Demo, error) {
 		"wechatEndpoint":  "http://" + listener.Addr().String(),
 		"tableNamePrefix": "",
 		"sealKey":         "",
+		"avatarDir":       filepath.Join(folder, "avatars"),
+		"avatarUrl":       "",
+		"s3Endpoint":      "",
+		"s3Region":        "",
+		"s3Bucket":        "",
+		"s3AccessKey":     "",
+		"s3SecretKey":     "",
+		"s3PathStyle":     "",
+		"s3PublicUrl":     "",
 		"logFormat":       "text",
 	}
 	return d, d.writeInitData()
@@ -74,13 +83,22 @@ func (d *Demo) LookupEnv(next func(string) (string, bool)) func(string) (string,
 
 // NewCode returns what wx.login would give to the WeChat user of that name.
 func (d *Demo) NewCode(user string) string {
+	return d.wechat.NewCode(fakewechat.User{OpenID: openID(user)})
+}
+
+// NewPhoneCode returns what the phone button would give to the WeChat user of that name, who agrees.
+func (d *Demo) NewPhoneCode(user string) string {
+	return d.wechat.NewPhoneCode(openID(user), fakewechat.Phone{CountryCode: "86", Number: "13800138000"})
+}
+
+func openID(user string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r
 		}
 		return -1
 	}, user)
-	return d.wechat.NewCode(fakewechat.User{OpenID: "oDemo_" + name[:min(len(name), 32)]})
+	return "oDemo_" + name[:min(len(name), 32)]
 }
 
 // Banner tells what to do with the demo that answers at address.
@@ -97,6 +115,10 @@ TOKEN=$(curl -s %[1]s/api/login/oauth/access_token -d tag=wechat_miniprogram -d 
 Update the profile:
 
 curl -s %[1]s/api/mini-program/profile -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"nickName":"小明 🐼","avatarUrl":"https://example.com/avatars/panda.png"}'
+
+Store the phone number, with the code of the phone button:
+
+curl -s %[1]s/api/mini-program/phone -H "Authorization: Bearer $TOKEN" -d code=$(curl -s '%[1]s/demo/phone-code?user=alice')
 
 `, address, ClientID)
 }

@@ -23,6 +23,14 @@ const (
 	PathAccount    = "/api/get-account"
 	PathUpdateUser = "/api/update-user"
 	PathProfile    = "/api/mini-program/profile"
+	PathAvatar     = "/api/mini-program/avatar"
+	PathResource   = "/api/upload-resource"
+	PathPhone      = "/api/mini-program/phone"
+	PathDecrypt    = "/api/mini-program/decrypt"
+	PathSession    = "/api/mini-program/session"
+	PathExport     = "/api/mini-program/account/export"
+	PathDelete     = "/api/mini-program/account/delete"
+	PathPush       = "/api/mini-program/push/" + Provider
 )
 
 // Text is a body that Call sends as it is.
@@ -137,4 +145,11 @@ func (s *Server) Account(t testing.TB, bearer string) map[string]any {
 	reply := s.Call(t, http.MethodGet, PathAccount, bearer, nil).Map(t)
 	require.Equal(t, "ok", reply["status"], "%v", reply["msg"])
 	return reply["data"].(map[string]any)
+}
+
+// Deliver sends what WeChat pushes.
+func (s *Server) Deliver(t testing.TB, p fakewechat.Push) Reply {
+	t.Helper()
+	body := Text{p.ContentType, string(p.Body)}
+	return s.Call(t, http.MethodPost, PathPush+"?"+p.Query.Encode(), "", body)
 }

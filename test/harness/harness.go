@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/minidoor/minidoor/controllers"
 	"github.com/minidoor/minidoor/idp"
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/object/blob"
 	"github.com/minidoor/minidoor/provider"
 	"github.com/minidoor/minidoor/test/fakewechat"
 )
@@ -43,15 +46,17 @@ type (
 
 // Options adapt a server. The zero Options are those of a first start with one mini program.
 type Options struct {
-	Store        object.StoreConfig // the zero StoreConfig: SQLite in a temporary folder
-	Organization Row                // settings that differ
-	Application  Row                // as above
-	Provider     Row                // as above
-	Rows         Rows               // more rows
+	Store        object.StoreConfig      // the zero StoreConfig: SQLite in a temporary folder
+	Organization Row                     // settings that differ
+	Application  Row                     // as above
+	Provider     Row                     // as above
+	Push         fakewechat.PushSettings // of the mini program; the zero PushSettings: it has none
+	Rows         Rows                    // more rows
 
 	Now             func() time.Time // the clock of the server and of the fake WeChat; nil: time.Now
 	RefreshTokenJWT bool
 	UpstreamTimeout time.Duration                   // of a call to WeChat; 0: as in production
+	Files           func(object.Files) object.Files // what takes the place of the folder of avatars; nil: itself
 	Deps            func(*controllers.Deps)         // changes them; may be nil
 	Wrap            func(http.Handler) http.Handler // sees all requests and replies; may be nil
 }
@@ -64,6 +69,7 @@ type Server struct {
 	Store       *object.Store
 	Service     *object.Authority
 	Log         *Log
+	Folder      string             // of avatars
 	SealKey     string             // in base64
 	FirstStart  *object.FirstStart // nil where the store was not empty
 	Certificate string             // of the tokens, in PEM form
@@ -92,9 +98,13 @@ func Start(t testing.TB, o Options) *Server {
 	wechat := httptest.NewServer(s.Fake)
 	t.Cleanup(wechat.Close)
 	t.Cleanup(s.Fake.Close) // first: Close of httptest waits for what hangs
-	s.Service = s.newService(t, o, wechat.URL, log)
+	files := s.openFiles(t)
+	s.Service = s.newService(t, o, object.ServiceConfig{Files: files, Logger: log}, wechat.URL)
+	s.keepHouse(t)
 
-	deps := controllers.Deps{Service: s.Service.Service, Authority: s.Service, Version: "v0-harness", Logger: log}
+	deps := controllers.Deps{
+		Service: s.Service.Service, Authority: s.Service, Files: files, Version: "v0-harness", Logger: log,
+	}
 	if o.Deps != nil {
 		o.Deps(&deps)
 	}
@@ -108,20 +118,43 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-func (s *Server) newService(t testing.TB, o Options, wechat string, log *slog.Logger) *object.Authority {
+// keepHouse does so until the test ends.
+func (s *Server) keepHouse(t testing.TB) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var house sync.WaitGroup
+	house.Go(func() { s.Service.KeepHouse(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		house.Wait()
+	})
+}
+
+func (s *Server) openFiles(t testing.TB) *blob.Folder {
+	t.Helper()
+	s.Folder = filepath.Join(t.TempDir(), "avatars")
+	files, err := blob.NewFolder(s.Folder, "")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = files.Close() })
+	return files
+}
+
+func (s *Server) newService(t testing.TB, o Options, cfg object.ServiceConfig, wechat string) *object.Authority {
 	t.Helper()
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	s.SealKey = base64.StdEncoding.EncodeToString(key)
-	sealer, err := object.NewSealer([][]byte{key})
+	var err error
+	cfg.Sealer, err = object.NewSealer([][]byte{key})
 	require.NoError(t, err)
-	registry, err := provider.NewRegistry(idp.WeChatPlatform(idp.Options{
-		Endpoint: wechat, Now: o.Now, Logger: log, Timeout: o.UpstreamTimeout,
+	cfg.Registry, err = provider.NewRegistry(idp.WeChatPlatform(idp.Options{
+		Endpoint: wechat, Now: o.Now, Logger: cfg.Logger, Timeout: o.UpstreamTimeout,
 	}))
 	require.NoError(t, err)
-	service, err := object.NewAuthority(s.Store, object.ServiceConfig{
-		Registry: registry, Sealer: sealer, RefreshTokenJWT: o.RefreshTokenJWT, Now: o.Now, Logger: log,
-	})
+	cfg.RefreshTokenJWT, cfg.Now = o.RefreshTokenJWT, o.Now
+	if o.Files != nil {
+		cfg.Files = o.Files(cfg.Files)
+	}
+	service, err := object.NewAuthority(s.Store, cfg)
 	require.NoError(t, err)
 	keys, err := service.Keys(t.Context())
 	require.NoError(t, err)

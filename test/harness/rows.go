@@ -19,6 +19,11 @@ func (o Options) rows() Rows {
 			"signupApplication": Application,
 		}},
 	}
+	if o.Push.Token != "" {
+		rows["miniProgramProviders"] = []Row{{
+			"owner": "admin", "name": Provider, "pushToken": o.Push.Token, "pushEncodingAESKey": o.Push.EncodingAESKey,
+		}}
+	}
 	for table, more := range o.Rows {
 		rows[table] = append(rows[table], more...)
 	}

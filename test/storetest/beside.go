@@ -65,6 +65,7 @@ func (s *besideSuite) testSignIn(t *testing.T) {
 		"ProfileIsUpdated":      s.testUpdate,
 		"ForbiddenIsSeenAtOnce": s.testForbidden,
 		"InitDataStaysOut":      s.testInitDataBeside,
+		"AccountIsTheUsers":     s.testMemberBeside,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
 	}
@@ -87,6 +88,7 @@ type beside struct {
 	*suite
 	service *object.Authority
 	clock   *clock
+	wechat  *wechat
 }
 
 // attach connects to a Casdoor's database, as that Casdoor left it.
@@ -96,6 +98,7 @@ func (s *besideSuite) attach(t *testing.T) *beside {
 	cfg.Beside = true
 	return &beside{
 		suite: &suite{cfg: cfg, db: testdb.Connect(t, cfg), sealer: newSealer(t, 1)}, clock: &clock{now: time.Now()},
+		wechat: &wechat{},
 	}
 }
 
@@ -111,7 +114,7 @@ func (b *beside) open(t *testing.T) {
 	require.True(t, b.store.Beside())
 	_, err = b.store.Adopt(t.Context(), nil)
 	require.NoError(t, err)
-	n := &tenant{suite: b.suite, clock: b.clock, setup: setup{refreshJWT: true}}
+	n := &tenant{suite: b.suite, clock: b.clock, wechat: b.wechat, setup: setup{refreshJWT: true}}
 	b.service = n.newService(t, b.sealer)
 }
 

@@ -116,7 +116,7 @@ func (s *suite) testColumns(t *testing.T) {
 	for table := range casdoorTables() {
 		assert.Equal(t, describe(t, known, reference+table), describe(t, known, table), table)
 	}
-	for _, table := range []string{"identity", "session", "union", "provider"} {
+	for _, table := range []string{"identity", "session", "union", "provider", "upload"} {
 		assert.NotEmpty(t, describe(t, known, "mini_program_"+table))
 	}
 }

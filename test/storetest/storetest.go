@@ -36,6 +36,13 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Account":    s.testAccount,
 		"Profile":    s.testProfile,
 		"InitData":   s.testInitData,
+		"Options":    s.testOptions,
+		"Phone":      s.testPhone,
+		"Nickname":   s.testNickname,
+		"Session":    s.testSession,
+		"Reseal":     s.testReseal,
+		"Push":       s.testPush,
+		"Privacy":    s.testPrivacy,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -70,10 +77,12 @@ const fastCert = "cert-es256"
 
 func newSealer(t *testing.T, seed byte) *object.Sealer {
 	t.Helper()
-	sealer, err := object.NewSealer([][]byte{bytes.Repeat([]byte{seed}, 32)})
+	sealer, err := object.NewSealer([][]byte{key(seed)})
 	require.NoError(t, err)
 	return sealer
 }
+
+func key(seed byte) []byte { return bytes.Repeat([]byte{seed}, 32) }
 
 // statement turns SQL with double quotes and question marks into the database's.
 func (s *suite) statement(query string) string {

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"maps"
@@ -38,6 +37,7 @@ type tenant struct {
 	*suite
 	service *object.Authority
 	clock   *clock
+	wechat  *wechat
 	name    string // of the organization, and of all that belongs to it
 	setup   setup
 }
@@ -55,7 +55,8 @@ const issuer = "https://id.example.com"
 func (s *suite) tenant(t *testing.T, what setup) *tenant {
 	t.Helper()
 	n := &tenant{
-		suite: s, name: "shop-" + strings.ToLower(rand.Text()[:8]), clock: &clock{now: time.Now()}, setup: what,
+		suite: s, name: "shop-" + strings.ToLower(rand.Text()[:8]), clock: &clock{now: time.Now()},
+		wechat: &wechat{}, setup: what,
 	}
 	n.service = n.newService(t, s.sealer)
 	n.change(t, what)
@@ -66,7 +67,7 @@ func (n *tenant) newService(t *testing.T, sealer *object.Sealer) *object.Authori
 	t.Helper()
 	registry, err := provider.NewRegistry(provider.Platform{
 		Type: "WeChatMiniProgram", Tag: "wechat_miniprogram", Prefix: "wechat",
-		New:                 func(provider.Config) (provider.Provider, error) { return wechat{}, nil },
+		New:                 func(provider.Config) (provider.Provider, error) { return n.wechat, nil },
 		PlaceholderNickname: func(name string) bool { return name == "微信用户" },
 		PlaceholderAvatar:   func(url string) bool { return strings.HasSuffix(url, "/grey") },
 	})
@@ -192,18 +193,6 @@ func (n *tenant) tokenRows(t *testing.T) []map[string]string {
 	t.Helper()
 	return n.rows(t, `SELECT * FROM "token" WHERE organization=?`, n.name)
 }
-
-// wechat answers a code "OpenID" or "OpenID UnionID".
-type wechat struct{}
-
-func (wechat) Type() string { return "WeChatMiniProgram" }
-
-func (wechat) Exchange(_ context.Context, code string) (provider.Session, error) {
-	openID, unionID, _ := strings.Cut(code, " ")
-	return provider.Session{OpenID: openID, UnionID: unionID, SessionKey: sessionKey(openID)}, nil
-}
-
-func sessionKey(openID string) provider.Secret { return provider.Secret("SESSION-KEY-OF-" + openID) }
 
 // clock is the present, as a service sees it.
 type clock struct {

@@ -21,6 +21,7 @@ const TEXT = {
     "微信不再提供昵称和头像，由用户自己填写和选择。",
   ],
   avatar: ["Avatar", "头像"],
+  file: ["or a picture of yours", "或上传一张图片"],
   panda: ["Panda", "熊猫"],
   fox: ["Fox", "狐狸"],
   whale: ["Whale", "鲸鱼"],
@@ -162,15 +163,15 @@ class CallError extends Error {
 }
 
 // call sends one request and returns the decoded answer. With a step, the log gets both. Throws a CallError.
-async function call(step, method, path, { form, json, bearer } = {}) {
+async function call(step, method, path, { form, json, upload, bearer } = {}) {
   const headers = {};
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
   if (form) headers["Content-Type"] = FORM;
   if (json) headers["Content-Type"] = "application/json";
-  const entry = { step, method, path, headers, form, json, open: true };
+  const entry = { step, method, path, headers, form: form ?? uploadText(upload), json, open: true };
   const started = performance.now();
   try {
-    const body = form ? new URLSearchParams(form).toString() : json && JSON.stringify(json);
+    const body = upload ? uploadForm(upload) : form ? new URLSearchParams(form).toString() : json && JSON.stringify(json);
     const answer = await fetch(path, { method, headers, body, credentials: "omit", cache: "no-store" });
     Object.assign(entry, { status: answer.status, statusText: answer.statusText });
     entry.reply = await answer.json().catch(() => null);
@@ -185,6 +186,16 @@ async function call(step, method, path, { form, json, bearer } = {}) {
     if (step) record(entry);
   }
 }
+
+// uploadForm is the form that wx.uploadFile sends; the browser sets its Content-Type.
+function uploadForm({ file, fields }) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  form.append("avatar", file);
+  return form;
+}
+
+const uploadText = (upload) => upload && { ...upload.fields, avatar: upload.file.name };
 
 function record(entry) {
   state.log.push(entry);
@@ -217,6 +228,14 @@ async function reload() {
 }
 
 async function saveProfile() {
+  const [file] = $("file").files;
+  if (file) {
+    const upload = { file, fields: { nickName: $("nickname").value } };
+    const reply = await call("profile", "POST", "/api/mini-program/avatar", { upload, bearer: bearer() });
+    state.account = reply.data;
+    show("account", "saved");
+    return;
+  }
   const chosen = document.querySelector("#avatars input:checked");
   const json = { nickName: $("nickname").value };
   if (chosen) json.avatarUrl = avatarURL(chosen.value);
@@ -280,6 +299,7 @@ function avatarURL(name) {
 // picture draws a known avatar, and a letter for any other.
 function picture(url, name) {
   const known = AVATARS.find((avatar) => url === avatarURL(avatar));
+  if (url?.startsWith(`${location.origin}/avatars/`)) return element("img", { src: url, alt: "" });
   if (!known) return [...(name || "?")][0].toUpperCase();
   const ns = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(ns, "svg");
@@ -300,6 +320,7 @@ function show(view, status, values) {
 }
 
 function fillProfile() {
+  $("file").value = "";
   $("nickname").value = state.account?.displayName ?? "";
   for (const input of document.querySelectorAll("#avatars input")) {
     input.checked = state.account?.avatar === avatarURL(input.value);

@@ -4,8 +4,10 @@
 const STORAGE_KEY = 'minidoor.tokens'
 const TOKEN_PATH = '/api/login/oauth/access_token'
 const REFRESH_PATH = '/api/login/oauth/refresh_token'
+const AVATAR_PATH = '/api/mini-program/avatar'
 const FORM = 'application/x-www-form-urlencoded'
 const MAX_TRIES = 3 // of one call, when the server asks to come back later
+const UPLOAD_TIMEOUT = 120000 // milliseconds, as long as the server waits
 const MAX_WAIT = 30 // seconds that a call waits before its next try; longer waits are left to the user
 
 // MinidoorError is an answer that is an error, or no answer at all.
@@ -22,12 +24,11 @@ class MinidoorError extends Error {
 
 // createClient returns the client of one server. Make one for the whole mini program: callers at the same time then
 // share one sign-in and one refresh. Every method returns a promise that is rejected with a MinidoorError, or with
-// what uploadAvatar or getCode gave.
+// what getCode gave.
 //   server        the address, such as "https://login.example.com"
 //   clientId      the client id of the Casdoor application
-//   uploadAvatar  (filePath) => Promise of an https URL; without it updateProfile sends no picture
 //   getCode       () => Promise of a code; wx.login by default
-function createClient({ server, clientId, uploadAvatar = null, getCode = loginCode }) {
+function createClient({ server, clientId, getCode = loginCode }) {
   let tokens = wx.getStorageSync(STORAGE_KEY) || null
   const running = {} // promises of the sign-in and the renewal under way, by name
 
@@ -84,13 +85,18 @@ function createClient({ server, clientId, uploadAvatar = null, getCode = loginCo
 
   // request calls path on the server as the signed-in user and resolves to the decoded answer. Without tokens it signs
   // in first. When the server does not accept the token, it is renewed and the call repeated, once.
-  //   options  method ("GET" by default; wx.request knows no PATCH), data, header
-  async function request(path, options = {}) {
+  //   options  method ("GET" by default; wx.request knows no PATCH), data, header, or filePath, name, formData of a
+  //            file; once: not repeated when the server asks to come back later, as with a code that may be spent by then
+  async function request(path, { once: only = false, ...options } = {}) {
     if (!tokens) await signIn()
     const used = token()
-    const call = (bearer) => patiently(() => send(server + path, {
-      ...options, header: { ...options.header, Authorization: `Bearer ${bearer}` },
-    }))
+    const transfer = options.filePath ? sendFile : send
+    const call = (bearer) => {
+      const task = () => transfer(server + path, {
+        ...options, header: { ...options.header, Authorization: `Bearer ${bearer}` },
+      })
+      return only ? task() : patiently(task)
+    }
     try {
       return await call(used)
     } catch (err) {
@@ -106,16 +112,59 @@ function createClient({ server, clientId, uploadAvatar = null, getCode = loginCo
     return { user: data, organization: data2 }
   }
 
-  // updateProfile saves the nickname, the avatar or both, and resolves to the user. avatarUrl is an https URL, or the
-  // temporary file of chooseAvatar ("wxfile://…", in DevTools "http://tmp/…"). No server can read such a file: it goes
-  // through uploadAvatar first; where that is not set, the picture is left out and only the nickname is sent.
+  // updateProfile saves the nickname, the avatar or both, in one call, and resolves to { user, avatarPending }. avatarUrl
+  // is an https URL, or the temporary file of chooseAvatar ("wxfile://…", in DevTools "http://tmp/…"), which is uploaded.
+  // avatarPending is true where the picture is shown only after WeChat has judged it.
   async function updateProfile({ nickName, avatarUrl }) {
-    const data = {}
-    if (nickName) data.nickName = nickName
-    const url = isLocal(avatarUrl) ? uploadAvatar && await uploadAvatar(avatarUrl) : avatarUrl
-    if (url) data.avatarUrl = url
-    const answer = await request('/api/mini-program/profile', { method: 'POST', data })
+    const data = nickName ? { nickName } : {}
+    let answer
+    if (isLocal(avatarUrl)) {
+      answer = await request(AVATAR_PATH, { filePath: avatarUrl, name: 'avatar', formData: data })
+    } else {
+      if (avatarUrl) data.avatarUrl = avatarUrl
+      answer = await request('/api/mini-program/profile', { method: 'POST', data })
+    }
+    return { user: answer.data, avatarPending: Boolean(answer.data3 && answer.data3.avatarPending) }
+  }
+
+  // savePhone stores the phone number of <button open-type="getPhoneNumber"> and resolves to the user. code is the
+  // event's detail.code, which works once and is not the one of wx.login.
+  async function savePhone(code) {
+    const answer = await request('/api/mini-program/phone', { method: 'POST', data: { code }, once: true })
     return answer.data
+  }
+
+  // decrypt has the server open what wx gave encrypted, and resolves to the object in it. Rejected with the code
+  // "stale_session" it is too old, or the session is: sign in again, and then get new data from wx.
+  //   detail  encryptedData and iv; with a profile rawData and signature too
+  async function decrypt({ encryptedData, iv, rawData, signature }) {
+    const data = { encryptedData, iv }
+    if (signature) Object.assign(data, { rawData, signature })
+    try {
+      const answer = await request('/api/mini-program/decrypt', { method: 'POST', data })
+      return answer.data
+    } catch (err) {
+      if (err.status === 400 && /session_key is stale/.test(err.message)) err.code = 'stale_session'
+      throw err
+    }
+  }
+
+  // session resolves to { valid, appId, updatedTime, checkedTime }: whether new encrypted data can be opened.
+  async function session() {
+    const answer = await request('/api/mini-program/session')
+    return answer.data
+  }
+
+  // exportAccount resolves to all that is stored about the user.
+  function exportAccount() {
+    return request('/api/mini-program/account/export')
+  }
+
+  // deleteAccount deletes the account, with a fresh code as proof, and forgets the tokens. There is no way back.
+  async function deleteAccount() {
+    const code = await getCode()
+    await request('/api/mini-program/account/delete', { method: 'POST', data: { code }, once: true })
+    keep(null)
   }
 
   // signOut ends the tokens on the server and forgets them here. They are forgotten even when the server cannot be
@@ -133,9 +182,8 @@ function createClient({ server, clientId, uploadAvatar = null, getCode = loginCo
   }
 
   return {
-    signIn, request, account, updateProfile, signOut,
+    signIn, request, account, updateProfile, savePhone, decrypt, session, exportAccount, deleteAccount, signOut,
     isSignedIn: () => tokens !== null,
-    canUploadAvatar: () => uploadAvatar !== null,
   }
 }
 
@@ -163,15 +211,38 @@ function send(url, options) {
     wx.request({
       ...options,
       url,
-      success: (res) => {
-        const body = res.data && typeof res.data === 'object' ? res.data : {}
-        const ok = res.statusCode >= 200 && res.statusCode < 300 && !body.error && body.status !== 'error'
-        if (ok) resolve(body)
-        else reject(errorOf(res, body))
-      },
+      success: (res) => settle(res, res.data, resolve, reject),
       fail: (err) => reject(new MinidoorError(err.errMsg || 'request:fail')),
     })
   })
+}
+
+// sendFile is send for wx.uploadFile, which leaves the answer a text.
+function sendFile(url, options) {
+  return new Promise((resolve, reject) => {
+    wx.uploadFile({
+      timeout: UPLOAD_TIMEOUT,
+      ...options,
+      url,
+      success: (res) => settle(res, parse(res.data), resolve, reject),
+      fail: (err) => reject(new MinidoorError(err.errMsg || 'uploadFile:fail')),
+    })
+  })
+}
+
+function settle(res, data, resolve, reject) {
+  const body = data && typeof data === 'object' ? data : {}
+  const ok = res.statusCode >= 200 && res.statusCode < 300 && !body.error && body.status !== 'error'
+  if (ok) resolve(body)
+  else reject(errorOf(res, body))
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text)
+  } catch (err) {
+    return null // the page of some proxy
+  }
 }
 
 function errorOf({ statusCode, header }, body) {

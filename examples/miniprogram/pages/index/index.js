@@ -28,6 +28,42 @@ Page({
     return this.run(() => minidoor.signOut())
   },
 
+  // savePhone gets the code of the phone button. Without one the user has refused, or the mini program may not ask:
+  // https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/getPhoneNumber.html
+  savePhone({ detail }) {
+    if (!detail.code) {
+      wx.showToast({ icon: 'none', title: detail.errno === 1400001 ? '手机号服务额度不足' : '未授权手机号' })
+      return
+    }
+    this.run(async () => {
+      await minidoor.savePhone(detail.code)
+      await this.load()
+    })
+  },
+
+  // checkSession tells whether data that wx encrypts now can be opened, and signs in again where it cannot.
+  checkSession() {
+    return this.run(async () => {
+      const { valid } = await minidoor.session()
+      if (!valid) await minidoor.signIn()
+      wx.showToast({ icon: 'none', title: valid ? '会话有效' : '会话已过期，已重新登录' })
+    })
+  },
+
+  exportAccount() {
+    return this.run(async () => {
+      const data = JSON.stringify(await minidoor.exportAccount(), null, 2)
+      await wx.setClipboardData({ data })
+    })
+  },
+
+  async deleteAccount() {
+    const { confirm } = await wx.showModal({
+      title: '注销账号', content: '账号和全部资料将被删除，无法恢复。', confirmText: '注销',
+    })
+    if (confirm) this.run(() => minidoor.deleteAccount())
+  },
+
   editProfile() {
     const { displayName = '', avatar = '' } = this.data.user
     const query = `nickName=${encodeURIComponent(displayName)}&avatarUrl=${encodeURIComponent(avatar)}`
@@ -36,8 +72,10 @@ Page({
 
   async load() {
     const { user, organization } = await minidoor.account()
-    const { owner, name, id, displayName, avatar, wechat } = user // of 250 fields; setData is slow with many
-    this.setData({ user: { owner, name, id, displayName, avatar, wechat }, organization: organization.displayName })
+    const { owner, name, id, displayName, avatar, wechat, phone } = user // of 250 fields; setData is slow with many
+    this.setData({
+      user: { owner, name, id, displayName, avatar, wechat, phone }, organization: organization.displayName,
+    })
   },
 
   // run does one thing at a time, and shows what went wrong.

@@ -4,7 +4,7 @@ const { toast } = require('../../utils/toast.js')
 const { minidoor } = getApp()
 
 Page({
-  data: { nickName: '', avatarUrl: '', chosen: false, canUpload: minidoor.canUploadAvatar(), busy: false },
+  data: { nickName: '', avatarUrl: '', chosen: false, busy: false },
 
   onLoad({ nickName = '', avatarUrl = '' }) {
     this.setData({ nickName: decodeURIComponent(nickName), avatarUrl: decodeURIComponent(avatarUrl) })
@@ -40,8 +40,10 @@ Page({
     if (this.data.busy) return
     this.setData({ busy: true })
     try {
-      await minidoor.updateProfile({ nickName, avatarUrl: this.data.chosen ? this.data.avatarUrl : '' })
-      wx.navigateBack()
+      const avatarUrl = this.data.chosen ? this.data.avatarUrl : ''
+      const { avatarPending } = await minidoor.updateProfile({ nickName, avatarUrl })
+      await wx.navigateBack()
+      if (avatarPending) wx.showToast({ icon: 'none', title: '头像审核通过后显示' })
     } catch (err) {
       toast(err)
     } finally {

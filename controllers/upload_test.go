@@ -1,0 +1,110 @@
+package controllers_test
+
+import (
+	"bytes"
+	"image"
+	"image/png"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/test/harness"
+)
+
+// pictureForm is a form as wx.uploadFile sends it, and its content type.
+func pictureForm(t *testing.T) (body, contentType string) {
+	t.Helper()
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	file, err := form.CreateFormFile("any name", "tmp.png")
+	require.NoError(t, err)
+	require.NoError(t, png.Encode(file, image.NewGray(image.Rect(0, 0, 300, 300))))
+	require.NoError(t, form.Close())
+	return b.String(), form.FormDataContentType()
+}
+
+// A phone in a slow network is not cut off when others are, and neither may it take forever.
+func TestSlowUpload(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	token := s.SignIn(t, "oSlow").AccessToken
+	server := httptest.NewUnstartedServer(s.Handler)
+	server.Config.ReadTimeout = 200 * time.Millisecond
+	server.Start()
+	t.Cleanup(server.Close)
+	body, contentType := pictureForm(t)
+	send := func(path string) (*http.Response, error) {
+		reader, writer := io.Pipe()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, reader)
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", contentType)
+		r.Header.Set("Authorization", "Bearer "+token)
+		go func() {
+			_, _ = io.WriteString(writer, body[:100])
+			<-time.After(600 * time.Millisecond)
+			_, _ = io.WriteString(writer, body[100:])
+			_ = writer.Close()
+		}()
+		return http.DefaultClient.Do(r)
+	}
+	reply, err := send(harness.PathAvatar)
+	require.NoError(t, err)
+	defer func() { _ = reply.Body.Close() }()
+	assert.Equal(t, http.StatusOK, reply.StatusCode)
+	other, err := send(harness.PathProfile)
+	if err == nil {
+		defer func() { _ = other.Body.Close() }()
+		assert.NotEqual(t, http.StatusOK, other.StatusCode)
+	}
+}
+
+// Not parallel: the folder for temporary files is the process's.
+func TestUploadWithoutRoom(t *testing.T) {
+	s := harness.Start(t, harness.Options{})
+	token := s.SignIn(t, "oRoom").AccessToken
+	body, contentType := pictureForm(t)
+	upload := scenario{
+		path: harness.PathAvatar, body: body,
+		header: map[string]string{"Content-Type": contentType, "Authorization": "Bearer " + token},
+		status: http.StatusServiceUnavailable, has: []string{"there is no room for the upload now"},
+		hasNot: []string{"/gone", "tmp"}, reply: map[string]string{"Retry-After": "5"},
+	}
+	folder := t.TempDir()
+	t.Setenv("TMPDIR", filepath.Join(folder, "gone"))
+	upload.run(t, s.Handler)
+	t.Setenv("TMPDIR", folder)
+	upload.status, upload.has, upload.reply, upload.hasNot = http.StatusOK, []string{"/avatars/a/"}, nil, nil
+	upload.run(t, s.Handler)
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	assert.Empty(t, left, "no temporary file is left")
+}
+
+func TestUploadThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	token := s.SignIn(t, "oBreak").AccessToken
+	body, contentType := pictureForm(t)
+	header := map[string]string{"Content-Type": contentType, "Authorization": "Bearer " + token}
+	runAll(t, s.Handler, []scenario{
+		{name: "in the file", path: harness.PathAvatar, body: body[:len(body)/2], header: header, status: 400,
+			has: []string{casdoor("the body ends too early")}},
+		{name: "in a header", path: harness.PathAvatar, body: body[:70], header: header, status: 400,
+			has: []string{`"status":"error"`}},
+		{name: "another body", path: harness.PathAvatar, body: strings.Repeat("x", 1000), header: header, status: 400,
+			has: []string{`"status":"error"`}},
+		{name: "no token", path: harness.PathAvatar, body: body, header: typed(contentType), status: 401,
+			has: []string{"Please login first"}},
+		{name: "SDK's path", path: harness.PathResource + "?tag=avatar", body: body, header: typed(contentType), status: 200,
+			has: []string{casdoor("Please login first")}},
+	})
+}

@@ -1,0 +1,165 @@
+package object
+
+import (
+	"context"
+	"fmt"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Export is all that is stored about a user, without secrets.
+type Export struct {
+	ExportedTime string           `json:"exportedTime"`
+	User         *sdk.User        `json:"user"`
+	Identities   []ExportIdentity `json:"identities"`
+	Tokens       []ExportToken    `json:"tokens"`
+	Pictures     []ExportPicture  `json:"pictures"`  // uploaded avatars whose files are there
+	Unchecked    []*Mark          `json:"unchecked"` // fields that were taken over without the platform's judgement
+	Records      []ExportRecord   `json:"records"`   // the newest, where a Casdoor keeps them
+}
+
+// ExportIdentity is one OpenID of the user.
+type ExportIdentity struct {
+	AppID       string `json:"appId"`
+	OpenID      string `json:"openId"`
+	UnionID     string `json:"unionId"`
+	CreatedTime string `json:"createdTime"`
+	UpdatedTime string `json:"updatedTime"`
+	SessionTime string `json:"sessionTime"` // of the SessionKey that is stored; empty: none is
+}
+
+// ExportToken is one sign-in of the user.
+type ExportToken struct {
+	Owner       string `json:"-"`
+	Name        string `json:"name"`
+	Application string `json:"application"`
+	CreatedTime string `json:"createdTime"`
+	ExpiresIn   int    `json:"expiresIn"` // seconds
+	Scope       string `json:"scope"`
+	GrantType   string `json:"grantType"`
+}
+
+// ExportPicture is an avatar that the user has uploaded. Of one that is not the user's avatar nobody knows the address.
+type ExportPicture struct {
+	CreatedTime string `json:"createdTime"`
+	State       string `json:"state"` // "used", "pending" the platform's verdict, or "dropped" and about to be removed
+}
+
+// ExportRecord is a request that the user made. What was sent is left out: a Casdoor records that too, secrets included.
+type ExportRecord struct {
+	CreatedTime string `json:"createdTime"`
+	ClientIP    string `json:"clientIp"`
+	Method      string `json:"method"`
+	Action      string `json:"action"`
+}
+
+// maxRecords bounds the records of an Export.
+const maxRecords = 10_000
+
+// Export returns all that is stored about the principal.
+func (s *Service) Export(ctx context.Context, p *Principal) (*Export, error) {
+	if s.tables == nil {
+		return nil, noTables()
+	}
+	e := &Export{ExportedTime: s.stamp(), User: publicUser(p.User), Identities: []ExportIdentity{}}
+	members, err := s.tables.members(ctx, p.User)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range members {
+		id := ExportIdentity{
+			AppID: m.identity.AppID, OpenID: m.identity.OpenID, UnionID: m.identity.UnionID,
+			CreatedTime: m.identity.CreatedTime, UpdatedTime: m.identity.UpdatedTime,
+		}
+		if m.session != nil {
+			id.SessionTime = m.session.UpdatedTime
+		}
+		e.Identities = append(e.Identities, id)
+	}
+	if e.Unchecked, err = s.tables.marks.find(s.tables.read(ctx), "WHERE user_id=?", p.User.Id); err != nil {
+		return nil, err
+	}
+	if e.Pictures, err = s.tables.pictures(ctx, p.User.Id); err != nil {
+		return nil, err
+	}
+	if e.Tokens, err = s.tokensOf(ctx, p.User.Owner, p.User.Name); err != nil {
+		return nil, err
+	}
+	e.Records, err = s.recordsOf(ctx, p.User)
+	e.Unchecked, e.Tokens, e.Records = notNil(e.Unchecked), notNil(e.Tokens), notNil(e.Records)
+	return e, err
+}
+
+func (t *tables) pictures(ctx context.Context, userID string) ([]ExportPicture, error) {
+	uploads, err := t.uploads.find(t.read(ctx), "WHERE user_id=? ORDER BY created_time", userID)
+	pictures := []ExportPicture{}
+	for _, u := range uploads {
+		pictures = append(pictures, ExportPicture{u.CreatedTime, u.State})
+	}
+	return pictures, err
+}
+
+// notNil makes JSON say [] and not null.
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// scan runs read, which reads a whole table, while nobody else does in this process: Casdoor's tables of tokens and
+// records have no index by user, and users decide how often this is asked for.
+func (s *Service) scan(ctx context.Context, read func() error) error {
+	select {
+	case s.scans <- struct{}{}:
+		defer func() { <-s.scans }()
+		return read()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// tokensOf returns the sign-ins of a user. It is for what is rare: see scan.
+func (s *Service) tokensOf(ctx context.Context, organization, user string) (tokens []ExportToken, err error) {
+	t := s.tables
+	err = s.scan(ctx, func() error {
+		columns := t.tokens.pick("owner", "name", "application", "created_time", "expires_in", "scope", "grant_type", "user")
+		rows, err := t.read(ctx).query(fmt.Sprintf("SELECT %s FROM %s WHERE organization=? AND %s=?",
+			t.tokens.list(columns, ""), t.tokens.name, t.dialect.quote("user")), organization, user)
+		if err != nil {
+			return err
+		}
+		found, err := scanAll(rows, t.tokens, columns)
+		for _, row := range found {
+			if row.User == user {
+				tokens = append(tokens, ExportToken{
+					row.Owner, row.Name, row.Application, row.CreatedTime, row.ExpiresIn, row.Scope, row.GrantType,
+				})
+			}
+		}
+		return err
+	})
+	return tokens, err
+}
+
+func (s *Service) recordsOf(ctx context.Context, user *sdk.User) (records []ExportRecord, err error) {
+	t := s.tables
+	if t.records == nil {
+		return nil, nil
+	}
+	err = s.scan(ctx, func() error {
+		columns := t.records.pick("created_time", "client_ip", "method", "action")
+		rows, err := t.read(ctx).query(fmt.Sprintf("SELECT %s FROM %s WHERE organization=? AND %s=? "+
+			"ORDER BY created_time DESC LIMIT %d", t.records.list(columns, ""), t.records.name, t.dialect.quote("user"),
+			maxRecords), user.Owner, user.Name)
+		if err != nil {
+			return err
+		}
+		found, err := scanAll(rows, t.records, columns)
+		for _, r := range found {
+			records = append(records, ExportRecord{r.CreatedTime, r.ClientIp, r.Method, r.Action})
+		}
+		return err
+	})
+	return records, err
+}

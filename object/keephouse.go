@@ -1,0 +1,118 @@
+package object
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	eventLife     = 24 * time.Hour // far longer than any platform delivers a message again
+	choreInterval = 10 * time.Minute
+)
+
+// KeepHouse does what nobody waits for, until ctx ends: it deletes the token rows of closed accounts and the files of
+// former avatars, also those that an earlier process left behind, and forgets pushed messages that are a day old. Each instance may run it.
+func (s *Service) KeepHouse(ctx context.Context) {
+	if s.tables == nil {
+		return
+	}
+	ticker := time.NewTicker(choreInterval)
+	defer ticker.Stop()
+	for {
+		if err := s.DoChores(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "housekeeping goes on later", "cause", err)
+		}
+		select {
+		case <-s.chores:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// wake has KeepHouse look again at once.
+func (s *Service) wake() {
+	select {
+	case s.chores <- struct{}{}:
+	default:
+	}
+}
+
+// DoChores is one round of KeepHouse.
+func (s *Service) DoChores(ctx context.Context) error {
+	if s.tables == nil {
+		return nil
+	}
+	return errors.Join(s.sweepUploads(ctx), s.endRememberedTokens(ctx), s.forgetEvents(ctx))
+}
+
+func (s *Service) forgetEvents(ctx context.Context) error {
+	before := timestamp(s.now().Add(-eventLife))
+	return s.tables.write(ctx, func(tx *txn) error {
+		_, err := tx.exec("DELETE FROM "+s.tables.events.name+" WHERE created_time<?", before)
+		if err == nil {
+			_, err = tx.exec("DELETE FROM "+s.tables.media.name+" WHERE updated_time<?", before)
+		}
+		return err
+	})
+}
+
+// endTokens is the chore to delete a user's token rows.
+type endTokens struct {
+	Organization string `json:"organization"`
+	User         string `json:"user"`
+}
+
+const endTokensState = "end-tokens/"
+
+func (e endTokens) state() string {
+	sum := sha256.Sum256([]byte(e.Organization + "/" + e.User))
+	return endTokensState + hex.EncodeToString(sum[:])
+}
+
+// remember stores the chore, for this process or the next.
+func (t *tables) remember(tx *txn, e endTokens, stamp string) error {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	_, err = t.states.insert(tx, &State{e.state(), string(text), stamp}, t.dialect.orIgnore("value"))
+	return err
+}
+
+func (s *Service) endRememberedTokens(ctx context.Context) error {
+	chores, err := s.tables.states.find(s.tables.read(ctx), "WHERE name LIKE ?", endTokensState+"%")
+	if err != nil {
+		return err
+	}
+	for _, chore := range chores {
+		var e endTokens
+		if !strings.HasPrefix(chore.Name, endTokensState) || json.Unmarshal([]byte(chore.Value), &e) != nil {
+			continue
+		}
+		names, err := s.tokensOf(ctx, e.Organization, e.User)
+		if err != nil {
+			return err
+		}
+		// Few in each transaction, so that no sign-in waits long.
+		for part := range slices.Chunk(names, 100) {
+			if err := s.tables.write(ctx, func(tx *txn) error { return s.tables.deleteTokens(tx, part) }); err != nil {
+				return err
+			}
+		}
+		if err := s.tables.write(ctx, func(tx *txn) error {
+			_, err := tx.exec("DELETE FROM "+s.tables.states.name+" WHERE name=?", chore.Name)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

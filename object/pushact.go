@@ -1,0 +1,144 @@
+package object
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/minidoor/minidoor/provider"
+)
+
+// subjects returns the users of an event's OpenID: one in each organization where its mini program signs in.
+func (t *tables) subjects(tx *txn, target *pushTarget, e provider.PushEvent) ([]*sdk.User, error) {
+	identities, err := t.identitiesOf(tx, target.program.row.ClientId, e.OpenID)
+	if err != nil {
+		return nil, err
+	}
+	var users []*sdk.User
+	for _, identity := range identities {
+		user, err := t.userByID(tx, identity.Organization, identity.UserID)
+		if errors.Is(err, ErrNotFound) || err == nil && slices.ContainsFunc(users, func(u *sdk.User) bool {
+			return u.Id == user.Id
+		}) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, user)
+	}
+	return users, nil
+}
+
+// identitiesOf returns the identities of an OpenID in all organizations. An adopted user's AppID may not be known yet.
+// The primary key begins with the organization: they are few, and asked for one by one, as not every database would look
+// the identities up for a join.
+func (t *tables) identitiesOf(tx *txn, appID, openID string) (found []*Identity, err error) {
+	rows, err := tx.query("SELECT DISTINCT name FROM " + t.organizations.name)
+	if err != nil {
+		return nil, err
+	}
+	organizations, err := scanAll(rows, t.organizations, t.organizations.pick("name"))
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range organizations {
+		more, err := t.identities.find(tx, "WHERE organization=? AND app_id IN (?, '') AND open_id=?", o.Name, appID, openID)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	return found, nil
+}
+
+// userByID returns a user, who stays as they are until the transaction ends. See ownUser for the function around the
+// owner.
+func (t *tables) userByID(tx *txn, organization, id string) (*sdk.User, error) {
+	return t.users.get(tx, "WHERE id=? AND COALESCE(owner, '')=?"+t.dialect.forUpdate, id, organization)
+}
+
+// withdraw deletes the parts of the profile that the user, or the platform for them, takes back.
+func (s *Service) withdraw(tx *txn, target *pushTarget, e provider.PushEvent) (string, error) {
+	columns := withdrawnColumns(e.Withdrawn)
+	if len(columns) == 0 {
+		return "nothing of it is stored here", nil
+	}
+	users, err := s.tables.subjects(tx, target, e)
+	for _, user := range users {
+		cleared := s.tables.users.clear(user, columns...)
+		if e.Withdrawn.Phone {
+			cleared = append(cleared, dropProperty(user, target.platform.Prefix+phoneVerified)...)
+		}
+		if err = s.tables.rewrite(tx, user, cleared, s.stamp()); err != nil {
+			return "", err
+		}
+		if e.Withdrawn.Nickname {
+			if err = s.tables.storeMark(tx, Mark{UserID: user.Id, Field: nicknameField}); err != nil {
+				return "", err
+			}
+		}
+	}
+	return fmt.Sprintf("withdrawn from %d users", len(users)), err
+}
+
+func withdrawnColumns(w provider.Withdrawn) []string {
+	var columns []string
+	for _, part := range []struct {
+		gone    bool
+		columns []string
+	}{
+		{w.Nickname, []string{"display_name"}},
+		{w.Avatar, []string{"avatar", "permanent_avatar"}},
+		{w.Phone, []string{"phone", "country_code"}},
+		{w.Email, []string{"email", "email_verified"}},
+	} {
+		if part.gone {
+			columns = append(columns, part.columns...)
+		}
+	}
+	return columns
+}
+
+// dropProperty removes a property of a user, and returns the column to write.
+func dropProperty(user *sdk.User, name string) []string {
+	if _, ok := user.Properties[name]; !ok {
+		return nil
+	}
+	delete(user.Properties, name)
+	return []string{"properties"}
+}
+
+// rewrite writes columns of a user that have changed, and when.
+func (t *tables) rewrite(tx *txn, user *sdk.User, columns []string, stamp string) error {
+	if len(columns) == 0 {
+		return nil
+	}
+	user.UpdatedTime = stamp
+	_, err := t.users.update(tx, user, append(columns, "updated_time"), "owner=? AND name=?", user.Owner, user.Name)
+	if err == nil && slices.Contains(columns, "avatar") {
+		err = t.dropUploads(tx, user.Id, user.Avatar)
+	}
+	return err
+}
+
+// closeAccounts forbids and empties the users whose account at the platform is gone. They keep their identity, so that
+// nobody else gets it. Forbidden, they have no valid token any more; the token rows are for KeepHouse to delete.
+func (s *Service) closeAccounts(tx *txn, target *pushTarget, e provider.PushEvent) (string, error) {
+	users, err := s.tables.subjects(tx, target, e)
+	for _, user := range users {
+		columns := append(s.emptyUser(user), "is_forbidden")
+		user.IsForbidden = true
+		if err = s.tables.rewrite(tx, user, columns, s.stamp()); err != nil {
+			return "", err
+		}
+		if err = s.tables.deleteTraces(tx, user); err != nil {
+			return "", err
+		}
+		if err = s.tables.remember(tx, endTokens{user.Owner, user.Name}, s.stamp()); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d users are closed", len(users)), err
+}

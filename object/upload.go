@@ -1,0 +1,167 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/minidoor/minidoor/object/blob"
+)
+
+// What the State of an Upload says.
+const (
+	uploadNew     = "new"     // its files are being stored
+	uploadPending = "pending" // nobody but the platform, which judges it, knows its address
+	uploadUsed    = "used"    // it is the user's avatar
+	uploadDropped = "dropped" // its files are to be removed
+)
+
+// uploadPatience is far more than a request may take; what is new for longer was left behind by one that died.
+const uploadPatience = 15 * time.Minute
+
+// atOnce is the Due of what the next sweep is to look at.
+const atOnce = "0001-01-01T00:00:00Z"
+
+var errUploadGone = errors.New("the upload was given up meanwhile")
+
+// keyIn returns the key of the upload at an avatar's address, or "" where there is none. That an address names an
+// upload says nothing of whose it is: users may enter any.
+func keyIn(avatar string) string {
+	i := strings.LastIndex(avatar, "/a/")
+	return blob.Sibling(avatar[i+1:], largeSide)
+}
+
+// addUpload stores the row of a new upload.
+func (t *tables) addUpload(ctx context.Context, u *Upload) error {
+	return t.write(ctx, func(tx *txn) error {
+		_, err := t.uploads.insert(tx, u, "")
+		return err
+	})
+}
+
+// useUpload writes columns of the principal's user, whose avatar is now that upload. The user's row comes first: of two
+// who upload at once the second waits there, and then drops the first one's upload.
+func (t *tables) useUpload(tx *txn, p *Principal, columns []string, row *Upload) error {
+	found, err := t.updateUser(tx, p, columns)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return refuse(InvalidToken, "the user of the token doesn't exist")
+	}
+	return t.moveUpload(tx, row.FileKey, uploadNew, uploadUsed, "")
+}
+
+// moveUpload changes the State of one upload, or returns errUploadGone.
+func (t *tables) moveUpload(tx *txn, key, from, to, due string) error {
+	n, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE file_key=? AND state=?", to, due, key, from)
+	if err == nil && n != 1 {
+		return errUploadGone
+	}
+	return err
+}
+
+// dropUploads drops a user's uploads but for the one at the address of an avatar. It only marks them: the files outlive
+// a transaction that fails.
+func (t *tables) dropUploads(tx *txn, userID, avatar string) error {
+	_, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state IN (?, ?) AND file_key<>?",
+		uploadDropped, atOnce, userID, uploadUsed, uploadPending, keyIn(avatar))
+	return err
+}
+
+// giveUp drops an upload that failed, if it did: a commit may have been done though its answer got lost.
+func (s *Service) giveUp(ctx context.Context, u *Upload) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)
+	defer cancel()
+	err := s.drop(ctx, u, uploadNew)
+	if err != nil && !errors.Is(err, errUploadGone) {
+		s.log.WarnContext(ctx, "files of a failed upload stay until the next sweep", "cause", err)
+	}
+}
+
+// drop drops an upload in that state, and removes its files.
+func (s *Service) drop(ctx context.Context, u *Upload, state string) error {
+	err := s.tables.write(ctx, func(tx *txn) error {
+		return s.tables.moveUpload(tx, u.FileKey, state, uploadDropped, atOnce)
+	})
+	if err != nil {
+		return err
+	}
+	return s.remove(ctx, u)
+}
+
+// tidyPatience bounds what a request does after its answer is certain.
+const tidyPatience = 5 * time.Second
+
+// tidy removes the files of what a user has dropped.
+func (s *Service) tidy(ctx context.Context, userID string) {
+	if s.tables == nil || s.files == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)
+	defer cancel()
+	err := s.removeAll(ctx, "WHERE user_id=? AND state=?", userID, uploadDropped)
+	if err != nil {
+		s.log.WarnContext(ctx, "files of a former avatar stay until the next sweep", "cause", err)
+	}
+}
+
+func (s *Service) removeAll(ctx context.Context, where string, args ...any) error {
+	dropped, err := s.tables.uploads.find(s.tables.read(ctx), where, args...)
+	for _, u := range dropped {
+		err = errors.Join(err, s.remove(ctx, u))
+	}
+	return err
+}
+
+// remove removes the files of a dropped upload, and then its row. One that cannot be removed comes last in the next
+// sweeps.
+func (s *Service) remove(ctx context.Context, u *Upload) error {
+	err := s.removeFiles(ctx, u.FileKey)
+	later := timestamp(s.now().Add(uploadPatience))
+	return errors.Join(err, s.tables.write(ctx, func(tx *txn) error {
+		if err != nil {
+			return s.tables.moveUpload(tx, u.FileKey, uploadDropped, uploadDropped, later)
+		}
+		_, err := tx.exec("DELETE FROM "+s.tables.uploads.name+" WHERE file_key=? AND state=?", u.FileKey, uploadDropped)
+		return err
+	}))
+}
+
+func (s *Service) removeFiles(ctx context.Context, key string) (err error) {
+	for _, side := range avatarSides() {
+		err = errors.Join(err, s.files.Delete(ctx, blob.Sibling(key, side)))
+	}
+	return err
+}
+
+// sweepUploads removes the files of former avatars, and of uploads that died, as those of a process that was killed;
+// and it ends the wait for verdicts. Several instances may do it at once.
+func (s *Service) sweepUploads(ctx context.Context) error {
+	if s.files == nil {
+		return nil
+	}
+	due, err := s.tables.uploads.find(s.tables.read(ctx), "WHERE due<>? AND due<=? ORDER BY due LIMIT 500", "", s.stamp())
+	if err != nil {
+		return fmt.Errorf("sweep uploads: %w", err)
+	}
+	for _, u := range due {
+		if problem := s.sweep(ctx, u); problem != nil && !errors.Is(problem, errUploadGone) {
+			err = errors.Join(err, fmt.Errorf("sweep uploads: %w", problem))
+		}
+	}
+	return err
+}
+
+func (s *Service) sweep(ctx context.Context, u *Upload) error {
+	switch u.State {
+	case uploadNew:
+		return s.drop(ctx, u, uploadNew)
+	case uploadPending:
+		return s.settle(ctx, u)
+	default:
+		return s.remove(ctx, u)
+	}
+}

@@ -1,0 +1,156 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/minidoor/minidoor/object/picture"
+	"github.com/minidoor/minidoor/provider"
+)
+
+// What ProviderOptions.CheckAvatar says beside "": the picture is judged before it is stored, or by a pushed verdict.
+const (
+	checkNow   = "sync"
+	checkLater = "async"
+)
+
+// verdictPatience is how long a verdict is waited for: WeChat promises it within 30 minutes.
+const verdictPatience = 45 * time.Minute
+
+// checkAvatar has the member's platform judge a picture at once: see checkText.
+func (s *Service) checkAvatar(ctx context.Context, m *member, thumbs []picture.Thumbnail) (reason string, err error) {
+	var verdict provider.Verdict
+	if checker, ok := m.upstream.(provider.ImageChecker); ok {
+		large := thumbs[len(thumbs)-1]
+		verdict, err = checker.CheckImage(ctx, large.Data, large.ContentType)
+	} else {
+		err = cannotCheckAvatars()
+	}
+	return s.decide(ctx, &m.program.options, verdict, err)
+}
+
+func cannotCheckAvatars() error {
+	return &provider.Error{
+		Op: "checkAvatar", Kind: provider.KindMisconfigured, Hint: "mini programs of this type cannot check an avatar",
+	}
+}
+
+// decide applies the options to a verdict on an avatar, and logs what is taken over without one.
+func (s *Service) decide(ctx context.Context, o *ProviderOptions, v provider.Verdict, err error) (string, error) {
+	reason, err := o.decide(avatarField, v, err)
+	if reason != "" {
+		s.log.WarnContext(ctx, "content is taken over unchecked", "field", avatarField, "reason", reason)
+	}
+	return reason, err
+}
+
+// submit gives a stored upload to the platform, which fetches it. It reports whether there will be a verdict; where
+// there is none, the options may let the picture be used with a Mark.
+func (s *Service) submit(ctx context.Context, u *avatarUpload, row *Upload) (pending bool, err error) {
+	options := &u.judge.program.options
+	err = cannotCheckAvatars()
+	if checker, ok := u.judge.upstream.(provider.MediaChecker); ok {
+		row.TraceID, err = checker.SubmitImage(ctx, u.judge.identity.OpenID, u.url)
+	}
+	if err == nil {
+		row.OnReview, row.OnUnchecked = options.OnReview, options.OnUnchecked
+		row.Due = timestamp(s.now().Add(verdictPatience))
+		return true, nil
+	}
+	reason, err := s.decide(ctx, options, provider.Verdict{}, err)
+	u.marked = append(u.marked, s.avatarMark(u.update.user.Id, reason))
+	return false, err
+}
+
+// keepPending has an upload wait for its verdict, in the place of one that does so already, and writes columns of the
+// principal's user.
+func (t *tables) keepPending(tx *txn, p *Principal, columns []string, row *Upload) error {
+	if _, err := t.userByID(tx, p.User.Owner, p.User.Id); err != nil { // two who upload at once: one after the other
+		return err
+	}
+	if len(columns) > 0 {
+		if _, err := t.updateUser(tx, p, columns); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state=?",
+		uploadDropped, atOnce, p.User.Id, uploadPending); err != nil {
+		return err
+	}
+	waiting := *row
+	waiting.State = uploadPending
+	n, err := t.uploads.update(tx, &waiting, []string{"state", "due", "trace_id", "on_review", "on_unchecked"},
+		"file_key=? AND state=?", row.FileKey, uploadNew)
+	if err == nil && n != 1 {
+		return errUploadGone
+	}
+	return err
+}
+
+// settleTrace ends the wait of the upload with that TraceID, if it waits and its verdict is there. Whoever stores
+// either calls it afterwards: the one who comes second finds both.
+func (s *Service) settleTrace(ctx context.Context, traceID string) error {
+	u, err := s.tables.uploads.get(s.tables.read(ctx), "WHERE trace_id=? AND state=?", traceID, uploadPending)
+	if err == nil {
+		_, err = s.tables.verdict(ctx, traceID)
+	}
+	if err == nil {
+		err = s.settle(ctx, u)
+	}
+	if errors.Is(err, ErrNotFound) || errors.Is(err, errUploadGone) {
+		return nil
+	}
+	return err
+}
+
+// verdict returns what was pushed, or ErrNotFound.
+func (t *tables) verdict(ctx context.Context, traceID string) (*Media, error) {
+	return t.media.get(t.read(ctx), "WHERE trace_id=?", traceID)
+}
+
+// settle makes a pending upload the avatar, or drops it, as its verdict says and, where there is none, as the options
+// do.
+func (s *Service) settle(ctx context.Context, u *Upload) error {
+	var verdict provider.Verdict
+	var unchecked error
+	media, err := s.tables.verdict(ctx, u.TraceID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		unchecked = &provider.Error{Op: "checkAvatar", Kind: provider.KindUnavailable, Err: errors.New("no verdict came")}
+	case err != nil:
+		return err
+	case media.Code != 0 || media.Suggestion == "":
+		unchecked = &provider.Error{Op: "checkAvatar", Kind: provider.KindUnavailable, Code: media.Code}
+	default:
+		verdict.Suggestion = provider.Suggestion(media.Suggestion)
+	}
+	options := &ProviderOptions{OnReview: u.OnReview, OnUnchecked: u.OnUnchecked}
+	reason, refused := s.decide(ctx, options, verdict, unchecked)
+	if refused != nil {
+		s.log.InfoContext(ctx, "avatar is refused", "user", u.UserID, "cause", refused)
+		return s.drop(ctx, u, uploadPending)
+	}
+	err = s.tables.write(ctx, func(tx *txn) error { return s.tables.publish(tx, u, s.avatarMark(u.UserID, reason)) })
+	if errors.Is(err, ErrNotFound) {
+		return s.drop(ctx, u, uploadPending) // nobody is there to have it
+	}
+	return err
+}
+
+// publish makes a pending upload the avatar of its user, or returns ErrNotFound where there is none who may have it.
+func (t *tables) publish(tx *txn, u *Upload, mark Mark) error {
+	user, err := t.userByID(tx, u.Organization, u.UserID)
+	if err != nil {
+		return err
+	}
+	if usable(user) != nil {
+		return ErrNotFound
+	}
+	user.Avatar, user.UpdatedTime = u.URL, mark.UpdatedTime
+	p := &Principal{User: user, marked: []Mark{mark}}
+	if _, err := t.updateUser(tx, p, []string{"avatar", "updated_time"}); err != nil {
+		return err
+	}
+	return t.moveUpload(tx, u.FileKey, uploadPending, uploadUsed, "")
+}

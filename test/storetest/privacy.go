@@ -1,0 +1,141 @@
+package storetest
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+func (s *suite) testPrivacy(t *testing.T) {
+	shared := setup{options: row{"shareUnionId": true, "checkNickname": true, "onUnchecked": "accept"}}
+	soft := shared
+	soft.organization = row{"enableSoftDeletion": true}
+	for name, c := range map[string]struct {
+		setup setup
+		test  func(*testing.T, *tenant)
+	}{
+		"Export": {shared, testExport}, "HardDeletion": {shared, testHardDeletion}, "SoftDeletion": {soft, testSoftDeletion},
+		"Proof": {shared, testProof},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, s.tenant(t, c.setup))
+		})
+	}
+}
+
+func testExport(t *testing.T, n *tenant) {
+	p := n.fill(t, "oAlice uAlice")
+	n.fill(t, "oBob uBob")
+	_, err := n.update(t, p, row{"displayName": "down", "password": "correct horse"})
+	require.NoError(t, err)
+	last := n.signIn(t, "oAlice uAlice")
+	p = n.principal(t, last)
+	export, err := n.service.Export(t.Context(), p)
+	require.NoError(t, err)
+	assert.Equal(t, p.User.Id, export.User.Id)
+	assert.Equal(t, "***", export.User.Password)
+	stamp := p.User.CreatedTime
+	assert.Equal(t, []object.ExportIdentity{{
+		AppID: "wx" + n.name, OpenID: "oAlice", UnionID: "uAlice", CreatedTime: stamp, UpdatedTime: stamp, SessionTime: stamp,
+	}}, export.Identities)
+	require.Len(t, export.Tokens, 2)
+	for _, token := range export.Tokens {
+		assert.Equal(t, "app-"+n.name, token.Application)
+		assert.Equal(t, 3600, token.ExpiresIn)
+	}
+	require.Len(t, export.Unchecked, 1)
+	assert.Equal(t, "unavailable", export.Unchecked[0].Reason)
+	text, err := json.Marshal(export)
+	require.NoError(t, err)
+	for what, secret := range map[string]string{
+		"session key": sessionKey("oAlice").Reveal(), "access token": last.AccessToken, "refresh token": last.RefreshToken,
+		"password": n.stored(t, p)["password"],
+		"sealed key": n.row(t, "SELECT sealed_key FROM mini_program_session WHERE organization=? AND open_id='oAlice'",
+			n.name)["sealed_key"],
+		"hash of the access token": n.row(t, `SELECT access_token_hash FROM "token" WHERE "user"=? AND organization=? LIMIT 1`,
+			p.User.Name, n.name)["access_token_hash"],
+	} {
+		require.NotEmpty(t, secret, what)
+		assert.NotContains(t, string(text), secret, what)
+	}
+}
+
+// traces are the rows of a tenant's users, by table.
+func (n *tenant) traces(t *testing.T) map[string]int {
+	t.Helper()
+	return map[string]int{
+		"user":     n.users(t),
+		"token":    len(n.tokenRows(t)),
+		"identity": len(n.rows(t, "SELECT * FROM mini_program_identity WHERE organization=?", n.name)),
+		"session":  len(n.rows(t, "SELECT * FROM mini_program_session WHERE organization=?", n.name)),
+		"union":    len(n.rows(t, "SELECT * FROM mini_program_union WHERE organization=?", n.name)),
+	}
+}
+
+func testHardDeletion(t *testing.T, n *tenant) {
+	alice := n.fill(t, "oAlice uAlice")
+	_, err := n.update(t, alice, row{"displayName": "down"})
+	require.NoError(t, err)
+	token := n.signIn(t, "oAlice uAlice")
+	req := n.request(t, "oAlice2 uAlice")
+	req.Client = n.clientOf(t, n.addApplication(t))
+	require.False(t, n.send(t, req).NewUser, "the same person in the other mini program")
+	n.fill(t, "oBob uBob")
+	assert.Equal(t, map[string]int{"user": 2, "token": 4, "identity": 3, "session": 3, "union": 2}, n.traces(t))
+
+	require.NoError(t, n.service.Delete(t.Context(), alice, "", "oAlice uAlice"))
+	assert.Equal(t, map[string]int{"user": 1, "token": 1, "identity": 1, "session": 1, "union": 1}, n.traces(t))
+	assert.Empty(t, n.rows(t, "SELECT * FROM mini_program_mark WHERE user_id=?", alice.User.Id))
+	for _, service := range []*object.Authority{n.service, n.newService(t, n.sealer)} {
+		_, err := service.Authenticate(t.Context(), token.AccessToken)
+		assertRefused(t, err, object.InvalidToken)
+		_, err = service.Refresh(t.Context(), n.client(t), token.RefreshToken, issuer)
+		assertRefused(t, err, object.InvalidGrant)
+	}
+	again := n.signIn(t, "oAlice uAlice")
+	assert.True(t, again.NewUser)
+	assert.NotEqual(t, alice.User.Id, n.principal(t, again).User.Id)
+}
+
+func testSoftDeletion(t *testing.T, n *tenant) {
+	alice := n.fill(t, "oAlice uAlice")
+	n.exec(t, 1, `UPDATE "user" SET id_card='1234', real_name='Alice A.', github='alice', totp_secret='TOTP', balance=5, `+
+		`properties=? WHERE owner=?`, `{"wechatOpenId":"oAlice","wechatUnionId":"uAlice","oauth_GitHub_email":"a@x"}`, n.name)
+	token := n.signIn(t, "oAlice uAlice")
+	require.NoError(t, n.service.Delete(t.Context(), alice, "wx"+n.name, "oAlice uAlice"))
+	assert.Equal(t, map[string]int{"user": 1, "token": 0, "identity": 1, "session": 0, "union": 1}, n.traces(t))
+	user := n.find(t, alice.User.Name)
+	assert.True(t, user.IsDeleted)
+	assert.NotEmpty(t, user.DeletedTime)
+	assert.Equal(t, make([]string, 7), profile(user))
+	stored := n.stored(t, alice)
+	for _, personal := range []string{
+		"id_card", "real_name", "github", "totp_secret", "created_ip", "last_signin_ip", "last_signin_time", "password",
+	} {
+		assert.Empty(t, stored[personal], personal)
+	}
+	assert.Equal(t, map[string]string{"wechatOpenId": "oAlice", "wechatUnionId": "uAlice"}, user.Properties)
+	assert.Equal(t, "oAlice", user.WeChat)
+	assert.Equal(t, "5", stored["balance"], "the books stay")
+	_, err := n.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.InvalidToken)
+	_, err = n.service.SignIn(t.Context(), n.request(t, "oAlice uAlice"))
+	assertRefused(t, err, object.AccessDenied)
+}
+
+// testProof tries to delete without being asked by the owner.
+func testProof(t *testing.T, n *tenant) {
+	alice := n.fill(t, "oAlice")
+	n.fill(t, "oBob")
+	before := n.traces(t)
+	assertRefused(t, n.service.Delete(t.Context(), alice, "", "oBob"), object.AccessDenied, "another user's")
+	assertRefused(t, n.service.Delete(t.Context(), alice, "wxOther", "oAlice"), object.InvalidRequest)
+	alice.User.IsAdmin = true
+	assertRefused(t, n.service.Delete(t.Context(), alice, "", "oAlice"), object.AccessDenied, "administrator")
+	assert.Equal(t, before, n.traces(t))
+}
