@@ -32,8 +32,9 @@ func dialectOf(driverName string) (dialect, error) {
 	case "mysql":
 		return dialect{
 			driver: "mysql", quoteMark: "`",
-			lock:   fmt.Sprintf("SELECT GET_LOCK('%s', 60)", setUpLockName),
-			unlock: fmt.Sprintf("SELECT RELEASE_LOCK('%s')", setUpLockName), forUpdate: " FOR UPDATE",
+			// The server has one name space for the locks of all its databases.
+			lock:   fmt.Sprintf("SELECT GET_LOCK(CONCAT('%s ', MD5(DATABASE())), 60)", setUpLockName),
+			unlock: fmt.Sprintf("SELECT RELEASE_LOCK(CONCAT('%s ', MD5(DATABASE())))", setUpLockName), forUpdate: " FOR UPDATE",
 		}, nil
 	case "postgres":
 		return dialect{
