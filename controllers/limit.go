@@ -41,7 +41,6 @@ type Limits struct {
 	signIns, working                 gate
 	lastWork                         atomic.Int64 // how long signature and database took the last sign-in, in ns
 	backlog                          func() int
-	now                              func() time.Time
 	refusals                         *refusals
 }
 
@@ -69,8 +68,7 @@ func NewLimits(cfg LimitsConfig) (*Limits, error) {
 	}
 	l := &Limits{
 		signIns: gate{max: int64(cfg.MaxSignIns)}, working: gate{max: int64(cfg.MaxWaiting)},
-		backlog: cfg.Backlog, now: cfg.Now,
-		refusals: newRefusals(cfg.Metrics, cfg.Logger, cfg.Now),
+		backlog: cfg.Backlog, refusals: newRefusals(cfg.Metrics, cfg.Logger, cfg.Now),
 	}
 	shared := newSharedLimits(cfg)
 	var errs [4]error
@@ -187,7 +185,7 @@ func (p *pass) exchanged(ctx context.Context, appID, openID string) error {
 	return p.limits.judge(ctx, overOpenID, p.limits.perOpenID.take(ctx, appID+"/"+openID))
 }
 
-// end counts how the sign-in ended for the budget of failed ones, and gives its place free.
+// end counts how the sign-in ended for the budget of failed ones, also when its client has left, and gives its place free.
 func (p *pass) end(ctx context.Context, clientID string, err error) {
 	if p.limits == nil {
 		return
@@ -200,7 +198,7 @@ func (p *pass) end(ctx context.Context, clientID string, err error) {
 	upstream, _ := errors.AsType[*provider.Error](err)
 	bad := upstream != nil && upstream.Kind == provider.KindInvalidCode && upstream.Code != 0 // else nobody was asked
 	if bad || err == nil {
-		p.limits.failed.count(ctx, p.network, clientID, bad)
+		p.limits.failed.count(context.WithoutCancel(ctx), p.network, clientID, bad)
 	}
 }
 

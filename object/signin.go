@@ -67,7 +67,11 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 	if p.upstream, err = s.providerOf(p.program, p.platform); err != nil {
 		return nil, err
 	}
-	if p.session, err = p.upstream.Exchange(ctx, req.Code); err != nil {
+	// A client that leaves does not stop what the platform counts. Whoever keeps the account of it must hear how it ended.
+	if p.session, err = p.upstream.Exchange(context.WithoutCancel(ctx), req.Code); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	if req.Exchanged != nil {

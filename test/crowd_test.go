@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -59,6 +60,36 @@ func TestStormOfBadCodes(t *testing.T) {
 	assert.LessOrEqual(t, asked.Load(), int64(budget+attackers))
 	assert.Equal(t, int64(attackers*attempts)-asked.Load(), turnedAway.Load())
 	assert.EqualValues(t, customers+asked.Load(), s.Fake.Calls(fakewechat.PathCode2Session))
+}
+
+// Who leaves before WeChat has said that the code is bad is counted as those who wait for it.
+func TestStormOfThoseWhoLeave(t *testing.T) {
+	t.Parallel()
+	const budget = 3
+	s := harness.Start(t, harness.Options{
+		Limits: controllers.LimitsConfig{FailedPerIP: budget},
+		Deps:   func(deps *controllers.Deps) { deps.TrustedProxies = nil },
+	})
+	for n := range budget {
+		ctx, leave := context.WithCancel(t.Context())
+		s.Fake.Inject(fakewechat.PathCode2Session, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+			leave()
+			answer(w, r)
+		}, 1)
+		r, err := http.NewRequestWithContext(ctx, "POST",
+			s.URL+harness.PathToken+"?"+harness.SignInForm(fmt.Sprintf("made-up-%d", n)).Encode(), nil)
+		require.NoError(t, err)
+		reply, err := http.DefaultClient.Do(r)
+		if err == nil { // the answer was faster
+			_ = reply.Body.Close()
+		}
+		require.Eventually(t, func() bool { return len(s.Log.Lines(`"msg":"sign-in"`)) == n+1 }, 10*time.Second,
+			time.Millisecond)
+	}
+	asked := s.Fake.Calls(fakewechat.PathCode2Session)
+	reply := s.Call(t, "POST", harness.PathToken, "", harness.SignInForm("made-up"))
+	assert.Equal(t, http.StatusTooManyRequests, reply.Status, reply.Body)
+	assert.Equal(t, asked, s.Fake.Calls(fakewechat.PathCode2Session))
 }
 
 // testCrowd has 2,000 people tap sign-in at once, and again as soon as they have their answer, while WeChat takes 80 ms.
