@@ -12,46 +12,6 @@ import (
 // Body, …) serve here as well.
 type Fault = fakewechat.Fault
 
-// injected is a fault for the next requests; less than zero means all to come.
-type injected struct {
-	fault Fault
-	left  int
-}
-
-// Inject makes the next requests to path fail, times of them, or all to come if times is less than zero. Faults of
-// several calls of Inject follow each other. A nil fault is a right answer in between.
-func (s *Server) Inject(path string, fault Fault, times int) {
-	if times == 0 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults[path] = append(s.faults[path], &injected{fault, times})
-}
-
-// Heal drops all faults of path that are still to come.
-func (s *Server) Heal(path string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.faults, path)
-}
-
-// nextFault takes one fault of path, or nil. The caller holds s.mu.
-func (s *Server) nextFault(path string) Fault {
-	queue := s.faults[path]
-	if len(queue) == 0 {
-		return nil
-	}
-	first := queue[0]
-	if first.left > 0 {
-		first.left--
-		if first.left == 0 {
-			s.faults[path] = queue[1:]
-		}
-	}
-	return first.fault
-}
-
 // LeakedSQL is in the message of Leak.
 const LeakedSQL = "Error 1062 (23000): Duplicate entry 'shop-wechat-o1' for key 'user.PRIMARY'"
 

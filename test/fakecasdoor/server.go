@@ -13,6 +13,8 @@ import (
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/test/fakewechat"
 )
 
 // What a new Server knows.
@@ -37,6 +39,8 @@ type Options struct {
 
 // Server is a fake Casdoor. It is an http.Handler, safe for concurrent use; all it knows is in memory.
 type Server struct {
+	fakewechat.Arrivals
+
 	now    func() time.Time
 	routes map[string]handler
 	others map[string]http.HandlerFunc
@@ -49,8 +53,6 @@ type Server struct {
 	uploaded atomic.Int64
 
 	mu     sync.Mutex
-	calls  map[string]int
-	faults map[string][]*injected
 	rows   Rows
 	users  map[string]sdk.User  // by owner/name
 	tokens map[string]sdk.Token // as above
@@ -70,8 +72,6 @@ func New(o Options) *Server {
 		now:    o.Now,
 		lines:  make(chan string),
 		ends:   make(chan struct{}),
-		calls:  map[string]int{},
-		faults: map[string][]*injected{},
 		rows:   newRows(o.KeyBits, o.Now()),
 		users:  map[string]sdk.User{},
 		tokens: map[string]sdk.Token{},
@@ -96,26 +96,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	defer context.AfterFunc(s.closed, cancel)()
 	r = r.WithContext(ctx)
-	if fault := s.arrive(r.URL.Path); fault != nil {
+	if fault := s.Arrive(r.URL.Path); fault != nil {
 		fault(w, r, s.answer)
 		return
 	}
 	s.answer(w, r)
-}
-
-// arrive counts a request and takes the fault that is due for it, or nil.
-func (s *Server) arrive(path string) Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[path]++
-	return s.nextFault(path)
-}
-
-// Calls returns how many requests to path have arrived, those that a fault took included.
-func (s *Server) Calls(path string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls[path]
 }
 
 // call is a request to Casdoor's API.

@@ -49,14 +49,14 @@ type Options struct {
 
 // Server is a fake api.weixin.qq.com. It is an http.Handler, safe for concurrent use.
 type Server struct {
+	Arrivals
+
 	options Options
 	routes  map[string]http.HandlerFunc
 	closed  context.Context
 	close   context.CancelFunc
 
 	mu      sync.Mutex
-	calls   map[string]int
-	faults  map[string][]*injected
 	secrets []string
 	codes   codes
 	phones  phoneCodes
@@ -78,8 +78,6 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		options: o,
-		calls:   map[string]int{},
-		faults:  map[string][]*injected{},
 		codes:   newCodes(),
 		phones:  phoneCodes{},
 		users:   map[string]*user{},
@@ -109,7 +107,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	fault := s.arrive(r.URL.Path)
+	fault := s.Arrive(r.URL.Path)
 	if s.options.Latency > 0 && !pause(r.Context(), s.options.Latency) {
 		return
 	}
@@ -121,21 +119,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	defer context.AfterFunc(s.closed, cancel)()
 	fault(w, r.WithContext(ctx), answer)
-}
-
-// arrive counts a call and takes the fault that is due for it, or nil.
-func (s *Server) arrive(path string) Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[path]++
-	return s.nextFault(path)
-}
-
-// Calls returns how many calls to path have arrived, those that a fault took included.
-func (s *Server) Calls(path string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls[path]
 }
 
 // Secrets returns what must appear in no log: the AppSecret and, with Options.KeepSecrets, every code, phone code,
