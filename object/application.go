@@ -115,6 +115,13 @@ func (s *settings) load(ctx context.Context, name string, read func(context.Cont
 	return value, err
 }
 
+// forget has everything read anew, so that a change made here counts at once.
+func (s *settings) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.known)
+}
+
 func (s *settings) recent(name string) (any, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -47,7 +47,7 @@ type Store struct {
 	certs         *table[sdk.Cert]
 	users         *table[sdk.User]
 	tokens        *table[sdk.Token]
-	records       *table[sdk.Record] // nil where nobody keeps records
+	records       *table[sdk.Record] // nil where a Casdoor keeps none
 	identities    *table[Identity]
 	sessions      *table[Session]
 	unions        *table[Union]
@@ -161,9 +161,9 @@ func (s *Store) mapTables(found schema) error {
 		mapTable(s, &s.events, nil),
 		mapTable(s, &s.media, nil),
 	)
-	if has := found.has("record"); has != nil {
+	if has := found.has("record"); has != nil || !s.beside {
 		// The database numbers the records.
-		err = errors.Join(err, mapTable(s, &s.records, func(c string) bool { return c != "id" && has(c) }))
+		err = errors.Join(err, mapTable(s, &s.records, func(c string) bool { return c != "id" && (has == nil || has(c)) }))
 	}
 	if err == nil {
 		s.tokenBy = tokenKeysOf(s.tokens)

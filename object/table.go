@@ -101,6 +101,32 @@ func (t *table[T]) pick(names ...string) []column {
 // has reports whether the database has all these columns.
 func (t *table[T]) has(names ...string) bool { return len(t.pick(names...)) == len(names) }
 
+// texts returns those fields of a row, by their columns, that the database has. All of them are strings.
+func (t *table[T]) texts(row *T, names []string) []reflect.Value {
+	var texts []reflect.Value
+	if len(names) == 0 {
+		return nil
+	}
+	for _, c := range t.pick(names...) {
+		texts = append(texts, reflect.ValueOf(row).Elem().FieldByIndex(c.field))
+	}
+	return texts
+}
+
+// columnOf returns the column of a name, or of the field that JSON knows by that name.
+func (t *table[T]) columnOf(name string) (string, bool) {
+	if _, known := t.byName[name]; known {
+		return name, true
+	}
+	for _, c := range t.columns {
+		tag, _, _ := strings.Cut(reflect.TypeFor[T]().FieldByIndex(c.field).Tag.Get("json"), ",")
+		if tag == name && name != "" {
+			return c.name, true
+		}
+	}
+	return "", false
+}
+
 // columnNames returns the names of all columns.
 func (t *table[T]) columnNames() []string {
 	names := make([]string, len(t.columns))
