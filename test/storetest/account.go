@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"xorm.io/xorm"
 
 	"github.com/minidoor/minidoor/object"
 )
@@ -28,9 +30,32 @@ func (s *suite) testAccount(t *testing.T) {
 		assert.Equal(t, "小店 🐼", account.Organization.DisplayName)
 		assert.Equal(t, "***", account.Organization.MasterPassword)
 	})
+	t.Run("every field that is filled", func(t *testing.T) { testFilledFields(t, n) })
 	t.Run("user by name and by id", func(t *testing.T) { testFindUser(t, n, p) })
 	t.Run("userinfo", func(t *testing.T) { testUserinfo(t, n) })
 	t.Run("every text in every script", func(t *testing.T) { testTexts(t, n) })
+}
+
+// testFilledFields fills one field of a user at a time: the account must not miss one that is empty for nearly everybody.
+func testFilledFields(t *testing.T, n *tenant) {
+	token := n.signIn(t, "oFilled")
+	engine, err := xorm.NewEngine("sqlite", ":memory:") // for the names of the columns
+	require.NoError(t, err)
+	defer func() { _ = engine.Close() }()
+	info, err := engine.TableInfo(new(sdk.User))
+	require.NoError(t, err)
+	for _, column := range info.Columns() {
+		field, _ := reflect.TypeFor[sdk.User]().FieldByName(column.FieldName)
+		value, ok := map[reflect.Kind]any{reflect.String: "x", reflect.Bool: true, reflect.Int: 7}[field.Type.Kind()]
+		if !ok || slices.Contains([]string{"owner", "name", "id", "is_forbidden", "is_deleted"}, column.Name) {
+			continue
+		}
+		set := fmt.Sprintf(`UPDATE "user" SET "%s"=? WHERE owner=? AND name=?`, column.Name)
+		n.exec(t, 1, set, value, n.name, token.UserName)
+		user := reflect.ValueOf(n.principal(t, token).User).Elem()
+		assert.EqualValues(t, value, user.FieldByIndex(field.Index).Interface(), field.Name)
+		n.exec(t, 1, set, reflect.Zero(field.Type).Interface(), n.name, token.UserName)
+	}
 }
 
 func testFindUser(t *testing.T, n *tenant, p *object.Principal) {
