@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Family is a kind of rows that admins look after, with the rules of who may. It is safe for concurrent use. What its
@@ -26,6 +27,7 @@ type trait[T any] struct {
 	userColumn string              // the column with the name of the user whose a row is
 	secrets    []string            // columns that are shown as "***", and kept when they come back so
 	hidden     []string            // columns that are shown empty, and kept when they come back so
+	deepNames  bool                // a name may have slashes, as that of a file
 	owned      ownership           // what the owner of a ListQuery selects
 	key        func(row *T) *int   // a number that the database gives; it tells the newest row
 
@@ -152,7 +154,7 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 		}
 	}
 	id := f.id(row)
-	if err := validID(id); err != nil {
+	if err := f.validID(id); err != nil {
 		return err
 	}
 	return f.change(ctx, c, action, *id.owner+"/"+*id.name, func(tx *txn) (bool, error) {
@@ -242,7 +244,7 @@ func (f *Family[T]) updated(
 	if err := c.check(action, f.home(row)); err != nil {
 		return nil, err
 	}
-	return row, validID(id)
+	return row, f.validID(id)
 }
 
 // replace puts row in the place of old, or returns errRaced where old is not what is there any more.
@@ -365,9 +367,11 @@ func malformed(err error) error {
 }
 
 // validID refuses a key that Casdoor's paths could not name, or that looks like another one.
-func validID(id *rowID) error {
+func (f *Family[T]) validID(id *rowID) error {
 	for _, part := range []string{*id.owner, *id.name} {
-		if clean, err := cleanText(part); err != nil || clean != part || part == "" || hasSlash(part) {
+		clean, err := cleanText(part)
+		slash := strings.ContainsAny(part, `/\`) && (part == *id.owner || !f.deepNames)
+		if err != nil || clean != part || part == "" || slash {
 			return refuse(InvalidRequest, "owner and name are required: at most 100 characters, without slashes")
 		}
 	}

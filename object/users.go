@@ -221,6 +221,12 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	if row.Name == old.Name {
 		return nil
 	}
+	if t.resources != nil {
+		if _, err := tx.exec("UPDATE "+t.resources.name+" SET "+t.dialect.quote("user")+"=? WHERE owner=? AND "+
+			t.dialect.quote("user")+"=?", row.Name, old.Owner, old.Name); err != nil {
+			return err
+		}
+	}
 	tokens, err := a.store.tokensIn(tx, old.Owner, old.Name)
 	for _, token := range tokens {
 		if _, err := tx.exec("UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=? WHERE "+byID,
