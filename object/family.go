@@ -37,8 +37,8 @@ type trait[T any] struct {
 	// show changes a copy of a row before the caller sees it; listed says that it is one of many.
 	show func(ctx context.Context, c *Caller, row *T, listed bool) error
 
-	// search is the condition of a search that is no plain one. An empty condition: it is a plain one.
-	search func(ctx context.Context, s searchFor) (condition, error)
+	// seek adds a search that is no plain one to a selection, and reports whether it has done so.
+	seek func(ctx context.Context, f searchFor, s *selection) (bool, error)
 
 	// fill completes and judges a row, outside the transaction; old is nil where the row is new.
 	fill func(ctx context.Context, c *Caller, row, old *T) error
@@ -197,7 +197,7 @@ func (f *Family[T]) Update(
 	for range attempts {
 		old, err := f.table.get(f.authority.store.read(ctx), "WHERE "+byID, owner, name)
 		if err != nil {
-			return false, found(f.missing(c, action, owner, name, err))
+			return false, ignoreMissing(f.missing(c, action, owner, name, err))
 		}
 		row, err := f.updated(ctx, c, old, names, object)
 		if err != nil {
@@ -211,8 +211,8 @@ func (f *Family[T]) Update(
 	return false, errRaced
 }
 
-// found makes no error of what is not there.
-func found(err error) error {
+// ignoreMissing makes no error of what is not there.
+func ignoreMissing(err error) error {
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -325,7 +325,7 @@ func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (
 		row, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)
 		affected = err == nil
 		if err != nil {
-			return false, found(f.missing(c, action, owner, name, err))
+			return false, ignoreMissing(f.missing(c, action, owner, name, err))
 		}
 		if err := c.check(action, f.home(row)); err != nil {
 			return false, err

@@ -57,7 +57,7 @@ func (t *tables) dropResource(tx *txn, row *sdk.Resource) error {
 	u, err := t.uploads.get(tx, "WHERE file_key=? AND organization=? AND state IN (?, ?)"+t.dialect.forUpdate,
 		row.Name, row.Owner, uploadUsed, uploadKept)
 	if err != nil {
-		return found(err)
+		return ignoreMissing(err)
 	}
 	if u.State == uploadUsed {
 		if _, err := tx.exec("UPDATE "+t.users.name+" SET avatar='' WHERE id=? AND avatar=? AND COALESCE(owner, '')=?",
@@ -100,7 +100,7 @@ func (a *Authority) AddResource(ctx context.Context, c *Caller, req ResourceRequ
 		return Avatar{}, refuse(Unsupported, "this server keeps no resources")
 	}
 	user, err := a.store.users.get(a.store.read(ctx), "WHERE "+byID, row.Owner, row.User)
-	if found(err) != nil {
+	if ignoreMissing(err) != nil {
 		return Avatar{}, err
 	}
 	if err != nil && row.User != "" {

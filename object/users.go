@@ -23,7 +23,7 @@ func (a *Authority) Users() *Family[sdk.User] {
 		homeColumn: "owner",
 		secrets:    []string{"password"},
 		hidden:     hiddenColumns(),
-		search:     a.searchUsers,
+		seek:       a.seekUsers,
 		show: func(_ context.Context, _ *Caller, row *sdk.User, _ bool) error {
 			*row = *publicUser(row)
 			return nil
@@ -240,7 +240,7 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 // eraseUser deletes a user with all that says who they are, softly or wholly as the organization says.
 func (a *Authority) eraseUser(tx *txn, _ *Caller, row *sdk.User) error {
 	org, err := a.store.organizations.get(tx, "WHERE "+byID, adminOwner, row.Owner)
-	if found(err) != nil {
+	if ignoreMissing(err) != nil {
 		return err
 	}
 	tokens, err := a.store.tokensIn(tx, row.Owner, row.Name)
@@ -259,7 +259,7 @@ func (a *Authority) UpdateUserByID(
 ) (bool, error) {
 	user, err := a.FindUser(ctx, c, owner, "id", id)
 	if err != nil {
-		return false, found(err)
+		return false, ignoreMissing(err)
 	}
 	return a.Users().Update(ctx, c, user.Owner, user.Name, columns, object)
 }

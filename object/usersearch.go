@@ -2,6 +2,8 @@ package object
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -21,46 +23,109 @@ func (a *Authority) SortedUsers() *Family[sdk.User] {
 	return f
 }
 
-// CountUsers returns how many users an organization has, or of all where owner is empty, as far as the caller reaches.
+// CountUsers returns how many users an organization has, or all have where owner is empty, as far as the caller reaches.
 // online, where it is not nil, counts those only whose isOnline it is.
-func (a *Authority) CountUsers(ctx context.Context, c *Caller, owner string, online *bool) (int, error) {
+func (a *Authority) CountUsers(ctx context.Context, c *Caller, owner string, online *bool) (n int, err error) {
 	f := a.Users()
 	const action = "get-user-count"
 	if err := f.open(c, action); err != nil {
 		return 0, err
 	}
-	where, err := f.selection(ctx, c, action, ListQuery{Owner: owner})
+	s, err := f.selection(ctx, c, action, ListQuery{Owner: owner})
 	if err != nil {
 		return 0, err
 	}
 	if online != nil {
-		where = append(where, condition{"is_online=?", []any{*online}})
+		s.slow = true
+		s.add("is_online=?", *online)
 	}
-	return f.count(ctx, where)
+	err = a.patiently(ctx, s.slow, func() error {
+		n, err = f.count(ctx, s)
+		return err
+	})
+	return n, err
 }
 
-// searchUsers finds users by their OpenID, which must be whole: nothing else of theirs is looked up by it.
-func (a *Authority) searchUsers(ctx context.Context, s searchFor) (condition, error) {
-	if s.column == "wechat" || s.column == "openId" {
-		return a.byOpenID(ctx, s.organization, s.value)
+// manyUsers is how many users there may be for a search to read them all: with more it goes by the indexes, which know
+// how a value begins.
+const manyUsers = 100_000
+
+// seekUsers finds users by their OpenID, which must be whole: nothing else of theirs is looked up by it. Of many users it
+// finds those by an index whose name, nickname, phone number, e-mail address or id begins with the value, or whose name
+// does behind the platform's prefix.
+func (a *Authority) seekUsers(ctx context.Context, f searchFor, s *selection) (bool, error) {
+	if f.column == "wechat" || f.column == "openId" {
+		found, err := a.byOpenID(ctx, f.organization, f.value)
+		s.add(found.text, found.args...)
+		return true, err
 	}
-	return condition{}, nil
+	if !a.store.users.has(f.column) {
+		return false, nil
+	}
+	var users int
+	err := scanOne(a.store.readOnce(ctx), []any{&users}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s LIMIT %d) some",
+		a.store.users.name, manyUsers+1))
+	if err != nil || users <= manyUsers {
+		return false, err
+	}
+	s.bounded = true
+	if !slices.Contains([]string{"name", "display_name", "phone", "email", "id"}, f.column) {
+		s.slow = true
+		return false, nil
+	}
+	if f.column == "display_name" {
+		s.add(f.column + "<>''") // as the index has it
+	}
+	if f.organization == "" && (f.column == "name" || f.column == "display_name") {
+		if err := a.amongAll(ctx, s); err != nil {
+			return false, err
+		}
+	}
+	begins := a.store.dialect.beginsWith(f.column, f.value)
+	if f.column != "name" {
+		s.add(begins.text, begins.args...)
+		return true, nil
+	}
+	for _, prefix := range a.registry.Prefixes() {
+		other := a.store.dialect.beginsWith(f.column, prefix+"-"+f.value)
+		begins.text += " OR " + other.text
+		begins.args = append(begins.args, other.args...)
+	}
+	s.add("("+begins.text+")", begins.args...)
+	return true, nil
+}
+
+// amongAll names all organizations, since the indexes by name begin with them.
+func (a *Authority) amongAll(ctx context.Context, s *selection) error {
+	all, err := a.store.organizations.find(a.store.read(ctx), "")
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	var names []any
+	for _, org := range all {
+		names = append(names, org.Name)
+	}
+	s.add("owner IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
+	return nil
 }
 
 // byOpenID is the condition for the users of an organization, or of all where it is empty, whose identity has an OpenID.
 func (a *Authority) byOpenID(ctx context.Context, organization, openID string) (condition, error) {
-	ids := a.store.identities
-	query, args := "WHERE open_id=?", []any{openID}
-	if organization != "" {
-		query, args = query+" AND organization=?", append(args, organization)
+	found := condition{text: "1=0"}
+	r := a.store.read(ctx)
+	for at := []string{organization, ""}; at != nil && (organization == "" || at[0] == organization); {
+		row, err := a.store.identities.get(r, "WHERE organization=? AND app_id=? AND open_id=?", at[0], at[1], openID)
+		if err == nil {
+			found.text += " OR id=? AND owner=?"
+			found.args = append(found.args, row.UserID, row.Organization)
+		}
+		if err := ignoreMissing(err); err != nil {
+			return found, err
+		}
+		if at, err = a.store.nextProgram(ctx, a.store.identities.name, at[0], at[1]); err != nil {
+			return found, err
+		}
 	}
-	rows, err := ids.find(a.store.read(ctx), query, args...)
-	if err != nil || len(rows) == 0 {
-		return condition{"1=0", nil}, err
-	}
-	found := condition{text: "id IN (?" + strings.Repeat(", ?", len(rows)-1) + ")"}
-	for _, row := range rows {
-		found.args = append(found.args, row.UserID)
-	}
+	found.text = "(" + found.text + ")"
 	return found, nil
 }
