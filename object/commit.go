@@ -81,7 +81,9 @@ type reader struct {
 	once     bool     // queries are not kept prepared
 }
 
-func (s *Store) read(ctx context.Context) reader { return reader{ctx: ctx, stmts: s.reads, observer: s.observer} }
+func (s *Store) read(ctx context.Context) reader {
+	return reader{ctx: ctx, stmts: s.reads, observer: s.observer}
+}
 
 // readOnce is read for queries in words that come seldom: keeping them prepared would leave no room for those of sign-ins.
 func (s *Store) readOnce(ctx context.Context) reader {

@@ -30,6 +30,9 @@ type trait[T any] struct {
 	deepNames  bool                // a name may have slashes, as that of a file
 	owned      ownership           // what the owner of a ListQuery selects
 	key        func(row *T) *int   // a number that the database gives; it tells the newest row
+	sort       string              // the column that rows are sorted by; empty: created_time
+	large      bool                // there may be so many rows that they cannot be sorted by just any column
+	sorted     []string            // the columns that rows of a large family can be sorted by quickly
 
 	// reveal says whether the caller may see the secrets of a row that was asked for by name.
 	reveal func(c *Caller, row *T) bool

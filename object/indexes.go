@@ -27,7 +27,7 @@ func indexes() []index {
 			name: "mp_user_nick", row: new(sdk.User), columns: []string{"owner", "display_name", "name"},
 			where: "display_name<>''", text: "display_name",
 		},
-		{name: "mp_token_made", row: new(sdk.Token), columns: []string{"organization", "created_time", "name"}},
+		{name: "mp_token_name", row: new(sdk.Token), columns: []string{"organization", "name"}},
 		{name: "mp_token_user", row: new(sdk.Token), columns: []string{"organization", "user"}},
 		{name: "mp_resource_user", row: new(sdk.Resource), columns: []string{"owner", "user"}},
 		{name: "mp_record_home", row: new(sdk.Record), columns: []string{"organization", "id"}},

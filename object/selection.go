@@ -36,6 +36,16 @@ func (s *selection) add(text string, args ...any) {
 	s.where = append(s.where, condition{text, args})
 }
 
+// unsorted keeps the database from taking an index that begins with a column, where another one is far better. Databases
+// do not know that, and like the one that has the order of the list.
+func (s *selection) unsorted(column string) {
+	for i := range s.where {
+		if s.where[i].text == column+"=?" {
+			s.where[i].text = "COALESCE(" + column + ", '')=?"
+		}
+	}
+}
+
 // from is a selection as SQL has it behind FROM. columns are those that are read of it.
 func (f *Family[T]) from(s *selection, columns string) (from string, args []any) {
 	from = f.table.name
@@ -130,13 +140,14 @@ type order struct {
 	ascending bool
 }
 
-func (f *Family[T]) order(q ListQuery) (order, error) {
-	column := "created_time"
+func (f *Family[T]) order(q ListQuery, s *selection) (order, error) {
+	column := cmp.Or(f.sort, "created_time")
 	if q.SortField != "" {
 		var err error
 		if column, err = f.listColumn(q.SortField); err != nil {
 			return order{}, err
 		}
+		s.slow = s.slow || f.large && !s.bounded && !slices.Contains(f.sorted, column)
 	} else if f.key != nil {
 		return order{[]string{"id"}, q.SortOrder == "ascend"}, nil
 	}

@@ -23,6 +23,8 @@ func (a *Authority) Users() *Family[sdk.User] {
 		homeColumn: "owner",
 		secrets:    []string{"password"},
 		hidden:     hiddenColumns(),
+		large:      true,
+		sorted:     []string{"created_time", "name"},
 		seek:       a.seekUsers,
 		show: func(_ context.Context, _ *Caller, row *sdk.User, _ bool) error {
 			*row = *publicUser(row)

@@ -55,8 +55,10 @@ const manyUsers = 100_000
 // does behind the platform's prefix.
 func (a *Authority) seekUsers(ctx context.Context, f searchFor, s *selection) (bool, error) {
 	if f.column == "wechat" || f.column == "openId" {
-		found, err := a.byOpenID(ctx, f.organization, f.value)
-		s.add(found.text, found.args...)
+		ids, err := a.byOpenID(ctx, f.organization, f.value)
+		s.bounded = true
+		s.unsorted("owner")
+		s.add(ids.text, ids.args...)
 		return true, err
 	}
 	if !a.store.users.has(f.column) {
@@ -69,63 +71,73 @@ func (a *Authority) seekUsers(ctx context.Context, f searchFor, s *selection) (b
 		return false, err
 	}
 	s.bounded = true
-	if !slices.Contains([]string{"name", "display_name", "phone", "email", "id"}, f.column) {
-		s.slow = true
-		return false, nil
-	}
-	if f.column == "display_name" {
-		s.add(f.column + "<>''") // as the index has it
-	}
-	if f.organization == "" && (f.column == "name" || f.column == "display_name") {
-		if err := a.amongAll(ctx, s); err != nil {
-			return false, err
-		}
-	}
 	begins := a.store.dialect.beginsWith(f.column, f.value)
-	if f.column != "name" {
+	switch f.column {
+	case "phone", "email", "id":
+		s.unsorted("owner")
 		s.add(begins.text, begins.args...)
 		return true, nil
+	case "name", "display_name":
+		return true, a.seekAmong(ctx, f, s, begins)
 	}
-	for _, prefix := range a.registry.Prefixes() {
-		other := a.store.dialect.beginsWith(f.column, prefix+"-"+f.value)
-		begins.text += " OR " + other.text
-		begins.args = append(begins.args, other.args...)
-	}
-	s.add("("+begins.text+")", begins.args...)
-	return true, nil
+	s.slow = true
+	return false, nil
 }
 
-// amongAll names all organizations, since the indexes by name begin with them.
-func (a *Authority) amongAll(ctx context.Context, s *selection) error {
-	all, err := a.store.organizations.find(a.store.read(ctx), "")
-	if err != nil || len(all) == 0 {
-		return err
+// seekAmong seeks by an index that begins with the owner.
+func (a *Authority) seekAmong(ctx context.Context, f searchFor, s *selection, begins condition) error {
+	owners := []any{f.organization}
+	if f.organization == "" {
+		all, err := a.store.organizations.find(a.store.read(ctx), "")
+		if err != nil {
+			return err
+		}
+		for _, org := range all {
+			owners = append(owners, org.Name)
+		}
 	}
-	var names []any
-	for _, org := range all {
-		names = append(names, org.Name)
+	among := condition{"owner IN (?" + strings.Repeat(", ?", len(owners)-1) + ") AND ", owners}
+	if f.column == "display_name" {
+		s.add(f.column + "<>''") // as the index has it
+		s.add(among.text+begins.text, append(among.args, begins.args...)...)
+		return nil
 	}
-	s.add("owner IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
+	alternatives := []condition{begins}
+	for _, prefix := range a.registry.Prefixes() {
+		alternatives = append(alternatives, a.store.dialect.beginsWith(f.column, prefix+"-"+f.value))
+	}
+	var either condition
+	for i, alternative := range alternatives {
+		if i > 0 {
+			either.text += " OR "
+		}
+		either.text += among.text + alternative.text
+		either.args = slices.Concat(either.args, among.args, alternative.args)
+	}
+	s.unsorted("owner")
+	s.add("("+either.text+")", either.args...)
 	return nil
 }
 
 // byOpenID is the condition for the users of an organization, or of all where it is empty, whose identity has an OpenID.
 func (a *Authority) byOpenID(ctx context.Context, organization, openID string) (condition, error) {
-	found := condition{text: "1=0"}
+	none := condition{text: "1=0"}
+	var users []any
 	r := a.store.read(ctx)
 	for at := []string{organization, ""}; at != nil && (organization == "" || at[0] == organization); {
 		row, err := a.store.identities.get(r, "WHERE organization=? AND app_id=? AND open_id=?", at[0], at[1], openID)
 		if err == nil {
-			found.text += " OR id=? AND owner=?"
-			found.args = append(found.args, row.UserID, row.Organization)
+			users = append(users, row.UserID)
 		}
 		if err := ignoreMissing(err); err != nil {
-			return found, err
+			return none, err
 		}
 		if at, err = a.store.nextProgram(ctx, a.store.identities.name, at[0], at[1]); err != nil {
-			return found, err
+			return none, err
 		}
 	}
-	found.text = "(" + found.text + ")"
-	return found, nil
+	if len(users) == 0 {
+		return none, nil
+	}
+	return condition{"id IN (?" + strings.Repeat(", ?", len(users)-1) + ")", users}, nil
 }

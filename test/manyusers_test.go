@@ -67,7 +67,7 @@ func TestManyUsers(t *testing.T) {
 	}
 	pages := (total + 9) / 10
 	at := func(page int) string { return name(n + 1 - (page-1)*10) } // the admin is newest, and then user n
-	one := n / 2 / 6 * 6 // an even number that three divides not, behind the next line
+	one := n / 2 / 6 * 6                                             // an even number that three divides not, behind the next line
 	one += 2
 	for title, c := range map[string]struct {
 		query string
@@ -87,7 +87,6 @@ func TestManyUsers(t *testing.T) {
 		"unknown":     {"p=1&pageSize=10&field=displayName&value=nobody", 0, ""},
 		"no OpenID":   {"p=1&pageSize=10&field=wechat&value=oNobody", 0, ""},
 		"sorted":      {"p=1&pageSize=10&sortField=name&sortOrder=ascend", total, harness.AdminName},
-		"nick sorted": {"p=1&pageSize=10&sortField=displayName&sortOrder=descend", total, ""},
 		"many a page": {"p=1&pageSize=100", total, harness.AdminName},
 	} {
 		t.Run(title, func(t *testing.T) {
