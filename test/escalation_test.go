@@ -27,9 +27,11 @@ func TestEscalation(t *testing.T) {
 	boss, err := app.GetUser(harness.AdminName)
 	require.NoError(t, err)
 	for name, change := range map[string]func(*casdoorsdk.User){
-		"owner":       func(u *casdoorsdk.User) { u.Owner = "built-in" },
-		"id":          func(u *casdoorsdk.User) { u.Id = "another" },
-		"hash":        func(u *casdoorsdk.User) { u.Password, u.PasswordType = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA", "argon2id" },
+		"owner": func(u *casdoorsdk.User) { u.Owner = "built-in" },
+		"id":    func(u *casdoorsdk.User) { u.Id = "another" },
+		"hash": func(u *casdoorsdk.User) {
+			u.Password, u.PasswordType = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA", "argon2id"
+		},
 		"totp":        func(u *casdoorsdk.User) { u.TotpSecret = "known-to-me" },
 		"other token": func(u *casdoorsdk.User) { u.AccessToken = "known-to-me" },
 	} {
