@@ -264,7 +264,7 @@ func (q *commitQueue) gather(first *job) []*job {
 }
 
 // commit writes a batch. Where one job of several fails, all are undone and each is run again alone, so that it is
-// judged by itself.
+// judged by itself; but not where the database could not be written to: one after the other would wait for it as long.
 func (q *commitQueue) commit(batch []*job) {
 	if len(batch) == 0 {
 		return
@@ -275,8 +275,9 @@ func (q *commitQueue) commit(batch []*job) {
 	}
 	// A shared commit must not end with one caller's patience.
 	err := q.stmts.transact(context.Background(), fns...)
+	again := err != nil && len(batch) > 1 && !isBusy(err)
 	for _, j := range batch {
-		if err != nil && len(batch) > 1 {
+		if again {
 			j.done <- q.stmts.transact(context.Background(), j.fn)
 		} else {
 			j.done <- err

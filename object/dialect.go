@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
 )
 
 // dialect is what differs between the databases in the few statements that are written by hand.
@@ -109,6 +110,13 @@ func isTransient(err error) bool {
 		return true
 	}
 	return false
+}
+
+// isBusy reports whether somebody else kept writing to SQLite's file for longer than we wait.
+func isBusy(err error) bool {
+	const busy, primary = 5, 0xff // SQLITE_BUSY; what the extended codes of one have in common
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&primary == busy
 }
 
 // sqlState returns PostgreSQL's code of err, or "" for any other error.

@@ -211,8 +211,15 @@ func identityProblems() map[string]string {
 // count runs a query in which {user} stands for the word as the database wants it quoted.
 func count(t *testing.T, db *sql.DB, store object.StoreConfig, query string) int {
 	t.Helper()
-	quoted := map[string]string{"postgres": `"user"`, "mysql": "`user`", "sqlite": "`user`"}[store.DriverName]
 	var n int
-	require.NoError(t, db.QueryRowContext(t.Context(), strings.ReplaceAll(query, "{user}", quoted)).Scan(&n), query)
+	query = strings.ReplaceAll(query, "{user}", quotedUser(store))
+	require.NoError(t, db.QueryRowContext(t.Context(), query).Scan(&n), query)
 	return n
+}
+
+func quotedUser(store object.StoreConfig) string {
+	if store.DriverName == "postgres" {
+		return `"user"`
+	}
+	return "`user`"
 }
