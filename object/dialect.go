@@ -101,6 +101,9 @@ const (
 	pgUniqueViolation = "23505" // two transactions that took the same free key: the next run sees the other's row
 )
 
+// pgReadOnly is what a server says that another one has taken the place of.
+const pgReadOnly = "25006"
+
 func isTransient(err error) bool {
 	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return my.Number == mysqlDeadlock || my.Number == mysqlLockTimeout
