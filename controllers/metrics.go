@@ -30,6 +30,7 @@ type Metrics struct {
 	turnedAway    *prometheus.CounterVec
 	swept         *prometheus.CounterVec
 	errcodes      errcodes
+	requests      requests
 }
 
 // NewMetrics registers the metrics of a build of that version.
@@ -48,6 +49,7 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 		turnedAway: counters("turned_away_total", "Requests over a limit.", "limit"),
 		swept:      counters("swept_rows_total", "Expired rows that were deleted.", "table"),
 		errcodes:   errcodes{known: map[int]string{0: ""}},
+		requests:   newRequests(),
 	}
 	m.signedIn = m.signIns.WithLabelValues("ok", "", "")
 	database := prometheus.NewHistogramVec(histogram("database_seconds",
@@ -62,7 +64,8 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	registry.MustRegister(
 		m.signIns, m.newUsers, m.signInSeconds, m.upstream, m.breakers, database, databaseErrors, m.turnedAway, m.swept,
-		build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.requests.answered, m.requests.took, build, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
 }

@@ -81,6 +81,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(withRequestID(r), timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
+	route, methods := routeOf(s.allowed, r.URL.Path)
+	conn := w
+	w, done := s.deps.Metrics.request(conn, r, route)
+	defer done()
 	header := w.Header()
 	header.Set(requestIDHeader, requestID(ctx))
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -92,13 +96,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := s.limit(r); err != nil {
 		writeError(w, shapeOf(r.URL.Path), apiError(err))
-	} else if methods, known := methodsOf(s.allowed, r.URL.Path); !known {
+	} else if route == routeUnknown {
 		writeError(w, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)
 		writeError(w, shapeOf(r.URL.Path), methodNotAllowed(methods))
 	} else {
-		r.Body = http.MaxBytesReader(w, r.Body, body)
+		r.Body = http.MaxBytesReader(conn, r.Body, body) // of net/http itself: it closes the connection then
 		hideForm(r)
 		s.next.ServeHTTP(w, r)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
 )
 
 // dialect is what differs between the databases in the few statements that are written by hand.
@@ -100,6 +101,9 @@ const (
 	pgUniqueViolation = "23505" // two transactions that took the same free key: the next run sees the other's row
 )
 
+// pgReadOnly is what a server says that another one has taken the place of.
+const pgReadOnly = "25006"
+
 func isTransient(err error) bool {
 	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return my.Number == mysqlDeadlock || my.Number == mysqlLockTimeout
@@ -109,6 +113,13 @@ func isTransient(err error) bool {
 		return true
 	}
 	return false
+}
+
+// isBusy reports whether somebody else kept writing to SQLite's file for longer than we wait.
+func isBusy(err error) bool {
+	const busy, primary = 5, 0xff // SQLITE_BUSY; what the extended codes of one have in common
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&primary == busy
 }
 
 // sqlState returns PostgreSQL's code of err, or "" for any other error.
