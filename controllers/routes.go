@@ -36,6 +36,7 @@ func routes(deps *Deps) []route {
 	}
 	if deps.Authority != nil {
 		all = append(all, casdoorRoutes(base)...)
+		all = append(all, manageRoutes(base)...)
 	}
 	if deps.Metrics != nil {
 		all = append(all, metricsRoutes(base)...)

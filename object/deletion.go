@@ -140,6 +140,10 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	if err := t.dropUploads(tx, user.Id, ""); err != nil {
 		return err
 	}
+	if _, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state=?",
+		uploadDropped, atOnce, user.Id, uploadKept); err != nil {
+		return err
+	}
 	_, err = tx.exec("DELETE FROM "+t.marks.name+" WHERE user_id=?", user.Id)
 	return err
 }

@@ -44,6 +44,9 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 	if err := s.distinguishCase(session); err != nil || s.beside {
 		return nil, err
 	}
+	if err := s.makeIndexes(session); err != nil {
+		return nil, err
+	}
 	known, err := session.Count(new(sdk.Organization))
 	if err != nil || known > 0 {
 		return nil, err
@@ -61,7 +64,7 @@ func (s *Store) ownTables() []any {
 		return tables
 	}
 	return append(tables, new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert), new(sdk.User),
-		new(sdk.Token))
+		new(sdk.Token), new(sdk.Record), new(sdk.Resource))
 }
 
 func (s *Store) lock(session *xorm.Session) error {

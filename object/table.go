@@ -28,6 +28,7 @@ type column struct {
 	field  []int
 	json   bool   // stored as JSON text
 	binary bool   // that text is stored as bytes
+	auto   bool   // the database numbers new rows with it
 	zero   string // the field's zero value as SQL
 }
 
@@ -48,7 +49,7 @@ func newTable[T any](engine *xorm.Engine, d dialect, has func(column string) boo
 			continue
 		}
 		t.byName[c.Name] = len(t.columns)
-		col := column{name: c.Name, field: field.Index, json: storedAsJSON(field.Type), binary: c.SQLType.IsBlob()}
+		col := column{name: c.Name, field: field.Index, json: storedAsJSON(field.Type), binary: c.SQLType.IsBlob(), auto: c.IsAutoIncrement}
 		col.zero = col.zeroOf(field.Type.Kind(), d)
 		t.columns = append(t.columns, col)
 	}
@@ -100,6 +101,32 @@ func (t *table[T]) pick(names ...string) []column {
 
 // has reports whether the database has all these columns.
 func (t *table[T]) has(names ...string) bool { return len(t.pick(names...)) == len(names) }
+
+// texts returns those fields of a row, by their columns, that the database has. All of them are strings.
+func (t *table[T]) texts(row *T, names []string) []reflect.Value {
+	var texts []reflect.Value
+	if len(names) == 0 {
+		return nil
+	}
+	for _, c := range t.pick(names...) {
+		texts = append(texts, reflect.ValueOf(row).Elem().FieldByIndex(c.field))
+	}
+	return texts
+}
+
+// columnOf returns the column of a name, or of the field that JSON knows by that name.
+func (t *table[T]) columnOf(name string) (string, bool) {
+	if _, known := t.byName[name]; known {
+		return name, true
+	}
+	for _, c := range t.columns {
+		tag, _, _ := strings.Cut(reflect.TypeFor[T]().FieldByIndex(c.field).Tag.Get("json"), ",")
+		if tag == name && name != "" {
+			return c.name, true
+		}
+	}
+	return "", false
+}
 
 // columnNames returns the names of all columns.
 func (t *table[T]) columnNames() []string {
@@ -181,8 +208,11 @@ func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
 	var names, marks strings.Builder
 	var filled []column
 	v := reflect.ValueOf(row).Elem()
-	for i, c := range t.columns {
-		if i > 0 {
+	for _, c := range t.columns {
+		if c.auto {
+			continue
+		}
+		if names.Len() > 0 {
 			names.WriteString(", ")
 			marks.WriteString(", ")
 		}
@@ -256,7 +286,12 @@ func (t *table[T]) update(tx *txn, row *T, names []string, where string, args ..
 
 // find reads the rows that the rest of the query selects, such as "WHERE owner=?".
 func (t *table[T]) find(q querier, rest string, args ...any) ([]*T, error) {
-	rows, err := q.query(fmt.Sprintf("SELECT %s FROM %s %s", t.list(t.columns, ""), t.name, rest), args...)
+	return t.findFrom(q, t.name+" "+rest, args...)
+}
+
+// findFrom is find with the name of the table before the rest.
+func (t *table[T]) findFrom(q querier, from string, args ...any) ([]*T, error) {
+	rows, err := q.query("SELECT "+t.list(t.columns, "")+" FROM "+from, args...)
 	if err != nil {
 		return nil, err
 	}

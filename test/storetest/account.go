@@ -59,24 +59,36 @@ func testFilledFields(t *testing.T, n *tenant) {
 }
 
 func testFindUser(t *testing.T, n *tenant, p *object.Principal) {
-	find := func(c *object.Client, owner, name, id string) (*sdk.User, error) {
-		return n.service.FindUser(t.Context(), c, owner, name, id)
+	find := func(c *object.Caller, field, value string) (*sdk.User, error) {
+		return n.service.FindUser(t.Context(), c, n.name, field, value)
 	}
-	byName, err := find(n.client(t), n.name, p.User.Name, "")
+	n.exec(t, 1, `UPDATE "user" SET email='f@example.com', phone='13800000001' WHERE id=?`, p.User.Id)
+	byName, err := find(n.app(), "name", p.User.Name)
 	require.NoError(t, err)
 	assert.Equal(t, "***", byName.Password)
-	byID, err := find(n.client(t), n.name, "", p.User.Id)
-	require.NoError(t, err)
-	assert.Equal(t, byName, byID)
-	_, err = find(n.client(t), n.name, "nobody", "")
+	for field, value := range map[string]string{
+		"id": p.User.Id, "email": "f@example.com", "phone": "13800000001", "wechat": byName.WeChat,
+	} {
+		found, err := find(n.app(), field, value)
+		require.NoError(t, err, field)
+		assert.Equal(t, byName, found, field)
+		for _, nobody := range []string{"", "nobody"} {
+			_, err = find(n.app(), field, nobody)
+			assert.ErrorIs(t, err, object.ErrNotFound, field)
+		}
+	}
+	_, err = find(n.app(), "name", "nobody")
 	assert.ErrorIs(t, err, object.ErrNotFound)
-	_, err = find(n.client(t), n.name, "", "no id")
-	assert.ErrorIs(t, err, object.ErrNotFound)
+	_, err = find(n.app(), "password", "x")
+	assertRefused(t, err, object.InvalidRequest)
 	other := n.suite.tenant(t, setup{})
-	_, err = find(other.client(t), n.name, p.User.Name, "")
-	assertRefused(t, err, object.AccessDenied)
-	builtIn := n.row(t, `SELECT client_id FROM "application" WHERE name='app-built-in'`)["client_id"]
-	_, err = find(n.clientOf(t, builtIn), n.name, p.User.Name, "")
+	for _, name := range []string{p.User.Name, "nobody"} {
+		_, err = find(other.app(), "name", name)
+		assertRefused(t, err, object.AccessDenied)
+		_, err = find(other.app(), "id", name)
+		assertRefused(t, err, object.AccessDenied)
+	}
+	_, err = find(&object.Caller{Role: object.Global, Organization: "built-in"}, "name", p.User.Name)
 	assert.NoError(t, err, "the built-in application may see all organizations")
 }
 

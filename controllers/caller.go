@@ -1,0 +1,35 @@
+package controllers
+
+import "github.com/minidoor/minidoor/object"
+
+// caller returns who asks: an application that shows its client secret, in the query as Casdoor's SDKs do or by HTTP
+// Basic authentication, or the user of a bearer token. Whoever shows nothing is nobody.
+func (b *Base) caller() (*object.Caller, error) {
+	r := b.Ctx.Request
+	c, err := b.identify()
+	if err != nil {
+		return nil, err
+	}
+	c.ClientIP, c.Address = b.Deps.clientIP(r), r.Method+" "+r.URL.Path
+	return c, nil
+}
+
+func (b *Base) identify() (*object.Caller, error) {
+	r := b.Ctx.Request
+	if _, ok := bearer(r); ok {
+		p, err := b.principal()
+		if err != nil {
+			return nil, err
+		}
+		return object.UserCaller(p.User), nil
+	}
+	query := r.URL.Query()
+	id, secret, ok := r.BasicAuth()
+	if !ok {
+		id, secret = query.Get("clientId"), query.Get("clientSecret")
+	}
+	if secret != "" {
+		return b.Deps.Service.ClientCaller(r.Context(), id, secret)
+	}
+	return &object.Caller{}, nil
+}

@@ -1,0 +1,382 @@
+package object
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Family is a kind of rows that admins look after, with the rules of who may. It is safe for concurrent use. What its
+// caller may not do is a *Refusal with AccessDenied; what does not exist is ErrNotFound.
+type Family[T any] struct {
+	authority *Authority
+	table     *table[T] // nil where a Casdoor has none
+	trait[T]
+}
+
+// trait is what one Family has of its own. What its comment does not call required may be missing.
+type trait[T any] struct {
+	name       string              // Casdoor's, as in its paths: "provider"; required
+	listing    string              // the last part of the path that lists it; empty: "get-" + name + "s"
+	home       func(row *T) home   // whom a row belongs to; required
+	id         func(row *T) *rowID // where a row keeps owner and name; required
+	homeColumn string              // the column that says which organization a row is home in; required
+	userColumn string              // the column with the name of the user whose a row is
+	secrets    []string            // columns that are shown as "***", and kept when they come back so
+	hidden     []string            // columns that are shown empty, and kept when they come back so
+	deepNames  bool                // a name may have slashes, as that of a file
+	owned      ownership           // what the owner of a ListQuery selects
+	key        func(row *T) *int   // a number that the database gives; it tells the newest row
+	sort       string              // the column that rows are sorted by; empty: created_time
+	large      bool                // there may be so many rows that they cannot be sorted by just any column
+	sorted     []string            // the columns that rows of a large family can be sorted by quickly
+
+	// reveal says whether the caller may see the secrets of a row that was asked for by name.
+	reveal func(c *Caller, row *T) bool
+
+	// show changes a copy of a row before the caller sees it; listed says that it is one of many.
+	show func(ctx context.Context, c *Caller, row *T, listed bool) error
+
+	// seek adds a search that is no plain one to a selection, and reports whether it has done so.
+	seek func(ctx context.Context, f searchFor, s *selection) (bool, error)
+
+	// fill completes and judges a row, outside the transaction; old is nil where the row is new.
+	fill func(ctx context.Context, c *Caller, row, old *T) error
+
+	// judge judges a row in the transaction, beside the others that it has to do with; old is nil where the row is new.
+	judge func(tx *txn, c *Caller, row, old *T) error
+
+	// stored does what else must happen in the same transaction; old is nil where the row is new.
+	stored func(tx *txn, c *Caller, row, old *T) error
+
+	// deletable refuses to delete a row. erase deletes it, with all that hangs on it, where that is more than the row.
+	deletable func(tx *txn, c *Caller, row *T) error
+	erase     func(tx *txn, c *Caller, row *T) error
+
+	// changed is called when a change is committed.
+	changed func()
+}
+
+// rowID points to the fields of a row's key.
+type rowID struct{ owner, name *string }
+
+const byID = "owner=? AND name=?"
+
+// Name returns Casdoor's name of the family, as in its paths: "provider".
+func (f *Family[T]) Name() string { return f.name }
+
+// Get returns a row as the caller may see it.
+func (f *Family[T]) Get(ctx context.Context, c *Caller, owner, name string) (*T, error) {
+	return f.get(ctx, c, "get-"+f.name, owner, name)
+}
+
+func (f *Family[T]) get(ctx context.Context, c *Caller, action, owner, name string) (*T, error) {
+	if err := f.open(c, action); err != nil {
+		return nil, err
+	}
+	row, err := f.table.get(f.authority.store.read(ctx), "WHERE "+byID, owner, name)
+	if err != nil {
+		return nil, f.missing(c, action, owner, name, err)
+	}
+	if err := c.check(action, f.home(row)); err != nil {
+		return nil, err
+	}
+	return row, f.present(ctx, c, row, false)
+}
+
+// open refuses callers who may never do this, before anything is read.
+func (f *Family[T]) open(c *Caller, action string) error {
+	if c.may(action) == nothing {
+		return notAllowed()
+	}
+	if f.table == nil {
+		return refuse(Unsupported, "this server keeps no %ss", f.name)
+	}
+	return nil
+}
+
+// missing returns the error for a row that could not be read: that it is not there is told only to those who could see it
+// if it were.
+func (f *Family[T]) missing(c *Caller, action, owner, name string, err error) error {
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	row := new(T)
+	id := f.id(row)
+	*id.owner, *id.name = owner, name
+	if f.homeColumn == "owner" || f.homeColumn == "name" { // so the key tells whose it would be
+		if err := c.check(action, f.home(row)); err != nil {
+			return err
+		}
+	}
+	return ErrNotFound
+}
+
+// present makes a row what the caller may see.
+func (f *Family[T]) present(ctx context.Context, c *Caller, row *T, listed bool) error {
+	if listed || f.reveal == nil || !f.reveal(c, row) {
+		for _, text := range f.table.texts(row, f.secrets) {
+			if text.String() != "" {
+				text.SetString(mask)
+			}
+		}
+	}
+	if len(f.hidden) > 0 {
+		f.table.clear(row, f.hidden...)
+	}
+	if f.show == nil {
+		return nil
+	}
+	return f.show(ctx, c, row, listed)
+}
+
+// Add stores a new row out of its JSON object. One that exists already is a *Refusal with InvalidRequest.
+func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) error {
+	action := "add-" + f.name
+	if err := f.open(c, action); err != nil {
+		return err
+	}
+	row := new(T)
+	if err := json.Unmarshal(object, row); err != nil {
+		return malformed(err)
+	}
+	for _, text := range f.table.texts(row, f.secrets) {
+		if text.String() == mask {
+			text.SetString("")
+		}
+	}
+	if err := c.check(action, f.home(row)); err != nil {
+		return err
+	}
+	if f.fill != nil {
+		if err := f.fill(ctx, c, row, nil); err != nil {
+			return err
+		}
+	}
+	id := f.id(row)
+	if err := f.validID(id); err != nil {
+		return err
+	}
+	return f.change(ctx, c, action, *id.owner+"/"+*id.name, func(tx *txn) (bool, error) {
+		if err := f.vacant(tx, id); err != nil {
+			return false, err
+		}
+		return true, f.store(tx, c, row, nil)
+	})
+}
+
+// vacant refuses a key that is taken.
+func (f *Family[T]) vacant(tx *txn, id *rowID) error {
+	_, err := f.table.get(tx, "WHERE "+byID, *id.owner, *id.name)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if f.name == "user" {
+		return refuse(InvalidRequest, "Username already exists")
+	}
+	return refuse(InvalidRequest, "The %s: %s/%s already exists", f.name, *id.owner, *id.name)
+}
+
+// Update writes what a JSON object says into a row: all that it mentions, or only the columns named, by the names of
+// the JSON fields or of the table's columns. It reports whether there is such a row.
+func (f *Family[T]) Update(
+	ctx context.Context, c *Caller, owner, name string, columns []string, object json.RawMessage,
+) (affected bool, err error) {
+	action := "update-" + f.name
+	if err := f.open(c, action); err != nil {
+		return false, err
+	}
+	names, err := f.columnNames(columns)
+	if err != nil {
+		return false, err
+	}
+	const attempts = 5
+	for range attempts {
+		old, err := f.table.get(f.authority.store.read(ctx), "WHERE "+byID, owner, name)
+		if err != nil {
+			return false, ignoreMissing(f.missing(c, action, owner, name, err))
+		}
+		row, err := f.updated(ctx, c, old, names, object)
+		if err != nil {
+			return false, err
+		}
+		err = f.replace(ctx, c, row, old)
+		if !errors.Is(err, errRaced) {
+			return err == nil, err
+		}
+	}
+	return false, errRaced
+}
+
+// ignoreMissing makes no error of what is not there.
+func ignoreMissing(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// updated returns the row that an update makes of the old one.
+func (f *Family[T]) updated(
+	ctx context.Context, c *Caller, old *T, names []string, object json.RawMessage,
+) (*T, error) {
+	action := "update-" + f.name
+	if err := c.check(action, f.home(old)); err != nil {
+		return nil, err
+	}
+	row := new(T)
+	if err := f.table.merge(row, old, object); err != nil {
+		return nil, malformed(err)
+	}
+	f.restore(row, old, names)
+	id, was := f.id(row), f.id(old)
+	keep(id.owner, was.owner)
+	keep(id.name, was.name)
+	if f.fill != nil {
+		if err := f.fill(ctx, c, row, old); err != nil {
+			return nil, err
+		}
+	}
+	// A row that moves must not get out of the caller's reach, nor get in where somebody else's is.
+	if err := c.check(action, f.home(row)); err != nil {
+		return nil, err
+	}
+	return row, f.validID(id)
+}
+
+// replace puts row in the place of old, or returns errRaced where old is not what is there any more.
+func (f *Family[T]) replace(ctx context.Context, c *Caller, row, old *T) error {
+	id, was := f.id(row), f.id(old)
+	return f.change(ctx, c, "update-"+f.name, *was.owner+"/"+*was.name, func(tx *txn) (bool, error) {
+		current, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, *was.owner, *was.name)
+		if errors.Is(err, ErrNotFound) || err == nil && !reflect.DeepEqual(current, old) {
+			return false, errRaced
+		}
+		if err != nil {
+			return false, err
+		}
+		if *id.owner != *was.owner || *id.name != *was.name {
+			if err := f.vacant(tx, id); err != nil {
+				return false, err
+			}
+		}
+		return true, f.store(tx, c, row, old)
+	})
+}
+
+// columnNames returns the names of the table's columns that an update names; nil where it names none.
+func (f *Family[T]) columnNames(fields []string) ([]string, error) {
+	var names []string
+	for _, field := range fields {
+		name, known := f.table.columnOf(field)
+		if !known {
+			return nil, refuse(InvalidRequest, "there is no column %.40q", field)
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// restore undoes what a change must not touch: the secrets that came back masked or hidden, and all but the columns that
+// were named, if any were.
+func (f *Family[T]) restore(row, old *T, names []string) {
+	v, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
+	for _, c := range f.table.columns {
+		field := v.FieldByIndex(c.field)
+		masked := slices.Contains(f.secrets, c.name) && field.String() == mask
+		named := slices.Contains(names, c.name)
+		hidden := slices.Contains(f.hidden, c.name) && field.IsZero() && !named
+		if masked || hidden || names != nil && !named {
+			field.Set(was.FieldByIndex(c.field))
+		}
+	}
+}
+
+// store judges and writes a row.
+func (f *Family[T]) store(tx *txn, c *Caller, row, old *T) error {
+	if f.judge != nil {
+		if err := f.judge(tx, c, row, old); err != nil {
+			return err
+		}
+	}
+	var err error
+	if old == nil {
+		_, err = f.table.insert(tx, row, "")
+	} else if !reflect.DeepEqual(row, old) {
+		was := f.id(old)
+		_, err = f.table.update(tx, row, f.table.columnNames(), byID, *was.owner, *was.name)
+	}
+	if err != nil || f.stored == nil {
+		return err
+	}
+	return f.stored(tx, c, row, old)
+}
+
+// Delete deletes a row and reports whether there was one.
+func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (affected bool, err error) {
+	action := "delete-" + f.name
+	if err := f.open(c, action); err != nil {
+		return false, err
+	}
+	err = f.change(ctx, c, action, owner+"/"+name, func(tx *txn) (bool, error) {
+		row, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)
+		affected = err == nil
+		if err != nil {
+			return false, ignoreMissing(f.missing(c, action, owner, name, err))
+		}
+		if err := c.check(action, f.home(row)); err != nil {
+			return false, err
+		}
+		if f.deletable != nil {
+			if err := f.deletable(tx, c, row); err != nil {
+				return false, err
+			}
+		}
+		if f.erase != nil {
+			return true, f.erase(tx, c, row)
+		}
+		_, err = tx.exec("DELETE FROM "+f.table.name+" WHERE "+byID, owner, name)
+		return true, err
+	})
+	return affected && err == nil, err
+}
+
+// change runs fn in a transaction and records that the caller did something, if fn says that it did.
+func (f *Family[T]) change(ctx context.Context, c *Caller, action, id string, fn func(*txn) (bool, error)) error {
+	err := f.authority.store.write(ctx, func(tx *txn) error {
+		done, err := fn(tx)
+		if err != nil || !done {
+			return err
+		}
+		return f.authority.recordChange(tx, c, action, id)
+	})
+	if err == nil {
+		f.authority.settings.forget()
+		if f.changed != nil {
+			f.changed()
+		}
+	}
+	return err
+}
+
+func malformed(err error) error {
+	return &Refusal{Code: InvalidRequest, Message: "the body is not a JSON object of this kind", Err: err}
+}
+
+// validID refuses a key that Casdoor's paths could not name, or that looks like another one.
+func (f *Family[T]) validID(id *rowID) error {
+	for _, part := range []string{*id.owner, *id.name} {
+		clean, err := cleanText(part)
+		slash := strings.ContainsAny(part, `/\`) && (part == *id.owner || !f.deepNames)
+		if err != nil || clean != part || part == "" || slash {
+			return refuse(InvalidRequest, "owner and name are required: at most 100 characters, without slashes")
+		}
+	}
+	return nil
+}
