@@ -22,6 +22,7 @@ import (
 type Deps struct {
 	Service        *object.Service   // required
 	Authority      *object.Authority // nil: another Casdoor answers all but the mini programs' calls
+	Console        *object.Authority // signs admins in with a password; nil: Authority does
 	Origin         string            // the server's public URL, without a slash at its end; empty: as each request names it
 	TrustedProxies []netip.Prefix    // who may say X-Forwarded-For and X-Forwarded-Proto; empty: nobody
 	Version        string            // of this build
@@ -97,6 +98,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)
 		writeError(w, shapeOf(r.URL.Path), methodNotAllowed(methods))
+	} else if err := s.deps.sameSite(r); err != nil {
+		logError(s.deps.Logger, r, "request refused", err)
+		writeError(w, shapeOf(r.URL.Path), err)
 	} else {
 		r.Body = http.MaxBytesReader(w, r.Body, body)
 		hideForm(r)

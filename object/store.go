@@ -58,6 +58,8 @@ type Store struct {
 	marks         *table[Mark]
 	events        *table[Event]
 	media         *table[Media]
+	adminSessions *table[AdminSession]
+	attempts      *table[Attempt]
 }
 
 // Open connects to the database. In one of our own it creates or upgrades the schema and, when that is empty, makes what
@@ -160,6 +162,8 @@ func (s *Store) mapTables(found schema) error {
 		mapTable(s, &s.marks, nil),
 		mapTable(s, &s.events, nil),
 		mapTable(s, &s.media, nil),
+		mapTable(s, &s.adminSessions, nil),
+		mapTable(s, &s.attempts, nil),
 	)
 	if has := found.has("record"); has != nil || !s.beside {
 		// The database numbers the records.
