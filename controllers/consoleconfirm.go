@@ -52,3 +52,18 @@ func isDenied(err error) bool {
 	refusal, ok := errors.AsType[*object.Refusal](err)
 	return ok && refusal.Code == object.AccessDenied
 }
+
+// isInUse reports whether err means that a row stays since others need it.
+func isInUse(err error) bool {
+	refusal, ok := errors.AsType[*object.Refusal](err)
+	return ok && refusal.Code == object.InvalidRequest
+}
+
+// refusedData says why something was not done. Key ends the key of its text.
+type refusedData struct{ Key, Back string }
+
+// cannot answers that something was not done. view is the row's page.
+func (v *visit) cannot(key, view, owner, name string) error {
+	back := consoleRoot + view + "?" + idQuery(owner, name).Encode()
+	return v.render(http.StatusConflict, "cannot", refusedData{key, back})
+}

@@ -111,6 +111,9 @@ func (v *visit) deleteProvider() error {
 	}
 	owner, name := idOf(in)
 	found, err := v.Deps.Console.Providers().Delete(v.r.Context(), v.caller, owner, name)
+	if isInUse(err) {
+		return v.cannot("providerInUse", "/providers/view", owner, name)
+	}
 	if err := orMissing(found, err); err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 
+	beecontext "github.com/beego/beego/v2/server/web/context"
+
 	"github.com/minidoor/minidoor/object"
 )
 
@@ -194,9 +196,17 @@ func (v *visit) showError(e *APIError) {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		p.Key = "error.400"
 	}
-	retryAfter(v.w, e)
+	setRetryAfter(v.w, e)
 	if err := v.render(e.Status, "error", p); err != nil {
 		v.Deps.Logger.ErrorContext(v.r.Context(), "page", "cause", err)
 		writeError(v.w, casdoorShape, serverError(err))
 	}
+}
+
+// errorPage answers with the page of an error that has been logged.
+func (d *Deps) errorPage(w http.ResponseWriter, r *http.Request, e *APIError) {
+	b := &Base{Deps: d}
+	b.Ctx = beecontext.NewContext()
+	b.Ctx.Reset(w, r)
+	newVisit(b).showError(e)
 }

@@ -38,6 +38,9 @@ func routes(deps *Deps) []route {
 		all = append(all, casdoorRoutes(base)...)
 		all = append(all, manageRoutes(base)...)
 	}
+	if deps.Console != nil {
+		all = append(all, consoleRoutes(base)...)
+	}
 	if deps.Metrics != nil {
 		all = append(all, metricsRoutes(base)...)
 	}

@@ -87,6 +87,11 @@ func (d *Deps) sameSite(r *http.Request) *APIError {
 		r = r.Clone(r.Context())
 		r.Method = http.MethodPost
 	}
+	return d.crossOrigin(r)
+}
+
+// crossOrigin refuses a change that another site's page had a browser ask for.
+func (d *Deps) crossOrigin(r *http.Request) *APIError {
 	protection := http.NewCrossOriginProtection()
 	if d.Origin != "" {
 		_ = protection.AddTrustedOrigin(d.Origin) // conf has checked it
