@@ -1,8 +1,6 @@
 package controllers
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -55,53 +53,26 @@ func (c *AccountController) Userinfo() {
 	c.reply(info)
 }
 
-// User is GET /api/get-user?id=owner/name, or ?owner=…&userId=…: a user of the organization for a client that shows
-// its secret, and oneself for the bearer of a token. A user who does not exist is null.
+// User is GET /api/get-user?id=owner/name, or ?owner=… with userId, email, phone or wechat: a user of the organization
+// for a client that shows its secret and for admins, and oneself for other bearers of a token. A user who does not exist
+// is null.
 //
 //	@router /api/get-user [get]
 func (c *AccountController) User() {
 	query := c.Ctx.Request.URL.Query()
-	owner, name, _ := strings.Cut(query.Get("id"), "/")
-	if name == "" {
+	owner, value, _ := strings.Cut(query.Get("id"), "/")
+	field := "name"
+	if value == "" {
 		owner = query.Get("owner")
-	}
-	user, err := c.findUser(c.Ctx.Request.Context(), owner, name, query.Get("userId"))
-	if errors.Is(err, object.ErrNotFound) {
-		c.replyData(nil)
-		return
-	}
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.replyData(user)
-}
-
-func (c *AccountController) findUser(ctx context.Context, owner, name, id string) (any, error) {
-	if _, ok := bearer(c.Ctx.Request); ok {
-		p, err := c.principal()
-		if err != nil {
-			return nil, err
+		for param, known := range map[string]string{"userId": "id", "email": "email", "phone": "phone", "wechat": "wechat"} {
+			if sent := query.Get(param); sent != "" {
+				field, value = known, sent
+			}
 		}
-		if owner != p.User.Owner || name != p.User.Name && id != p.User.Id {
-			return nil, unauthorized()
-		}
-		account, err := c.Deps.Service.Account(ctx, p)
-		return account.User, err
 	}
-	query := c.Ctx.Request.URL.Query()
-	clientID, secret, ok := c.Ctx.Request.BasicAuth()
-	if !ok {
-		clientID, secret = query.Get("clientId"), query.Get("clientSecret")
-	}
-	client, err := c.Deps.Service.Client(ctx, clientID)
-	if _, unknown := errors.AsType[*object.Refusal](err); unknown || err == nil && !client.Authentic(secret) {
-		return nil, unauthorized()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c.Deps.Authority.FindUser(ctx, client, owner, name, id)
+	ask(c.Base, func(caller *object.Caller) (any, error) {
+		return c.Deps.Authority.FindUser(c.Ctx.Request.Context(), caller, owner, field, value)
+	})
 }
 
 // unauthorized is what Casdoor says to those who may not.

@@ -8,28 +8,58 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// ManageController serves Casdoor's five paths of each family of rows: get one, get many, add, update and delete.
+// ManageController serves Casdoor's paths of a family of rows: get one, get many, add, update and delete.
 type ManageController struct {
 	Base
 
 	Family family
 }
 
-// manageRoutes are the paths of the families, as Casdoor names them.
+// manageRoutes are the paths of the families, as Casdoor names them. What users ask for of themselves too, UserController
+// serves.
 func manageRoutes(base Base) []route {
 	a := base.Deps.Authority
 	var all []route
-	for _, f := range []family{of(a.Organizations()), of(a.Providers())} {
-		c := &ManageController{base, f}
-		all = append(all,
-			route{"/api/get-" + f.name(), c, "get:One"},
-			route{"/api/get-" + f.name() + "s", c, "get:Many"},
-			route{"/api/add-" + f.name(), c, "post:Add"},
-			route{"/api/update-" + f.name(), c, "post:Update"},
-			route{"/api/delete-" + f.name(), c, "post:Remove"},
-		)
+	one := func(f family) {
+		all = append(all, route{"/api/get-" + f.name(), &ManageController{base, f}, "get:One"})
 	}
-	return all
+	many := func(path string, f family) { all = append(all, route{path, &ManageController{base, f}, "get:Many"}) }
+	add := func(f family) {
+		all = append(all, route{"/api/add-" + f.name(), &ManageController{base, f}, "post:Add"})
+	}
+	change := func(f family) {
+		all = append(all, route{"/api/update-" + f.name(), &ManageController{base, f}, "post:Update"})
+	}
+	remove := func(f family) {
+		all = append(all, route{"/api/delete-" + f.name(), &ManageController{base, f}, "post:Remove"})
+	}
+	for _, f := range []family{
+		of(a.Organizations()), of(a.Providers()), of(a.Applications()), of(a.Certs()), of(a.Tokens()),
+	} {
+		one(f)
+		many("/api/get-"+f.name()+"s", f)
+		add(f)
+		change(f)
+		remove(f)
+	}
+	users, records := of(a.Users()), of(a.Records())
+	many("/api/get-users", users)
+	add(users)
+	remove(users)
+	one(records)
+	many("/api/get-records", records)
+	add(records)
+	many("/api/get-global-users", of(a.GlobalUsers()))
+	many("/api/get-global-certs", of(a.GlobalCerts()))
+	many("/api/get-organization-applications", of(a.OrganizationApplications()))
+	return append(all, []route{
+		{"/api/get-sorted-users", &ManageController{base, of(a.SortedUsers())}, "get:Sorted"},
+		{"/api/get-user-count", &DirectoryController{base}, "get:UserCount"},
+		{"/api/get-organization-names", &DirectoryController{base}, "get:OrganizationNames"},
+		{"/api/get-default-application", &DirectoryController{base}, "get:DefaultApplication"},
+		{"/api/get-user-application", &DirectoryController{base}, "get:UserApplication"},
+		{"/api/get-app-login", &DirectoryController{base}, "get:AppLogin"},
+	}...)
 }
 
 // One is GET /api/get-…?id=owner/name: the row in data, null where there is none.
@@ -46,12 +76,25 @@ func (c *ManageController) One() {
 
 // Many is GET /api/get-…s?owner=…: the rows in data, and with p and pageSize their number in data2.
 func (c *ManageController) Many() {
-	caller, err := c.caller()
-	if err != nil {
-		c.fail(err)
-		return
-	}
 	q, err := listQuery(c.Ctx.Request.URL.Query().Get)
+	c.list(q, err)
+}
+
+// Sorted is GET /api/get-sorted-users?owner=…&sorter=column&limit=n: the n with the most.
+func (c *ManageController) Sorted() {
+	query := c.Ctx.Request.URL.Query()
+	limit, err := strconv.Atoi(query.Get("limit"))
+	if err != nil || limit < 1 {
+		err = badRequest("limit must be a number above zero")
+	}
+	c.list(object.ListQuery{Owner: query.Get("owner"), SortField: query.Get("sorter"), PageSize: limit}, err)
+}
+
+func (c *ManageController) list(q object.ListQuery, err error) {
+	caller := &object.Caller{}
+	if err == nil {
+		caller, err = c.caller()
+	}
 	if err != nil {
 		c.fail(err)
 		return
@@ -66,8 +109,8 @@ func (c *ManageController) Many() {
 
 func listQuery(param func(string) string) (object.ListQuery, error) {
 	q := object.ListQuery{
-		Owner: param("owner"), Organization: param("organization"), Field: param("field"), Value: param("value"),
-		SortField: param("sortField"), SortOrder: param("sortOrder"),
+		Owner: param("owner"), Organization: param("organization"), User: param("user"), Field: param("field"),
+		Value: param("value"), SortField: param("sortField"), SortOrder: param("sortOrder"),
 	}
 	if param("p") == "" || param("pageSize") == "" {
 		return q, nil
@@ -100,12 +143,16 @@ func (c *ManageController) Update() {
 	}
 	query := c.Ctx.Request.URL.Query()
 	owner, name, _ := strings.Cut(query.Get("id"), "/")
-	var columns []string
-	if query.Get("columns") != "" {
-		columns = strings.Split(query.Get("columns"), ",")
-	}
-	affected, err := c.Family.update(c.Ctx.Request.Context(), caller, owner, name, columns, body)
+	affected, err := c.Family.update(c.Ctx.Request.Context(), caller, owner, name, listOf(query.Get("columns")), body)
 	c.answerAffected(affected, err)
+}
+
+// listOf splits what commas part; nothing has no parts.
+func listOf(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
 }
 
 // Remove is POST /api/delete-… with the row's owner and name as JSON.
@@ -124,21 +171,25 @@ func (c *ManageController) Remove() {
 }
 
 // change reads who asks for a change, and the body.
-func (c *ManageController) change() (*object.Caller, json.RawMessage, error) {
-	caller, err := c.caller()
+func (b *Base) change() (*object.Caller, json.RawMessage, error) {
+	caller, err := b.caller()
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := c.body()
+	body, err := b.body()
+	if err != nil {
+		return nil, nil, err
+	}
+	_, err = decodeObject(body) // which refuses a field that is there twice
 	return caller, body, err
 }
 
-func (c *ManageController) answerAffected(affected bool, err error) {
+func (b *Base) answerAffected(affected bool, err error) {
 	if affected {
-		c.answer("Affected", err)
+		b.answer("Affected", err)
 		return
 	}
-	c.answer("Unaffected", err)
+	b.answer("Unaffected", err)
 }
 
 // answer answers with data, or with the error if there is one.

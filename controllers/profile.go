@@ -12,16 +12,22 @@ import (
 // ProfileController serves changes of the own account.
 type ProfileController struct{ Base }
 
-// UpdateUser is Casdoor's POST /api/update-user for the user of the bearer token: named by id=owner/name in the
+// UpdateUser is Casdoor's POST /api/update-user. Admins and clients that show their secret change users of their
+// organization, all of a user or the columns named: see object.Family.Update. Any other user changes the own account:
+// named by id=owner/name in the
 // query, by owner and name in the body, or by the token alone. With columns (camelCase or snake_case,
 // comma-separated) only those fields of the body count. The answer is "Affected", or "Unaffected" when nothing has
 // changed.
 //
 //	@router /api/update-user [post]
 func (c *ProfileController) UpdateUser() {
-	p, err := c.principal()
+	p, err := c.self()
 	if err != nil {
 		c.fail(err)
+		return
+	}
+	if p == nil {
+		c.updateAny()
 		return
 	}
 	fields, err := c.object()
@@ -32,20 +38,44 @@ func (c *ProfileController) UpdateUser() {
 		c.fail(err)
 		return
 	}
-	var columns []string
-	if list := c.Ctx.Request.URL.Query().Get("columns"); list != "" {
-		columns = strings.Split(list, ",")
-	}
+	columns := listOf(c.Ctx.Request.URL.Query().Get("columns"))
 	changed, err := c.Deps.Service.UpdateAccount(c.Ctx.Request.Context(), p, fields, columns)
 	if err != nil {
 		c.fail(err)
 		return
 	}
-	if !changed {
-		c.replyData("Unaffected")
+	c.answerAffected(changed, nil)
+}
+
+// self returns the user of the bearer token; nil where it is somebody who may change more than the own account.
+func (c *ProfileController) self() (*object.Principal, error) {
+	_, ok := bearer(c.Ctx.Request)
+	if !ok && c.Deps.Authority != nil {
+		return nil, nil
+	}
+	p, err := c.principal()
+	if err == nil && p.User.IsAdmin && c.Deps.Authority != nil {
+		return nil, nil
+	}
+	return p, err
+}
+
+// updateAny changes the user that id=owner/name names in the query or, where it is missing, owner and userId.
+func (c *ProfileController) updateAny() {
+	caller, body, err := c.change()
+	if err != nil {
+		c.fail(err)
 		return
 	}
-	c.replyData("Affected")
+	query := c.Ctx.Request.URL.Query()
+	columns, ctx := listOf(query.Get("columns")), c.Ctx.Request.Context()
+	var affected bool
+	if owner, name, named := strings.Cut(query.Get("id"), "/"); named {
+		affected, err = c.Deps.Authority.Users().Update(ctx, caller, owner, name, columns, body)
+	} else {
+		affected, err = c.Deps.Authority.UpdateUserByID(ctx, caller, query.Get("owner"), query.Get("userId"), columns, body)
+	}
+	c.answerAffected(affected, err)
 }
 
 // aboutSelf refuses an update-user that is about somebody else.

@@ -60,23 +60,6 @@ func (a *Authority) Userinfo(ctx context.Context, p *Principal, issuer string) (
 	return info, nil
 }
 
-// FindUser returns a user of the client's organization by name, or by id when name is empty, without secrets;
-// ErrNotFound where there is none. The caller has authenticated the client.
-func (a *Authority) FindUser(ctx context.Context, c *Client, owner, name, id string) (*sdk.User, error) {
-	if owner != c.Organization.Name && c.Organization.Name != builtInName {
-		return nil, refuse(AccessDenied, "Unauthorized operation")
-	}
-	where, value := "WHERE owner=? AND name=?", name
-	if name == "" {
-		where, value = "WHERE owner=? AND id=?", id
-	}
-	user, err := a.store.users.get(a.store.read(ctx), where, owner, value)
-	if err != nil {
-		return nil, err
-	}
-	return publicUser(user), nil
-}
-
 // Keys returns the public keys of all certs that sign tokens, for JWKS (RFC 7517).
 func (s *Service) Keys(ctx context.Context) (jose.JSONWebKeySet, error) {
 	keys, err := s.settings.keys(ctx)

@@ -21,6 +21,7 @@ type Client struct {
 	Application  *sdk.Application
 	Organization *sdk.Organization
 
+	home         string // the organization that the application belongs to, whichever it acts for
 	miniPrograms []miniProgram
 	key          *key
 	keyErr       error // why the application cannot sign; nil when it can
@@ -175,10 +176,16 @@ func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
 	if app.ClientId != id || id == "" || organization != "" && !shared {
 		return nil, ErrNotFound // the database may take another case for the same
 	}
+	home := app.Organization
 	if shared {
 		app.Organization = organization
 	}
-	return s.clientOf(ctx, app)
+	c, err := s.clientOf(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	c.home = home
+	return c, nil
 }
 
 func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, error) {

@@ -61,10 +61,15 @@ func (s *Store) lookAround(ctx context.Context, cfg StoreConfig) (schema, error)
 			return nil, err
 		}
 	}
-	if known, err := s.engine.Context(ctx).IsTableExist(cfg.TableNamePrefix + "record"); err != nil {
-		return nil, err
-	} else if known {
-		if found["record"], err = s.columnsOf(ctx, cfg.TableNamePrefix+"record"); err != nil {
+	for _, table := range []string{"record", "resource"} { // which a Casdoor may do without
+		known, err := s.engine.Context(ctx).IsTableExist(cfg.TableNamePrefix + table)
+		if err != nil {
+			return nil, err
+		}
+		if !known {
+			continue
+		}
+		if found[table], err = s.columnsOf(ctx, cfg.TableNamePrefix+table); err != nil {
 			return nil, err
 		}
 	}

@@ -60,10 +60,14 @@ func (s *Service) ClientCaller(ctx context.Context, clientID, secret string) (*C
 	c := &Caller{
 		Role: App, Organization: client.Organization.Name, Name: client.Application.Name, Cert: client.Application.Cert,
 	}
-	// A shared application acts for one organization at a time, even though built-in may own it.
-	if c.Organization == builtInName && client.Application.Organization == builtInName {
-		c.Role = Global
+	if c.Organization != builtInName {
+		return c, nil
 	}
+	// A shared application acts for the organization that its client id names. That must make nobody an admin of all.
+	if client.home != builtInName {
+		return nil, notAllowed()
+	}
+	c.Role = Global
 	return c, nil
 }
 

@@ -61,11 +61,50 @@ func (s *Service) Export(ctx context.Context, p *Principal) (*Export, error) {
 	if s.tables == nil {
 		return nil, noTables()
 	}
-	e := &Export{ExportedTime: s.stamp(), User: publicUser(p.User), Identities: []ExportIdentity{}}
-	members, err := s.tables.members(ctx, p.User)
+	return s.export(ctx, p.User)
+}
+
+// ExportUser returns all that is stored about a user, for whoever looks after them.
+func (a *Authority) ExportUser(ctx context.Context, c *Caller, owner, name string) (*Export, error) {
+	user, err := a.Users().Get(ctx, c, owner, name)
 	if err != nil {
 		return nil, err
 	}
+	return a.export(ctx, user)
+}
+
+// UserIdentities returns the OpenIDs of a user, the last sign-in's first.
+func (a *Authority) UserIdentities(ctx context.Context, c *Caller, owner, name string) ([]ExportIdentity, error) {
+	user, err := a.Users().Get(ctx, c, owner, name)
+	if err != nil {
+		return nil, err
+	}
+	return a.tables.exportIdentities(ctx, user)
+}
+
+func (s *Service) export(ctx context.Context, user *sdk.User) (*Export, error) {
+	e := &Export{ExportedTime: s.stamp(), User: publicUser(user)}
+	var err error
+	if e.Identities, err = s.tables.exportIdentities(ctx, user); err != nil {
+		return nil, err
+	}
+	if e.Unchecked, err = s.tables.marks.find(s.tables.read(ctx), "WHERE user_id=?", user.Id); err != nil {
+		return nil, err
+	}
+	if e.Pictures, err = s.tables.pictures(ctx, user.Id); err != nil {
+		return nil, err
+	}
+	if e.Tokens, err = s.tokensOf(ctx, user.Owner, user.Name); err != nil {
+		return nil, err
+	}
+	e.Records, err = s.recordsOf(ctx, user)
+	e.Unchecked, e.Tokens, e.Records = notNil(e.Unchecked), notNil(e.Tokens), notNil(e.Records)
+	return e, err
+}
+
+func (t *tables) exportIdentities(ctx context.Context, user *sdk.User) ([]ExportIdentity, error) {
+	members, err := t.members(ctx, user)
+	identities := []ExportIdentity{}
 	for _, m := range members {
 		id := ExportIdentity{
 			AppID: m.identity.AppID, OpenID: m.identity.OpenID, UnionID: m.identity.UnionID,
@@ -74,20 +113,9 @@ func (s *Service) Export(ctx context.Context, p *Principal) (*Export, error) {
 		if m.session != nil {
 			id.SessionTime = m.session.UpdatedTime
 		}
-		e.Identities = append(e.Identities, id)
+		identities = append(identities, id)
 	}
-	if e.Unchecked, err = s.tables.marks.find(s.tables.read(ctx), "WHERE user_id=?", p.User.Id); err != nil {
-		return nil, err
-	}
-	if e.Pictures, err = s.tables.pictures(ctx, p.User.Id); err != nil {
-		return nil, err
-	}
-	if e.Tokens, err = s.tokensOf(ctx, p.User.Owner, p.User.Name); err != nil {
-		return nil, err
-	}
-	e.Records, err = s.recordsOf(ctx, p.User)
-	e.Unchecked, e.Tokens, e.Records = notNil(e.Unchecked), notNil(e.Tokens), notNil(e.Records)
-	return e, err
+	return identities, err
 }
 
 func (t *tables) pictures(ctx context.Context, userID string) ([]ExportPicture, error) {
@@ -121,24 +149,29 @@ func (s *Service) scan(ctx context.Context, read func() error) error {
 
 // tokensOf returns the sign-ins of a user. It is for what is rare: see scan.
 func (s *Service) tokensOf(ctx context.Context, organization, user string) (tokens []ExportToken, err error) {
-	t := s.tables
 	err = s.scan(ctx, func() error {
-		columns := t.tokens.pick("owner", "name", "application", "created_time", "expires_in", "scope", "grant_type", "user")
-		rows, err := t.read(ctx).query(fmt.Sprintf("SELECT %s FROM %s WHERE organization=? AND %s=?",
-			t.tokens.list(columns, ""), t.tokens.name, t.dialect.quote("user")), organization, user)
-		if err != nil {
-			return err
-		}
-		found, err := scanAll(rows, t.tokens, columns)
-		for _, row := range found {
-			if row.User == user {
-				tokens = append(tokens, ExportToken{
-					row.Owner, row.Name, row.Application, row.CreatedTime, row.ExpiresIn, row.Scope, row.GrantType,
-				})
-			}
-		}
+		tokens, err = s.tables.tokensIn(s.tables.read(ctx), organization, user)
 		return err
 	})
+	return tokens, err
+}
+
+// tokensIn is tokensOf without its patience.
+func (s *Store) tokensIn(q querier, organization, user string) (tokens []ExportToken, err error) {
+	columns := s.tokens.pick("owner", "name", "application", "created_time", "expires_in", "scope", "grant_type", "user")
+	rows, err := q.query(fmt.Sprintf("SELECT %s FROM %s WHERE organization=? AND %s=?",
+		s.tokens.list(columns, ""), s.tokens.name, s.dialect.quote("user")), organization, user)
+	if err != nil {
+		return nil, err
+	}
+	found, err := scanAll(rows, s.tokens, columns)
+	for _, row := range found {
+		if row.User == user {
+			tokens = append(tokens, ExportToken{
+				row.Owner, row.Name, row.Application, row.CreatedTime, row.ExpiresIn, row.Scope, row.GrantType,
+			})
+		}
+	}
 	return tokens, err
 }
 

@@ -6,24 +6,28 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // Family is a kind of rows that admins look after, with the rules of who may. It is safe for concurrent use. What its
 // caller may not do is a *Refusal with AccessDenied; what does not exist is ErrNotFound.
 type Family[T any] struct {
 	authority *Authority
-	table     *table[T]
+	table     *table[T] // nil where a Casdoor has none
 	trait[T]
 }
 
-// trait is what one Family has of its own. A function may be nil where its comment does not say otherwise.
+// trait is what one Family has of its own. What its comment does not call required may be missing.
 type trait[T any] struct {
-	name       string              // Casdoor's, as in its paths: "provider"
+	name       string              // Casdoor's, as in its paths: "provider"; required
+	listing    string              // the last part of the path that lists it; empty: "get-" + name + "s"
 	home       func(row *T) home   // whom a row belongs to; required
 	id         func(row *T) *rowID // where a row keeps owner and name; required
 	homeColumn string              // the column that says which organization a row is home in; required
+	userColumn string              // the column with the name of the user whose a row is
 	secrets    []string            // columns that are shown as "***", and kept when they come back so
+	hidden     []string            // columns that are shown empty, and kept when they come back so
+	owned      ownership           // what the owner of a ListQuery selects
+	key        func(row *T) *int   // a number that the database gives; it tells the newest row
 
 	// reveal says whether the caller may see the secrets of a row that was asked for by name.
 	reveal func(c *Caller, row *T) bool
@@ -31,12 +35,24 @@ type trait[T any] struct {
 	// show changes a copy of a row before the caller sees it; listed says that it is one of many.
 	show func(ctx context.Context, c *Caller, row *T, listed bool) error
 
-	// fill completes and judges a row before it is stored; old is nil where the row is new.
-	fill func(tx *txn, c *Caller, row, old *T) error
+	// search is the condition of a search that is no plain one. An empty condition: it is a plain one.
+	search func(ctx context.Context, s searchFor) (condition, error)
 
-	// stored and deleted do what else must happen in the same transaction. old is nil where the row is new.
-	stored  func(tx *txn, c *Caller, row, old *T) error
-	deleted func(tx *txn, c *Caller, row *T) error
+	// fill completes and judges a row, outside the transaction; old is nil where the row is new.
+	fill func(ctx context.Context, c *Caller, row, old *T) error
+
+	// judge judges a row in the transaction, beside the others that it has to do with; old is nil where the row is new.
+	judge func(tx *txn, c *Caller, row, old *T) error
+
+	// stored does what else must happen in the same transaction; old is nil where the row is new.
+	stored func(tx *txn, c *Caller, row, old *T) error
+
+	// deletable refuses to delete a row. erase deletes it, with all that hangs on it, where that is more than the row.
+	deletable func(tx *txn, c *Caller, row *T) error
+	erase     func(tx *txn, c *Caller, row *T) error
+
+	// changed is called when a change is committed.
+	changed func()
 }
 
 // rowID points to the fields of a row's key.
@@ -49,17 +65,47 @@ func (f *Family[T]) Name() string { return f.name }
 
 // Get returns a row as the caller may see it.
 func (f *Family[T]) Get(ctx context.Context, c *Caller, owner, name string) (*T, error) {
-	if c.may("get-"+f.name) == nothing {
-		return nil, notAllowed()
+	return f.get(ctx, c, "get-"+f.name, owner, name)
+}
+
+func (f *Family[T]) get(ctx context.Context, c *Caller, action, owner, name string) (*T, error) {
+	if err := f.open(c, action); err != nil {
+		return nil, err
 	}
 	row, err := f.table.get(f.authority.store.read(ctx), "WHERE "+byID, owner, name)
 	if err != nil {
-		return nil, err
+		return nil, f.missing(c, action, owner, name, err)
 	}
-	if err := c.check("get-"+f.name, f.home(row)); err != nil {
+	if err := c.check(action, f.home(row)); err != nil {
 		return nil, err
 	}
 	return row, f.present(ctx, c, row, false)
+}
+
+// open refuses callers who may never do this, before anything is read.
+func (f *Family[T]) open(c *Caller, action string) error {
+	if c.may(action) == nothing {
+		return notAllowed()
+	}
+	if f.table == nil {
+		return refuse(Unsupported, "this server keeps no %ss", f.name)
+	}
+	return nil
+}
+
+// missing returns the error for a row that could not be read: that it is not there is told only to those who could see it
+// if it were.
+func (f *Family[T]) missing(c *Caller, action, owner, name string, err error) error {
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	row := new(T)
+	id := f.id(row)
+	*id.owner, *id.name = owner, name
+	if h := f.home(row); h.organization != "" && c.check(action, h) != nil {
+		return notAllowed()
+	}
+	return ErrNotFound
 }
 
 // present makes a row what the caller may see.
@@ -71,6 +117,9 @@ func (f *Family[T]) present(ctx context.Context, c *Caller, row *T, listed bool)
 			}
 		}
 	}
+	if len(f.hidden) > 0 {
+		f.table.clear(row, f.hidden...)
+	}
 	if f.show == nil {
 		return nil
 	}
@@ -79,33 +128,52 @@ func (f *Family[T]) present(ctx context.Context, c *Caller, row *T, listed bool)
 
 // Add stores a new row out of its JSON object. One that exists already is a *Refusal with InvalidRequest.
 func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) error {
+	action := "add-" + f.name
+	if err := f.open(c, action); err != nil {
+		return err
+	}
 	row := new(T)
 	if err := json.Unmarshal(object, row); err != nil {
 		return malformed(err)
 	}
-	id := f.id(row)
-	if *id.owner == "" || *id.name == "" || strings.Contains(*id.name, "/") {
-		return refuse(InvalidRequest, "owner and name are required, and have no slash")
+	for _, text := range f.table.texts(row, f.secrets) {
+		if text.String() == mask {
+			text.SetString("")
+		}
 	}
-	if err := c.check("add-"+f.name, f.home(row)); err != nil {
+	if err := c.check(action, f.home(row)); err != nil {
 		return err
 	}
-	return f.change(ctx, c, "add-"+f.name, *id.owner+"/"+*id.name, func(tx *txn) (bool, error) {
-		_, err := f.table.get(tx, "WHERE "+byID, *id.owner, *id.name)
-		if err == nil {
-			return false, refuse(InvalidRequest, "The %s: %s/%s already exists", f.name, *id.owner, *id.name)
+	if f.fill != nil {
+		if err := f.fill(ctx, c, row, nil); err != nil {
+			return err
 		}
-		if !errors.Is(err, ErrNotFound) {
+	}
+	id := f.id(row)
+	if err := validID(id); err != nil {
+		return err
+	}
+	return f.change(ctx, c, action, *id.owner+"/"+*id.name, func(tx *txn) (bool, error) {
+		if err := f.vacant(tx, id); err != nil {
 			return false, err
 		}
-		added := *row
-		for _, text := range f.table.texts(&added, f.secrets) {
-			if text.String() == mask {
-				text.SetString("")
-			}
-		}
-		return true, f.store(tx, c, &added, nil, nil)
+		return true, f.store(tx, c, row, nil)
 	})
+}
+
+// vacant refuses a key that is taken.
+func (f *Family[T]) vacant(tx *txn, id *rowID) error {
+	_, err := f.table.get(tx, "WHERE "+byID, *id.owner, *id.name)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if f.name == "user" {
+		return refuse(InvalidRequest, "Username already exists")
+	}
+	return refuse(InvalidRequest, "The %s: %s/%s already exists", f.name, *id.owner, *id.name)
 }
 
 // Update writes what a JSON object says into a row: all that it mentions, or only the columns named, by the names of
@@ -113,37 +181,86 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 func (f *Family[T]) Update(
 	ctx context.Context, c *Caller, owner, name string, columns []string, object json.RawMessage,
 ) (affected bool, err error) {
-	if c.may("update-"+f.name) == nothing {
-		return false, notAllowed()
+	action := "update-" + f.name
+	if err := f.open(c, action); err != nil {
+		return false, err
 	}
 	names, err := f.columnNames(columns)
 	if err != nil {
 		return false, err
 	}
-	err = f.change(ctx, c, "update-"+f.name, owner+"/"+name, func(tx *txn) (bool, error) {
-		old, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)
-		affected = err == nil
-		if errors.Is(err, ErrNotFound) {
-			return false, nil
+	const attempts = 5
+	for range attempts {
+		old, err := f.table.get(f.authority.store.read(ctx), "WHERE "+byID, owner, name)
+		if err != nil {
+			return false, found(f.missing(c, action, owner, name, err))
+		}
+		row, err := f.updated(ctx, c, old, names, object)
+		if err != nil {
+			return false, err
+		}
+		err = f.replace(ctx, c, row, old)
+		if !errors.Is(err, errRaced) {
+			return err == nil, err
+		}
+	}
+	return false, errRaced
+}
+
+// found makes no error of what is not there.
+func found(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// updated returns the row that an update makes of the old one.
+func (f *Family[T]) updated(
+	ctx context.Context, c *Caller, old *T, names []string, object json.RawMessage,
+) (*T, error) {
+	action := "update-" + f.name
+	if err := c.check(action, f.home(old)); err != nil {
+		return nil, err
+	}
+	row := new(T)
+	if err := f.table.merge(row, old, object); err != nil {
+		return nil, malformed(err)
+	}
+	f.restore(row, old, names)
+	id, was := f.id(row), f.id(old)
+	keep(id.owner, was.owner)
+	keep(id.name, was.name)
+	if f.fill != nil {
+		if err := f.fill(ctx, c, row, old); err != nil {
+			return nil, err
+		}
+	}
+	// A row that moves must not get out of the caller's reach, nor get in where somebody else's is.
+	if err := c.check(action, f.home(row)); err != nil {
+		return nil, err
+	}
+	return row, validID(id)
+}
+
+// replace puts row in the place of old, or returns errRaced where old is not what is there any more.
+func (f *Family[T]) replace(ctx context.Context, c *Caller, row, old *T) error {
+	id, was := f.id(row), f.id(old)
+	return f.change(ctx, c, "update-"+f.name, *was.owner+"/"+*was.name, func(tx *txn) (bool, error) {
+		current, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, *was.owner, *was.name)
+		if errors.Is(err, ErrNotFound) || err == nil && !reflect.DeepEqual(current, old) {
+			return false, errRaced
 		}
 		if err != nil {
 			return false, err
 		}
-		if err := c.check("update-"+f.name, f.home(old)); err != nil {
-			return false, err
+		if *id.owner != *was.owner || *id.name != *was.name {
+			if err := f.vacant(tx, id); err != nil {
+				return false, err
+			}
 		}
-		row := new(T)
-		if err := f.table.merge(row, old, object); err != nil {
-			return false, malformed(err)
-		}
-		f.restore(row, old, names)
-		// A row that moves must not get out of the caller's reach, nor get in where somebody else's is.
-		if err := c.check("update-"+f.name, f.home(row)); err != nil {
-			return false, err
-		}
-		return true, f.store(tx, c, row, old, f.id(old))
+		return true, f.store(tx, c, row, old)
 	})
-	return affected, err
 }
 
 // columnNames returns the names of the table's columns that an update names; nil where it names none.
@@ -159,23 +276,25 @@ func (f *Family[T]) columnNames(fields []string) ([]string, error) {
 	return names, nil
 }
 
-// restore undoes what a change must not touch: the secrets that came back masked, and all but the columns that were
-// named, if any were.
+// restore undoes what a change must not touch: the secrets that came back masked or hidden, and all but the columns that
+// were named, if any were.
 func (f *Family[T]) restore(row, old *T, names []string) {
 	v, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
 	for _, c := range f.table.columns {
 		field := v.FieldByIndex(c.field)
 		masked := slices.Contains(f.secrets, c.name) && field.String() == mask
-		if masked || names != nil && !slices.Contains(names, c.name) {
+		named := slices.Contains(names, c.name)
+		hidden := slices.Contains(f.hidden, c.name) && field.IsZero() && !named
+		if masked || hidden || names != nil && !named {
 			field.Set(was.FieldByIndex(c.field))
 		}
 	}
 }
 
-// store completes, judges and writes a row; at is where the old one is, nil for a new one.
-func (f *Family[T]) store(tx *txn, c *Caller, row, old *T, at *rowID) error {
-	if f.fill != nil {
-		if err := f.fill(tx, c, row, old); err != nil {
+// store judges and writes a row.
+func (f *Family[T]) store(tx *txn, c *Caller, row, old *T) error {
+	if f.judge != nil {
+		if err := f.judge(tx, c, row, old); err != nil {
 			return err
 		}
 	}
@@ -183,7 +302,8 @@ func (f *Family[T]) store(tx *txn, c *Caller, row, old *T, at *rowID) error {
 	if old == nil {
 		_, err = f.table.insert(tx, row, "")
 	} else if !reflect.DeepEqual(row, old) {
-		_, err = f.table.update(tx, row, f.table.columnNames(), byID, *at.owner, *at.name)
+		was := f.id(old)
+		_, err = f.table.update(tx, row, f.table.columnNames(), byID, *was.owner, *was.name)
 	}
 	if err != nil || f.stored == nil {
 		return err
@@ -193,27 +313,31 @@ func (f *Family[T]) store(tx *txn, c *Caller, row, old *T, at *rowID) error {
 
 // Delete deletes a row and reports whether there was one.
 func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (affected bool, err error) {
-	if c.may("delete-"+f.name) == nothing {
-		return false, notAllowed()
+	action := "delete-" + f.name
+	if err := f.open(c, action); err != nil {
+		return false, err
 	}
-	err = f.change(ctx, c, "delete-"+f.name, owner+"/"+name, func(tx *txn) (bool, error) {
+	err = f.change(ctx, c, action, owner+"/"+name, func(tx *txn) (bool, error) {
 		row, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)
 		affected = err == nil
-		if errors.Is(err, ErrNotFound) {
-			return false, nil
-		}
 		if err != nil {
+			return false, found(f.missing(c, action, owner, name, err))
+		}
+		if err := c.check(action, f.home(row)); err != nil {
 			return false, err
 		}
-		if err := c.check("delete-"+f.name, f.home(row)); err != nil {
-			return false, err
+		if f.deletable != nil {
+			if err := f.deletable(tx, c, row); err != nil {
+				return false, err
+			}
 		}
-		if _, err := tx.exec("DELETE FROM "+f.table.name+" WHERE "+byID, owner, name); err != nil || f.deleted == nil {
-			return true, err
+		if f.erase != nil {
+			return true, f.erase(tx, c, row)
 		}
-		return true, f.deleted(tx, c, row)
+		_, err = tx.exec("DELETE FROM "+f.table.name+" WHERE "+byID, owner, name)
+		return true, err
 	})
-	return affected, err
+	return affected && err == nil, err
 }
 
 // change runs fn in a transaction and records that the caller did something, if fn says that it did.
@@ -227,10 +351,23 @@ func (f *Family[T]) change(ctx context.Context, c *Caller, action, id string, fn
 	})
 	if err == nil {
 		f.authority.settings.forget()
+		if f.changed != nil {
+			f.changed()
+		}
 	}
 	return err
 }
 
 func malformed(err error) error {
 	return &Refusal{Code: InvalidRequest, Message: "the body is not a JSON object of this kind", Err: err}
+}
+
+// validID refuses a key that Casdoor's paths could not name, or that looks like another one.
+func validID(id *rowID) error {
+	for _, part := range []string{*id.owner, *id.name} {
+		if clean, err := cleanText(part); err != nil || clean != part || part == "" || hasSlash(part) {
+			return refuse(InvalidRequest, "owner and name are required: at most 100 characters, without slashes")
+		}
+	}
+	return nil
 }

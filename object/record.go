@@ -44,7 +44,7 @@ func (a *Authority) recordChange(tx *txn, c *Caller, action, id string) error {
 	}
 	method, path, _ := strings.Cut(c.Address, " ")
 	_, err := a.store.records.insert(tx, &sdk.Record{
-		Name: uuid.NewString(), CreatedTime: a.stamp(), Organization: c.Organization, User: c.Name, ClientIp: c.ClientIP,
+		Owner: c.Organization, Name: uuid.NewString(), CreatedTime: a.stamp(), Organization: c.Organization, User: c.Name, ClientIp: c.ClientIP,
 		Method: method, RequestUri: path, Action: action, Language: "en", Object: id,
 		Response: `{status:"ok", msg:""}`, StatusCode: 200, IsTriggered: true,
 	}, "")

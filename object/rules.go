@@ -16,17 +16,66 @@ type rule struct{ anyone, member, admin, app reach }
 
 // rules say who may do what, by the last part of Casdoor's paths. What is not in here nobody may do.
 func rules() map[string]rule {
+	anyone := rule{everything, everything, everything, everything}
+	own := rule{admin: organization, app: organization}
+	usable := rule{admin: shared, app: shared}
+	ownSelf := rule{member: self, admin: organization, app: organization}
 	return map[string]rule{
-		"get-organizations":   {},
-		"get-organization":    {admin: organization, app: organization},
-		"add-organization":    {},
-		"update-organization": {admin: organization, app: organization},
-		"delete-organization": {},
-		"get-providers":       {admin: shared, app: shared},
-		"get-provider":        {anyone: everything, member: everything, admin: everything, app: everything},
-		"add-provider":        {admin: organization, app: organization},
-		"update-provider":     {admin: organization, app: organization},
-		"delete-provider":     {admin: organization, app: organization},
+		"get-organizations":      own,
+		"get-organization":       own,
+		"get-organization-names": own,
+		"add-organization":       {},
+		"update-organization":    own,
+		"delete-organization":    {},
+
+		"get-providers":   usable,
+		"get-provider":    anyone,
+		"add-provider":    own,
+		"update-provider": own,
+		"delete-provider": own,
+
+		"get-applications":              own,
+		"get-organization-applications": own,
+		"get-application":               anyone,
+		"get-default-application":       anyone,
+		"get-app-login":                 anyone,
+		"get-user-application":          ownSelf,
+		"add-application":               own,
+		"update-application":            own,
+		"delete-application":            own,
+
+		"get-certs":        usable,
+		"get-global-certs": usable,
+		"get-cert":         usable,
+		"add-cert":         own,
+		"update-cert":      own,
+		"delete-cert":      own,
+
+		"get-users":        own,
+		"get-global-users": own,
+		"get-sorted-users": own,
+		"get-user-count":   own,
+		"get-user":         ownSelf,
+		"add-user":         own,
+		"update-user":      ownSelf, // a member through UpdateAccount only
+		"delete-user":      own,
+
+		"get-tokens":   own,
+		"get-token":    own,
+		"add-token":    own,
+		"update-token": own,
+		"delete-token": own,
+
+		"get-records": own,
+		"get-record":  own,
+		"add-record":  own,
+
+		"get-resources":   ownSelf,
+		"get-resource":    ownSelf,
+		"add-resource":    own,
+		"update-resource": own,
+		"delete-resource": ownSelf,
+		"upload-resource": ownSelf,
 	}
 }
 
@@ -52,16 +101,19 @@ func (c *Caller) may(action string) reach {
 type home struct {
 	organization string // Casdoor's "admin": nobody's in particular
 	userID       string // the id of the user whose it is; empty: none
+	user         string // the name of the user in that organization; empty: none
 }
 
 // check refuses an action on a row that is out of the caller's reach.
 func (c *Caller) check(action string, h home) error {
 	reached := c.may(action)
+	own := h.organization == c.Organization
 	switch {
 	case reached == everything,
 		reached == shared && h.organization == adminOwner,
-		reached >= organization && h.organization == c.Organization,
-		reached >= self && h.userID != "" && h.userID == c.UserID:
+		reached >= organization && own,
+		reached >= self && own && h.userID != "" && h.userID == c.UserID,
+		reached >= self && own && h.user != "" && h.user == c.Name && c.UserID != "":
 		return nil
 	}
 	return notAllowed()

@@ -62,7 +62,7 @@ func (s *Store) ownTables() []any {
 		return tables
 	}
 	return append(tables, new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert), new(sdk.User),
-		new(sdk.Token), new(sdk.Record))
+		new(sdk.Token), new(sdk.Record), new(sdk.Resource))
 }
 
 func (s *Store) lock(session *xorm.Session) error {

@@ -47,7 +47,8 @@ type Store struct {
 	certs         *table[sdk.Cert]
 	users         *table[sdk.User]
 	tokens        *table[sdk.Token]
-	records       *table[sdk.Record] // nil where a Casdoor keeps none
+	records       *table[sdk.Record]   // nil where a Casdoor keeps none
+	resources     *table[sdk.Resource] // as above
 	identities    *table[Identity]
 	sessions      *table[Session]
 	unions        *table[Union]
@@ -166,8 +167,10 @@ func (s *Store) mapTables(found schema) error {
 		mapTable(s, &s.attempts, nil),
 	)
 	if has := found.has("record"); has != nil || !s.beside {
-		// The database numbers the records.
-		err = errors.Join(err, mapTable(s, &s.records, func(c string) bool { return c != "id" && (has == nil || has(c)) }))
+		err = errors.Join(err, mapTable(s, &s.records, has))
+	}
+	if has := found.has("resource"); has != nil || !s.beside {
+		err = errors.Join(err, mapTable(s, &s.resources, has))
 	}
 	if err == nil {
 		s.tokenBy = tokenKeysOf(s.tokens)

@@ -28,6 +28,7 @@ type column struct {
 	field  []int
 	json   bool   // stored as JSON text
 	binary bool   // that text is stored as bytes
+	auto   bool   // the database numbers new rows with it
 	zero   string // the field's zero value as SQL
 }
 
@@ -48,7 +49,7 @@ func newTable[T any](engine *xorm.Engine, d dialect, has func(column string) boo
 			continue
 		}
 		t.byName[c.Name] = len(t.columns)
-		col := column{name: c.Name, field: field.Index, json: storedAsJSON(field.Type), binary: c.SQLType.IsBlob()}
+		col := column{name: c.Name, field: field.Index, json: storedAsJSON(field.Type), binary: c.SQLType.IsBlob(), auto: c.IsAutoIncrement}
 		col.zero = col.zeroOf(field.Type.Kind(), d)
 		t.columns = append(t.columns, col)
 	}
@@ -207,8 +208,11 @@ func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
 	var names, marks strings.Builder
 	var filled []column
 	v := reflect.ValueOf(row).Elem()
-	for i, c := range t.columns {
-		if i > 0 {
+	for _, c := range t.columns {
+		if c.auto {
+			continue
+		}
+		if names.Len() > 0 {
 			names.WriteString(", ")
 			marks.WriteString(", ")
 		}

@@ -3,7 +3,6 @@ package object
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -80,42 +79,57 @@ func (t *tables) storeMark(tx *txn, mark Mark) error {
 	return err
 }
 
-// accountQuery selects the token row with a hash, and of its user's row all but the accounts at platforms that are
-// not ours. Those are half of the columns, and empty for nearly everybody: the last column tells whether they are.
+// accountQuery selects of the token row with a hash what Principal needs, and of its user's row the columns that are
+// filled for many users. Each column costs, and most are empty for nearly everybody: the last column of the query tells
+// whether one of those that are left out is not.
 type accountQuery struct {
 	text    string
+	token   []column
 	columns []column // of the user
 }
 
+// filledColumns are the texts and flags of a user that a mini program's users have filled.
+const filledColumns = `owner name created_time updated_time id type display_name first_name last_name avatar email phone
+country_code region location bio language gender birthday tag signup_application created_ip last_signin_time
+last_signin_ip balance_currency is_forbidden is_deleted`
+
 func newAccountQuery(s *Store, registry *provider.Registry) accountQuery {
-	t := reflect.TypeFor[sdk.User]()
-	from, _ := t.FieldByName("GitHub")
-	to, _ := t.FieldByName("Custom10")
-	var q accountQuery
-	var linked []string
+	q := accountQuery{
+		token: s.tokens.pick("owner", "name", "application", "organization", "user", "expires_in", "scope"),
+	}
+	filled := strings.Fields(filledColumns)
+	var others []string
 	for _, c := range s.users.columns {
 		_, ours := registry.ByPrefix(c.name)
-		if ours || c.field[0] < from.Index[0] || c.field[0] > to.Index[0] {
-			q.columns = append(q.columns, c)
+		if empty := c.emptySQL(); empty != "" && !ours && !slices.Contains(filled, c.name) {
+			others = append(others, "u."+s.dialect.quote(c.name)+"<>"+empty)
 		} else {
-			linked = append(linked, "u."+s.dialect.quote(c.name)+"<>''")
+			q.columns = append(q.columns, c)
 		}
 	}
-	linked = append(linked, "1=0")
+	others = append(others, "1=0")
 	q.text = fmt.Sprintf("SELECT %s, %s, CASE WHEN %s THEN 1 ELSE 0 END "+
 		"FROM %s t LEFT JOIN %s u ON u.owner=t.organization AND u.name=t.%s WHERE t.%s=?",
-		s.tokens.list(s.tokens.columns, "t."), s.users.list(q.columns, "u."), strings.Join(linked, " OR "),
+		s.tokens.list(q.token, "t."), s.users.list(q.columns, "u."), strings.Join(others, " OR "),
 		s.tokens.name, s.users.name, s.dialect.quote("user"), s.tokenBy.access)
 	return q
+}
+
+// emptySQL returns what an empty text, flag or number is in SQL, or "" for a column of another kind.
+func (c column) emptySQL() string {
+	if c.json || c.binary {
+		return ""
+	}
+	return c.zero
 }
 
 // principal implements directory.
 func (t *tables) principal(ctx context.Context, token string, _ *tokenClaims) (*Principal, error) {
 	p := &Principal{User: &sdk.User{}, row: &sdk.Token{}}
-	linked := false
-	dest := append(t.tokens.dest(p.row, t.tokens.columns), t.users.dest(p.User, t.accountQuery.columns)...)
-	err := scanOne(t.read(ctx), append(dest, &linked), t.accountQuery.text, t.tokenBy.accessKey(token))
-	if err != nil || !linked {
+	more := false
+	dest := append(t.tokens.dest(p.row, t.accountQuery.token), t.users.dest(p.User, t.accountQuery.columns)...)
+	err := scanOne(t.read(ctx), append(dest, &more), t.accountQuery.text, t.tokenBy.accessKey(token))
+	if err != nil || !more {
 		return p, err
 	}
 	p.User, err = t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.User.Owner, p.User.Name)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"xorm.io/xorm"
 
 	"github.com/minidoor/minidoor/object"
 )
@@ -28,30 +30,65 @@ func (s *suite) testAccount(t *testing.T) {
 		assert.Equal(t, "小店 🐼", account.Organization.DisplayName)
 		assert.Equal(t, "***", account.Organization.MasterPassword)
 	})
+	t.Run("every field that is filled", func(t *testing.T) { testFilledFields(t, n) })
 	t.Run("user by name and by id", func(t *testing.T) { testFindUser(t, n, p) })
 	t.Run("userinfo", func(t *testing.T) { testUserinfo(t, n) })
 	t.Run("every text in every script", func(t *testing.T) { testTexts(t, n) })
 }
 
-func testFindUser(t *testing.T, n *tenant, p *object.Principal) {
-	find := func(c *object.Client, owner, name, id string) (*sdk.User, error) {
-		return n.service.FindUser(t.Context(), c, owner, name, id)
+// testFilledFields fills one field of a user at a time: the account must not miss one that is empty for nearly everybody.
+func testFilledFields(t *testing.T, n *tenant) {
+	token := n.signIn(t, "oFilled")
+	engine, err := xorm.NewEngine("sqlite", ":memory:") // for the names of the columns
+	require.NoError(t, err)
+	defer func() { _ = engine.Close() }()
+	info, err := engine.TableInfo(new(sdk.User))
+	require.NoError(t, err)
+	for _, column := range info.Columns() {
+		field, _ := reflect.TypeFor[sdk.User]().FieldByName(column.FieldName)
+		value, ok := map[reflect.Kind]any{reflect.String: "x", reflect.Bool: true, reflect.Int: 7}[field.Type.Kind()]
+		if !ok || slices.Contains([]string{"owner", "name", "id", "is_forbidden", "is_deleted"}, column.Name) {
+			continue
+		}
+		set := fmt.Sprintf(`UPDATE "user" SET "%s"=? WHERE owner=? AND name=?`, column.Name)
+		n.exec(t, 1, set, value, n.name, token.UserName)
+		user := reflect.ValueOf(n.principal(t, token).User).Elem()
+		assert.EqualValues(t, value, user.FieldByIndex(field.Index).Interface(), field.Name)
+		n.exec(t, 1, set, reflect.Zero(field.Type).Interface(), n.name, token.UserName)
 	}
-	byName, err := find(n.client(t), n.name, p.User.Name, "")
+}
+
+func testFindUser(t *testing.T, n *tenant, p *object.Principal) {
+	find := func(c *object.Caller, field, value string) (*sdk.User, error) {
+		return n.service.FindUser(t.Context(), c, n.name, field, value)
+	}
+	n.exec(t, 1, `UPDATE "user" SET email='f@example.com', phone='13800000001' WHERE id=?`, p.User.Id)
+	byName, err := find(n.app(), "name", p.User.Name)
 	require.NoError(t, err)
 	assert.Equal(t, "***", byName.Password)
-	byID, err := find(n.client(t), n.name, "", p.User.Id)
-	require.NoError(t, err)
-	assert.Equal(t, byName, byID)
-	_, err = find(n.client(t), n.name, "nobody", "")
+	for field, value := range map[string]string{
+		"id": p.User.Id, "email": "f@example.com", "phone": "13800000001", "wechat": byName.WeChat,
+	} {
+		found, err := find(n.app(), field, value)
+		require.NoError(t, err, field)
+		assert.Equal(t, byName, found, field)
+		for _, nobody := range []string{"", "nobody"} {
+			_, err = find(n.app(), field, nobody)
+			assert.ErrorIs(t, err, object.ErrNotFound, field)
+		}
+	}
+	_, err = find(n.app(), "name", "nobody")
 	assert.ErrorIs(t, err, object.ErrNotFound)
-	_, err = find(n.client(t), n.name, "", "no id")
-	assert.ErrorIs(t, err, object.ErrNotFound)
+	_, err = find(n.app(), "password", "x")
+	assertRefused(t, err, object.InvalidRequest)
 	other := n.suite.tenant(t, setup{})
-	_, err = find(other.client(t), n.name, p.User.Name, "")
-	assertRefused(t, err, object.AccessDenied)
-	builtIn := n.row(t, `SELECT client_id FROM "application" WHERE name='app-built-in'`)["client_id"]
-	_, err = find(n.clientOf(t, builtIn), n.name, p.User.Name, "")
+	for _, name := range []string{p.User.Name, "nobody"} {
+		_, err = find(other.app(), "name", name)
+		assertRefused(t, err, object.AccessDenied)
+		_, err = find(other.app(), "id", name)
+		assertRefused(t, err, object.AccessDenied)
+	}
+	_, err = find(&object.Caller{Role: object.Global, Organization: "built-in"}, "name", p.User.Name)
 	assert.NoError(t, err, "the built-in application may see all organizations")
 }
 

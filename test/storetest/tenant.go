@@ -178,9 +178,14 @@ func (n *tenant) user(t *testing.T, code string) *sdk.User {
 
 func (n *tenant) find(t *testing.T, name string) *sdk.User {
 	t.Helper()
-	user, err := n.service.FindUser(t.Context(), n.client(t), n.name, name, "")
+	user, err := n.service.FindUser(t.Context(), n.app(), n.name, "name", name)
 	require.NoError(t, err)
 	return user
+}
+
+// app is the tenant's application as a caller of the management API.
+func (n *tenant) app() *object.Caller {
+	return &object.Caller{Role: object.App, Organization: n.name, Name: "app-" + n.name}
 }
 
 // users returns how many users the tenant has.

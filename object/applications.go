@@ -1,0 +1,262 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Applications are shown to everybody, with masks for those who do not look after them.
+func (a *Authority) Applications() *Family[sdk.Application] {
+	return &Family[sdk.Application]{a, a.store.applications, trait[sdk.Application]{
+		name:       "application",
+		home:       func(app *sdk.Application) home { return home{organization: app.Organization} },
+		id:         func(app *sdk.Application) *rowID { return &rowID{&app.Owner, &app.Name} },
+		homeColumn: "organization",
+		owned:      byNobody,
+		secrets:    []string{"client_secret", "registration_access_token"},
+		reveal: func(c *Caller, row *sdk.Application) bool {
+			if c.Role == App {
+				return c.Name == row.Name
+			}
+			return c.governs(row.Organization)
+		},
+		show:      a.showApplication,
+		fill:      fillApplication,
+		judge:     a.judgeApplication,
+		stored:    a.followApplication,
+		deletable: a.applicationDeletable,
+	}}
+}
+
+// OrganizationApplications are Applications, as get-organization-applications lists them.
+func (a *Authority) OrganizationApplications() *Family[sdk.Application] {
+	f := a.Applications()
+	f.listing = "get-organization-applications"
+	return f
+}
+
+// showApplication adds what Casdoor embeds into an application that was asked for by name.
+func (a *Authority) showApplication(ctx context.Context, c *Caller, row *sdk.Application, listed bool) error {
+	if listed {
+		return nil
+	}
+	r := a.store.read(ctx)
+	for _, item := range row.Providers {
+		if item == nil {
+			continue
+		}
+		p, err := a.store.providers.get(r, "WHERE name=?", item.Name)
+		if found(err) != nil {
+			return err
+		}
+		if err == nil {
+			item.Provider = p
+			if err := a.Providers().present(ctx, c, p, false); err != nil {
+				return err
+			}
+		}
+	}
+	org, err := a.store.organization(ctx, row.Organization)
+	if found(err) != nil {
+		return err
+	}
+	if err == nil {
+		row.OrganizationObj = publicOrganization(org)
+	}
+	if !c.governs(row.Organization) {
+		maskApplication(row)
+	}
+	return nil
+}
+
+// maskApplication hides from strangers what Casdoor does.
+func maskApplication(app *sdk.Application) {
+	for _, text := range []*string{
+		&app.Cert, &app.SamlReplyUrl, &app.ClientSecret, &app.ClientCert, &app.BackchannelLogoutUri, &app.TokenFormat,
+		&app.TokenSigningMethod, &app.IpWhitelist, &app.Domain, &app.UpstreamHost, &app.SslMode, &app.SslCert,
+		&app.RegistrationAccessToken,
+	} {
+		*text = mask
+	}
+	app.EnablePassword = false
+	app.GrantTypes, app.RedirectUris, app.OtherDomains = []string{}, []string{}, []string{}
+	app.TokenAttributes, app.TokenFields = []*sdk.JwtItem{}, nil
+	app.ExpireInHours, app.RefreshExpireInHours, app.CookieExpireInHours = -1, -1, -1
+	app.FailedSigninLimit, app.FailedSigninFrozenTime = -1, -1
+	if o := app.OrganizationObj; o != nil {
+		for _, text := range []*string{
+			&o.PasswordType, &o.PasswordSalt, &o.MasterPassword, &o.DefaultPassword, &o.MasterVerificationCode,
+			&o.IpWhitelist, &o.KerberosRealm, &o.KerberosKdcHost, &o.KerberosKeytab, &o.KerberosServiceName,
+		} {
+			*text = mask
+		}
+		o.InitScore, o.OrgBalance, o.UserBalance, o.BalanceCredit = -1, -1, -1, -1
+	}
+}
+
+// fillApplication completes an application, and judges what can be judged by itself.
+func fillApplication(_ context.Context, c *Caller, row, old *sdk.Application) error {
+	if row.Owner != adminOwner {
+		return refuse(InvalidRequest, "the owner of an application is %s", adminOwner)
+	}
+	wasShared := old != nil && old.IsShared
+	if row.IsShared != wasShared && c.Role != Global {
+		return refuse(AccessDenied, "isShared: only an administrator of %s decides what all organizations share", builtInName)
+	}
+	if err := completeApplication(row, old); err != nil {
+		return err
+	}
+	if old == nil && row.ExpireInHours == 0 {
+		row.ExpireInHours = 168
+	}
+	row.OrganizationObj, row.CertPublicKey, row.CertObj = nil, "", nil
+	row.Providers = slices.DeleteFunc(row.Providers, func(i *sdk.ProviderItem) bool { return i == nil })
+	for _, item := range row.Providers {
+		item.Provider = nil // that is shown with it, and a row of its own
+	}
+	if !slices.Contains([]string{"", "JWT", "JWT-Empty", "JWT-Custom", "JWT-Standard"}, row.TokenFormat) {
+		return refuse(InvalidRequest, "tokenFormat must be JWT, JWT-Empty, JWT-Custom or JWT-Standard")
+	}
+	const longest = 24 * 366 * 100
+	for name, hours := range map[string]float64{
+		"expireInHours": row.ExpireInHours, "refreshExpireInHours": row.RefreshExpireInHours,
+	} {
+		if math.IsNaN(hours) || hours < 0 || hours > longest {
+			return refuse(InvalidRequest, "%s must be above zero", name)
+		}
+	}
+	if old == nil || old.ClientId != row.ClientId {
+		if strings.Contains(row.ClientId, sharedInfix) || strings.ContainsFunc(row.ClientId, notTokenRune) ||
+			len(row.ClientId) > 100 {
+			return refuse(InvalidRequest, "clientId must be of letters, digits, - and _, and without %s", sharedInfix)
+		}
+	}
+	return nil
+}
+
+func notTokenRune(r rune) bool {
+	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_'
+}
+
+// judgeApplication judges an application beside the rows that it names.
+func (a *Authority) judgeApplication(tx *txn, c *Caller, row, old *sdk.Application) error {
+	if old != nil && old.Owner == adminOwner && old.Name == builtInApplication &&
+		(row.Name != old.Name || row.Organization != old.Organization) {
+		return refuse(InvalidRequest, "the application %s cannot be renamed or moved", old.Name)
+	}
+	known, err := exists(tx, a.store.organizations.name+" WHERE "+byID, adminOwner, row.Organization)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return refuse(InvalidRequest, "the organization %s does not exist", row.Organization)
+	}
+	taken, err := exists(tx, a.store.applications.name+" WHERE client_id=? AND NOT ("+byID+")",
+		append([]any{row.ClientId}, keyOfOld(row, old)...)...)
+	if err != nil {
+		return err
+	}
+	if taken {
+		return refuse(InvalidRequest, "another application has this clientId")
+	}
+	if err := a.judgeProviderItems(tx, c, row, old); err != nil {
+		return err
+	}
+	return a.judgeSigning(tx, row, old)
+}
+
+// keyOfOld returns owner and name under which a row is stored now, or will be.
+func keyOfOld(row, old *sdk.Application) []any {
+	if old != nil {
+		row = old
+	}
+	return []any{row.Owner, row.Name}
+}
+
+// judgeProviderItems refuses providers that do not exist, or are another organization's. What was there before stays.
+func (a *Authority) judgeProviderItems(tx *txn, c *Caller, row, old *sdk.Application) error {
+	for _, item := range row.Providers {
+		named := func(i *sdk.ProviderItem) bool { return i != nil && i.Name == item.Name }
+		if old != nil && slices.ContainsFunc(old.Providers, named) {
+			continue
+		}
+		p, err := a.store.providers.get(tx, "WHERE name=?", item.Name)
+		usable := err == nil && (c.Role == Global || p.Owner == adminOwner || p.Owner == row.Organization)
+		if found(err) != nil {
+			return err
+		}
+		if !usable {
+			return refuse(InvalidRequest, "the provider %s does not exist", item.Name)
+		}
+	}
+	return nil
+}
+
+// judgeSigning refuses a cert that does not exist, is another organization's or cannot sign as the application wants.
+func (a *Authority) judgeSigning(tx *txn, row, old *sdk.Application) error {
+	if old != nil && old.Cert == row.Cert && old.TokenSigningMethod == row.TokenSigningMethod &&
+		old.Organization == row.Organization {
+		return nil
+	}
+	cert, err := a.store.certs.get(tx, "WHERE name=? AND owner IN (?, ?)", row.Cert, adminOwner, row.Organization)
+	if errors.Is(err, ErrNotFound) {
+		return refuse(InvalidRequest, "the cert %s does not exist", row.Cert)
+	}
+	if err != nil {
+		return err
+	}
+	k, err := a.store.keyring.parse(cert)
+	if err != nil || k.private == nil || row.TokenSigningMethod != "" && !k.supports(row.TokenSigningMethod) {
+		return refuse(InvalidRequest, "the cert %s cannot sign as tokenSigningMethod says", row.Cert)
+	}
+	return nil
+}
+
+// maxFollowing bounds the rows that a rename changes: whoever signs in meanwhile waits for it.
+const maxFollowing = 20_000
+
+// followApplication gives organizations, users and tokens the new name of an application.
+func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Application) error {
+	if old == nil || old.Name == row.Name {
+		return nil
+	}
+	s := a.store
+	for _, f := range []struct{ table, column string }{
+		{s.users.name, "signup_application"}, {s.tokens.name, "application"},
+	} {
+		var n int
+		err := scanOne(tx, []any{&n}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s WHERE %s=? LIMIT %d) some",
+			f.table, f.column, maxFollowing+1), old.Name)
+		if err != nil {
+			return err
+		}
+		if n > maxFollowing {
+			return refuse(InvalidRequest, "the application has more than %d users or tokens: make another one", maxFollowing)
+		}
+		if _, err := tx.exec("UPDATE "+f.table+" SET "+f.column+"=? WHERE "+f.column+"=?", row.Name, old.Name); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec("UPDATE "+s.organizations.name+" SET default_application=? WHERE default_application=?",
+		row.Name, old.Name)
+	return err
+}
+
+// applicationDeletable refuses to delete what Casdoor has made, or users signed up with.
+func (a *Authority) applicationDeletable(tx *txn, _ *Caller, row *sdk.Application) error {
+	if row.Owner == adminOwner && row.Name == builtInApplication {
+		return refuse(InvalidRequest, "the application %s cannot be deleted", row.Name)
+	}
+	used, err := exists(tx, a.store.users.name+" WHERE signup_application=?", row.Name)
+	if err == nil && used {
+		err = refuse(InvalidRequest, "the application %s cannot be deleted: users have signed up with it", row.Name)
+	}
+	return err
+}

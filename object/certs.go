@@ -1,0 +1,121 @@
+package object
+
+import (
+	"context"
+	"slices"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Certs of the owner admin are every organization's to sign with.
+func (a *Authority) Certs() *Family[sdk.Cert] {
+	return &Family[sdk.Cert]{a, a.store.certs, trait[sdk.Cert]{
+		name:       "cert",
+		home:       func(k *sdk.Cert) home { return home{organization: k.Owner} },
+		id:         func(k *sdk.Cert) *rowID { return &rowID{&k.Owner, &k.Name} },
+		homeColumn: "owner",
+		owned:      byOwnerOrAdmin,
+		secrets:    []string{"private_key", "access_secret"},
+		// So back ends fetch the key that their application signs with, as from Casdoor.
+		reveal: func(c *Caller, row *sdk.Cert) bool {
+			return c.Role == Global || c.Role == App && c.Cert == row.Name
+		},
+		fill: func(_ context.Context, _ *Caller, row, old *sdk.Cert) error {
+			if old != nil && row.Certificate == "" {
+				row.Certificate = old.Certificate
+			}
+			return completeManagedCert(row, old)
+		},
+		judge:  a.judgeCert,
+		stored: a.followCert,
+		deletable: func(tx *txn, _ *Caller, row *sdk.Cert) error {
+			return a.certUnused(tx, row, "deleted")
+		},
+	}}
+}
+
+// GlobalCerts are Certs, as get-global-certs lists them.
+func (a *Authority) GlobalCerts() *Family[sdk.Cert] {
+	f := a.Certs()
+	f.listing = "get-global-certs"
+	return f
+}
+
+// completeManagedCert makes the keys of a new cert that comes without, and judges those that it has.
+func completeManagedCert(row, old *sdk.Cert) error {
+	if old == nil && (row.Certificate == "") != (row.PrivateKey == "") {
+		return refuse(InvalidRequest, "certificate and privateKey go together: leave both out to have them made")
+	}
+	if old != nil && row.Certificate == old.Certificate && row.PrivateKey == old.PrivateKey &&
+		row.CryptoAlgorithm == old.CryptoAlgorithm {
+		return nil
+	}
+	if err := completeCert(row, old); err != nil {
+		return &Refusal{Code: InvalidRequest, Message: "the cert cannot be used: look at its keys, cryptoAlgorithm and " +
+			"bitSize", Err: err}
+	}
+	k, err := parseKey(row)
+	if err != nil || !k.supports(row.CryptoAlgorithm) || !k.matches() {
+		return refuse(InvalidRequest, "certificate, privateKey and cryptoAlgorithm do not belong together")
+	}
+	return nil
+}
+
+// matches reports whether private and public key are one pair.
+func (k *key) matches() bool {
+	if k.private == nil {
+		return true
+	}
+	public, ok := k.private.Public().(interface{ Equal(x any) bool })
+	return ok && public.Equal(k.public)
+}
+
+// judgeCert refuses a second cert of one name, whoever owns it: the name is what tokens tell of their key. And the keys
+// of a cert that is used stay: tokens that it has signed could not be verified.
+func (a *Authority) judgeCert(tx *txn, _ *Caller, row, old *sdk.Cert) error {
+	if old == nil || old.Name != row.Name {
+		taken, err := exists(tx, a.store.certs.name+" WHERE name=?", row.Name)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return refuse(InvalidRequest, "The cert: %s already exists", row.Name)
+		}
+	}
+	if old == nil {
+		return nil
+	}
+	if old.Certificate != row.Certificate || old.PrivateKey != row.PrivateKey || old.Scope != row.Scope {
+		return a.certUnused(tx, old, "given other keys")
+	}
+	if old.Name != row.Name || old.Owner != row.Owner && row.Owner != adminOwner {
+		return a.certUnused(tx, old, "renamed, since tokens name it")
+	}
+	return nil
+}
+
+// certUnused refuses what must not happen to a cert that applications sign with.
+func (a *Authority) certUnused(tx *txn, row *sdk.Cert, done string) error {
+	if row.Owner == adminOwner && row.Name == builtInCert {
+		return refuse(InvalidRequest, "the cert %s cannot be %s", row.Name, done)
+	}
+	apps, err := a.store.applications.find(tx, "WHERE cert=?", row.Name)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(apps, func(app *sdk.Application) bool {
+		return row.Owner == adminOwner || row.Owner == app.Organization
+	}); i >= 0 {
+		return refuse(InvalidRequest, "the cert %s cannot be %s: the application %s uses it", row.Name, done, apps[i].Name)
+	}
+	return nil
+}
+
+// followCert gives providers the new name of a cert.
+func (a *Authority) followCert(tx *txn, _ *Caller, row, old *sdk.Cert) error {
+	if old == nil || old.Name == row.Name {
+		return nil
+	}
+	_, err := tx.exec("UPDATE "+a.store.providers.name+" SET cert=? WHERE cert=?", row.Name, old.Name)
+	return err
+}

@@ -1,0 +1,90 @@
+package object
+
+import (
+	"context"
+	"errors"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Organizations are looked after by their own admins, and made and deleted by those of built-in.
+func (a *Authority) Organizations() *Family[sdk.Organization] {
+	return &Family[sdk.Organization]{a, a.store.organizations, trait[sdk.Organization]{
+		name:       "organization",
+		home:       func(o *sdk.Organization) home { return home{organization: o.Name} },
+		id:         func(o *sdk.Organization) *rowID { return &rowID{&o.Owner, &o.Name} },
+		homeColumn: "name",
+		owned:      byNobody,
+		secrets:    organizationSecrets(),
+		fill: func(_ context.Context, _ *Caller, row, _ *sdk.Organization) error {
+			if row.Owner != adminOwner {
+				return refuse(InvalidRequest, "the owner of an organization is %s", adminOwner)
+			}
+			return completeOrganization(row, nil)
+		},
+		judge: func(tx *txn, _ *Caller, row, old *sdk.Organization) error {
+			if old == nil || old.Name == row.Name {
+				return nil
+			}
+			// Users' SessionKeys are sealed with the name of their organization.
+			return a.organizationUnused(tx, old.Name, "renamed")
+		},
+		deletable: func(tx *txn, _ *Caller, row *sdk.Organization) error {
+			return a.organizationUnused(tx, row.Name, "deleted")
+		},
+	}}
+}
+
+func organizationSecrets() []string {
+	return []string{
+		"master_password", "default_password", "master_verification_code", "password_salt", "password_obfuscator_key",
+		"kerberos_keytab",
+	}
+}
+
+// organizationUnused refuses what must not happen to an organization that something belongs to.
+func (a *Authority) organizationUnused(tx *txn, name, done string) error {
+	if name == builtInName {
+		return refuse(InvalidRequest, "the organization %s cannot be %s", name, done)
+	}
+	for _, user := range []struct{ what, table, column string }{
+		{"users", a.store.users.name, "owner"},
+		{"applications", a.store.applications.name, "organization"},
+		{"providers", a.store.providers.name, "owner"},
+		{"certs", a.store.certs.name, "owner"},
+	} {
+		used, err := exists(tx, user.table+" WHERE "+user.column+"=?", name)
+		if err != nil {
+			return err
+		}
+		if used {
+			return refuse(InvalidRequest, "the organization %s cannot be %s: it has %s", name, done, user.what)
+		}
+	}
+	return nil
+}
+
+// exists reports whether a table has a row for the rest of the query, as in exists(tx, "user WHERE owner=?", owner).
+func exists(q querier, from string, args ...any) (bool, error) {
+	var one int
+	err := scanOne(q, []any{&one}, "SELECT 1 FROM "+from+" LIMIT 1", args...)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// OrganizationNames returns the organizations that the caller reaches, with their names only.
+func (a *Authority) OrganizationNames(ctx context.Context, c *Caller) ([]*sdk.Organization, error) {
+	all := a.Organizations()
+	all.listing = "get-organization-names"
+	page, err := all.List(ctx, c, ListQuery{SortField: "name", SortOrder: "ascend"})
+	if err != nil {
+		return nil, err
+	}
+	names := []*sdk.Organization{}
+	for _, o := range page.Rows {
+		names = append(names, &sdk.Organization{Owner: o.Owner, Name: o.Name, DisplayName: o.DisplayName})
+	}
+	return names, nil
+}

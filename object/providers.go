@@ -1,0 +1,96 @@
+package object
+
+import (
+	"context"
+	"slices"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Providers of the owner admin are every organization's to use.
+func (a *Authority) Providers() *Family[sdk.Provider] {
+	return &Family[sdk.Provider]{a, a.store.providers, trait[sdk.Provider]{
+		name:       "provider",
+		home:       func(p *sdk.Provider) home { return home{organization: p.Owner} },
+		id:         func(p *sdk.Provider) *rowID { return &rowID{&p.Owner, &p.Name} },
+		homeColumn: "owner",
+		owned:      byOwnerOrAdmin,
+		secrets:    []string{"client_secret", "client_secret2"},
+		fill: func(_ context.Context, _ *Caller, row, old *sdk.Provider) error {
+			return completeProvider(row, old)
+		},
+		judge: func(tx *txn, _ *Caller, row, old *sdk.Provider) error {
+			if old != nil && old.Owner == row.Owner && old.Name == row.Name {
+				return nil
+			}
+			return a.judgeProviderID(tx, row, old)
+		},
+		stored: func(tx *txn, _ *Caller, row, old *sdk.Provider) error {
+			if old == nil || old.Owner == row.Owner && old.Name == row.Name {
+				return nil
+			}
+			return a.followProvider(tx, row, old)
+		},
+		deletable: func(tx *txn, _ *Caller, row *sdk.Provider) error {
+			users, err := a.applicationsWith(tx, row.Name)
+			if err == nil && len(users) > 0 {
+				err = refuse(InvalidRequest, "the provider %s cannot be deleted: the application %s uses it", row.Name,
+					users[0].Name)
+			}
+			return err
+		},
+		erase: func(tx *txn, _ *Caller, row *sdk.Provider) error {
+			for _, table := range []string{a.store.options.name, a.store.providers.name} {
+				if _, err := tx.exec("DELETE FROM "+table+" WHERE "+byID, row.Owner, row.Name); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}}
+}
+
+// judgeProviderID refuses a name that another provider has, whoever owns it: applications name providers without the
+// owner. One that applications use stays with its owner, lest it gets out of their reach.
+func (a *Authority) judgeProviderID(tx *txn, row, old *sdk.Provider) error {
+	if old == nil || old.Name != row.Name {
+		taken, err := exists(tx, a.store.providers.name+" WHERE name=?", row.Name)
+		if err == nil && taken {
+			err = refuse(InvalidRequest, "The provider: %s already exists", row.Name)
+		}
+		return err
+	}
+	users, err := a.applicationsWith(tx, row.Name)
+	if err == nil && len(users) > 0 && row.Owner != adminOwner {
+		err = refuse(InvalidRequest, "the provider %s cannot be moved: the application %s uses it", row.Name, users[0].Name)
+	}
+	return err
+}
+
+// applicationsWith returns the applications that name a provider.
+func (a *Authority) applicationsWith(q querier, provider string) ([]*sdk.Application, error) {
+	apps, err := a.store.applications.find(q, "")
+	return slices.DeleteFunc(apps, func(app *sdk.Application) bool {
+		return !slices.ContainsFunc(app.Providers, func(i *sdk.ProviderItem) bool { return i != nil && i.Name == provider })
+	}), err
+}
+
+// followProvider gives applications, options and pushed messages the new name of a provider.
+func (a *Authority) followProvider(tx *txn, row, old *sdk.Provider) error {
+	users, err := a.applicationsWith(tx, old.Name)
+	for _, app := range users {
+		for _, item := range app.Providers {
+			if item != nil && item.Name == old.Name {
+				item.Name = row.Name
+			}
+		}
+		if _, err := a.store.applications.update(tx, app, []string{"providers"}, byID, app.Owner, app.Name); err != nil {
+			return err
+		}
+	}
+	if err == nil {
+		_, err = tx.exec("UPDATE "+a.store.options.name+" SET owner=?, name=? WHERE "+byID,
+			row.Owner, row.Name, old.Owner, old.Name)
+	}
+	return err
+}

@@ -1,0 +1,81 @@
+package object
+
+import (
+	"context"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Tokens are shown without what could be used or looked up: neither tokens nor hashes nor codes leave the server.
+func (a *Authority) Tokens() *Family[sdk.Token] {
+	return &Family[sdk.Token]{a, a.store.tokens, trait[sdk.Token]{
+		name:       "token",
+		home:       func(t *sdk.Token) home { return home{organization: t.Organization} },
+		id:         func(t *sdk.Token) *rowID { return &rowID{&t.Owner, &t.Name} },
+		homeColumn: "organization",
+		userColumn: "user",
+		secrets:    []string{"access_token", "refresh_token", "access_token_hash", "refresh_token_hash"},
+		hidden:     []string{"code", "code_challenge"},
+		fill:       a.fillToken,
+		judge:      a.judgeToken,
+	}}
+}
+
+// fillToken completes a token row, and keeps of tokens that are sent their hashes.
+func (a *Authority) fillToken(_ context.Context, _ *Caller, row, old *sdk.Token) error {
+	keep(&row.Name, new(newID()))
+	keep(&row.CreatedTime, new(a.stamp()))
+	keep(&row.TokenType, new("Bearer"))
+	if old != nil && row.Organization != old.Organization {
+		return refuse(AccessDenied, "The organization is immutable: a token stays in it")
+	}
+	if a.store.tokenBy.hashed() {
+		if row.AccessToken != "" {
+			row.AccessTokenHash, row.AccessToken = tokenHash(row.AccessToken), ""
+		}
+		if row.RefreshToken != "" {
+			row.RefreshTokenHash, row.RefreshToken = refreshHash(row.RefreshToken), ""
+		}
+	}
+	row.Code, row.CodeIsUsed = "", true // a code is redeemed by whoever was given it, never entered here
+	return nil
+}
+
+// judgeToken refuses tokens of applications and users that are not there.
+func (a *Authority) judgeToken(tx *txn, _ *Caller, row, old *sdk.Token) error {
+	if old != nil && old.Application == row.Application && old.User == row.User {
+		return nil
+	}
+	known, err := exists(tx, a.store.applications.name+" WHERE name=?", row.Application)
+	if err == nil && !known {
+		err = refuse(InvalidRequest, "the application %s does not exist", row.Application)
+	}
+	if err != nil || row.User == "" {
+		return err
+	}
+	known, err = exists(tx, a.store.users.name+" WHERE owner=? AND name=?", row.Organization, row.User)
+	if err == nil && !known {
+		err = refuse(InvalidRequest, "the user %s/%s does not exist", row.Organization, row.User)
+	}
+	return err
+}
+
+// EndUserSessions ends all tokens of a user, everywhere at once, and returns how many sign-ins they were.
+func (a *Authority) EndUserSessions(ctx context.Context, c *Caller, owner, name string) (int, error) {
+	if err := c.check("delete-token", home{organization: owner}); err != nil {
+		return 0, err
+	}
+	if _, err := a.Users().Get(ctx, c, owner, name); err != nil {
+		return 0, err
+	}
+	tokens, err := a.tokensOf(ctx, owner, name)
+	if err != nil {
+		return 0, err
+	}
+	return len(tokens), a.store.write(ctx, func(tx *txn) error {
+		if err := a.tables.deleteTokens(tx, tokens); err != nil {
+			return err
+		}
+		return a.recordChange(tx, c, "end-user-sessions", owner+"/"+name)
+	})
+}

@@ -1,0 +1,296 @@
+package object
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Users are looked after by the admins and applications of their organization. What users may change of themselves is
+// UpdateAccount's.
+func (a *Authority) Users() *Family[sdk.User] {
+	return &Family[sdk.User]{a, a.store.users, trait[sdk.User]{
+		name:       "user",
+		home:       func(u *sdk.User) home { return home{organization: u.Owner, userID: u.Id} },
+		id:         func(u *sdk.User) *rowID { return &rowID{&u.Owner, &u.Name} },
+		homeColumn: "owner",
+		secrets:    []string{"password"},
+		hidden:     hiddenColumns(),
+		search:     a.searchUsers,
+		show: func(_ context.Context, _ *Caller, row *sdk.User, _ bool) error {
+			*row = *publicUser(row)
+			return nil
+		},
+		fill:   a.fillUser,
+		judge:  a.judgeUser,
+		stored: a.followUser,
+		deletable: func(_ *txn, c *Caller, row *sdk.User) error {
+			if row.Owner == builtInName && row.Name == builtInAdmin || row.Id == c.UserID {
+				return refuse(InvalidRequest, "this administrator cannot be deleted")
+			}
+			return nil
+		},
+		erase:   a.eraseUser,
+		changed: a.wake, // files of a former avatar go
+	}}
+}
+
+// hiddenColumns are those that publicUser hides. Some prove who the user is: see provingColumns.
+func hiddenColumns() []string {
+	return append([]string{"password_salt", "hash", "pre_hash"}, provingColumns()...)
+}
+
+// provingColumns are columns by which users prove who they are, beside the password. Only an administrator of built-in
+// sets them: whoever looks after users must not be able to be one of them.
+func provingColumns() []string {
+	return []string{
+		"totp_secret", "access_token", "original_token", "original_refresh_token", "recovery_codes", "managedAccounts",
+		"mfaAccounts", "face_ids", "webauthnCredentials",
+	}
+}
+
+// fillUser completes and judges a user.
+func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User) error {
+	if c.Role == Member {
+		return notAllowed() // fields of the own account are UpdateAccount's
+	}
+	if err := a.fillPassword(c, row, old); err != nil {
+		return err
+	}
+	if old == nil {
+		if err := a.completeNewUser(ctx, c, row); err != nil {
+			return err
+		}
+		old = &sdk.User{Owner: row.Owner, Id: row.Id}
+	} else if err := a.keepWhatStays(c, row, old); err != nil {
+		return err
+	}
+	a.keepIdentity(row, old)
+	for _, column := range provingColumns() {
+		is, was := a.store.users.texts(row, []string{column}), a.store.users.texts(old, []string{column})
+		if c.Role != Global && len(is) > 0 && !reflect.DeepEqual(is[0].Interface(), was[0].Interface()) &&
+			!is[0].IsZero() {
+			return refuse(AccessDenied, "%s can be set by an administrator of %s only", column, builtInName)
+		}
+	}
+	return checkContacts(row, old)
+}
+
+// completeNewUser gives a new user what every user has.
+func (a *Authority) completeNewUser(ctx context.Context, c *Caller, row *sdk.User) error {
+	org, err := a.settings.organization(ctx, row.Owner)
+	if errors.Is(err, ErrNotFound) {
+		return refuse(InvalidRequest, "the organization %s does not exist", row.Owner)
+	}
+	if err != nil {
+		return err
+	}
+	keep(&row.Id, new(newID()))
+	keep(&row.Type, new(normalUser))
+	keep(&row.CreatedTime, new(a.stamp()))
+	keep(&row.UpdatedTime, new(a.stamp()))
+	keep(&row.Avatar, &org.DefaultAvatar)
+	keep(&row.BalanceCurrency, &org.BalanceCurrency)
+	keep(&row.BalanceCurrency, new(defaultCurrency))
+	keep(&row.RegisterType, new("Add User"))
+	keep(&row.RegisterSource, new(c.Organization+"/"+c.Name))
+	if row.Score == 0 {
+		row.Score = org.InitScore
+	}
+	row.Roles, row.Permissions = nil, nil // Casdoor derives them from rows that we do not have
+	return nil
+}
+
+// keepWhatStays refuses changes of what tokens, identities and sealed keys go by, and of the own rights.
+func (a *Authority) keepWhatStays(c *Caller, row, old *sdk.User) error {
+	keep(&row.Id, &old.Id)
+	keep(&row.Type, &old.Type)
+	keep(&row.CreatedTime, &old.CreatedTime)
+	row.Roles, row.Permissions = old.Roles, old.Permissions
+	switch {
+	case row.Id != old.Id:
+		return refuse(AccessDenied, "The ID is immutable.")
+	case row.Owner != old.Owner:
+		return refuse(AccessDenied, "The owner is immutable: a user stays in the organization")
+	case old.Id == c.UserID && (!row.IsAdmin || row.IsForbidden || row.IsDeleted):
+		return refuse(InvalidRequest, "administrators cannot take their own rights away")
+	}
+	if !reflect.DeepEqual(row, old) {
+		row.UpdatedTime = a.stamp()
+	}
+	return nil
+}
+
+// keepIdentity keeps the properties that say what a platform has told of the user: they are ours to set.
+func (a *Authority) keepIdentity(row, old *sdk.User) {
+	ours := func(name, _ string) bool {
+		prefix, verified := strings.CutSuffix(name, phoneVerified)
+		_, known := a.registry.ByPrefix(prefix)
+		return verified && known || a.isIdentityProperty(name)
+	}
+	properties := maps.Clone(row.Properties)
+	maps.DeleteFunc(properties, ours)
+	if properties == nil {
+		properties = map[string]string{}
+	}
+	for name, value := range old.Properties {
+		if ours(name, value) {
+			properties[name] = value
+		}
+	}
+	if row.Properties != nil || len(properties) > 0 || old.Properties == nil {
+		row.Properties = properties
+	}
+}
+
+var phonePattern = regexp.MustCompile(`^\+?[0-9][0-9 ()-]{2,28}[0-9]$`)
+
+// checkContacts refuses what cannot be an e-mail address or a phone number. What was there before stays.
+func checkContacts(row, old *sdk.User) error {
+	if row.Email != old.Email {
+		email, err := cleanEmail(row.Email)
+		if err != nil {
+			return refuse(InvalidRequest, "email %s", err)
+		}
+		row.Email = email
+		if row.EmailVerified == old.EmailVerified && old.Email != "" {
+			row.EmailVerified = false
+		}
+	}
+	if row.Phone != old.Phone && row.Phone != "" && !phonePattern.MatchString(row.Phone) {
+		return refuse(InvalidRequest, "phone must be a phone number")
+	}
+	if row.DisplayName != old.DisplayName {
+		name, err := cleanText(row.DisplayName)
+		if err != nil {
+			return refuse(InvalidRequest, "displayName %s", err)
+		}
+		row.DisplayName = name
+	}
+	return nil
+}
+
+// judgeUser refuses an id that another user has: it is what tokens and identities go by.
+func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
+	if old != nil {
+		return nil
+	}
+	taken, err := exists(tx, a.store.users.name+" WHERE id=?", row.Id)
+	if err == nil && taken {
+		err = refuse(InvalidRequest, "another user has this id")
+	}
+	if err != nil {
+		return err
+	}
+	// What is left of a user who had the id must not come to another one.
+	taken, err = exists(tx, a.store.identities.name+" WHERE user_id=?", row.Id)
+	if err == nil && taken {
+		err = refuse(InvalidRequest, "another user has had this id")
+	}
+	return err
+}
+
+// followUser has tokens, uploads and marks follow a change.
+func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
+	if old == nil {
+		return nil
+	}
+	t := a.tables
+	if row.Avatar != old.Avatar {
+		if err := t.dropUploads(tx, row.Id, row.Avatar); err != nil {
+			return err
+		}
+	}
+	for field, same := range map[string]bool{
+		avatarField: row.Avatar == old.Avatar, nicknameField: row.DisplayName == old.DisplayName,
+	} {
+		if same {
+			continue
+		}
+		if err := t.storeMark(tx, Mark{UserID: row.Id, Field: field}); err != nil { // somebody has looked at it
+			return err
+		}
+	}
+	if row.Name == old.Name {
+		return nil
+	}
+	tokens, err := a.store.tokensIn(tx, old.Owner, old.Name)
+	for _, token := range tokens {
+		if _, err := tx.exec("UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=? WHERE "+byID,
+			row.Name, token.Owner, token.Name); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// eraseUser deletes a user with all that says who they are, softly or wholly as the organization says.
+func (a *Authority) eraseUser(tx *txn, _ *Caller, row *sdk.User) error {
+	org, err := a.store.organizations.get(tx, "WHERE "+byID, adminOwner, row.Owner)
+	if found(err) != nil {
+		return err
+	}
+	tokens, err := a.store.tokensIn(tx, row.Owner, row.Name)
+	if err != nil {
+		return err
+	}
+	if err := a.deleteUser(tx, row, org != nil && org.EnableSoftDeletion); err != nil {
+		return err
+	}
+	return a.tables.deleteTokens(tx, tokens)
+}
+
+// UpdateUserByID is Users().Update for the user with that id.
+func (a *Authority) UpdateUserByID(
+	ctx context.Context, c *Caller, owner, id string, columns []string, object json.RawMessage,
+) (bool, error) {
+	user, err := a.FindUser(ctx, c, owner, "id", id)
+	if err != nil {
+		return false, found(err)
+	}
+	return a.Users().Update(ctx, c, user.Owner, user.Name, columns, object)
+}
+
+// FindUser returns the user of an organization, the caller's where owner is empty, whose field has that value: name, id,
+// email, phone or wechat, which is the OpenID. Of several who share a phone number it is the one who was there first.
+func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value string) (*sdk.User, error) {
+	users := a.Users()
+	if owner == "" {
+		owner = c.Organization
+	}
+	if field == "name" {
+		return users.Get(ctx, c, owner, value)
+	}
+	if !slices.Contains([]string{"id", "email", "phone", "wechat"}, field) {
+		return nil, refuse(InvalidRequest, "users cannot be found by %.40q", field)
+	}
+	if err := users.open(c, "get-user"); err != nil {
+		return nil, err
+	}
+	where := condition{users.table.dialect.quote(field) + "=?", []any{value}}
+	if field == "wechat" {
+		var err error
+		if where, err = a.byOpenID(ctx, owner, value); err != nil {
+			return nil, err
+		}
+	}
+	row, err := users.table.get(a.store.read(ctx), "WHERE "+where.text+" AND COALESCE(owner, '')=? ORDER BY created_time, name",
+		append(where.args, owner)...)
+	if value == "" {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, users.missing(c, "get-user", owner, "", err)
+	}
+	if err := c.check("get-user", users.home(row)); err != nil {
+		return nil, err
+	}
+	return row, users.present(ctx, c, row, false)
+}
