@@ -2,8 +2,6 @@ package controllers
 
 import (
 	"strings"
-
-	"github.com/minidoor/minidoor/object"
 )
 
 // consoleRoot is where the console for admins is. All of its pages work without JavaScript, and what they may do is what

@@ -86,6 +86,11 @@ func (f *form) wrong(name, problem string) {
 	f.Wrong = true
 }
 
+// IsOptional reports whether a text may be left empty, which is worth saying.
+func (f *field) IsOptional() bool {
+	return !f.Required && f.Kind != "select" && f.Kind != "search"
+}
+
 // fill takes over what was posted, and judges what holds for all fields.
 func (f *form) fill(in url.Values) {
 	for _, field := range f.Fields {

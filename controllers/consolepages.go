@@ -75,6 +75,7 @@ func pageFuncs(w *words) template.FuncMap {
 		"t":       w.text,
 		"maybe":   w.maybe,
 		"when":    func(stamp string) template.HTML { return timeTag(w, stamp) },
+		"stamp":   func(at time.Time) string { return at.Format(time.RFC3339) },
 		"number":  grouped,
 		"avatar":  avatarAddress,
 		"initial": initial,

@@ -1,0 +1,5 @@
+package controllers
+
+func logPages() []consolePage { return nil }
+
+func overviewPages() []consolePage { return nil }
