@@ -49,9 +49,11 @@ func (c *ProfileController) UpdateUser() {
 
 // self returns the user of the bearer token; nil where it is somebody who may change more than the own account.
 func (c *ProfileController) self() (*object.Principal, error) {
-	_, ok := bearer(c.Ctx.Request)
-	if !ok && c.Deps.Authority != nil {
-		return nil, nil
+	if _, ok := bearer(c.Ctx.Request); !ok && c.Deps.Authority != nil {
+		caller, err := c.identify()
+		if err != nil || caller.Role != object.Nobody {
+			return nil, err
+		}
 	}
 	p, err := c.principal()
 	if err == nil && p.User.IsAdmin && c.Deps.Authority != nil {

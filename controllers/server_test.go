@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/controllers"
-	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/test/harness"
 )
 
@@ -141,14 +140,12 @@ func TestRequestID(t *testing.T) {
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	log := &harness.Log{}
-	handler := controllers.New(controllers.Deps{
-		Authority: &object.Authority{}, Logger: controllers.NewLogger(log, 0, "json"),
-	})
+	handler := controllers.New(controllers.Deps{Logger: controllers.NewLogger(log, 0, "json")})
 	runAll(t, handler, []scenario{
 		{name: "token", body: signIn("c"), status: 500,
 			has:    []string{oauth("server_error") + `Something is wrong here"}`},
 			hasNot: []string{"nil", "runtime", "goroutine"}},
-		{name: "account", method: "GET", path: harness.PathAccount, header: bearer("x"), status: 500,
+		{name: "account", path: harness.PathUpdateUser, header: bearer("x"), status: 500,
 			has: []string{casdoor("Something is wrong here")}, hasNot: []string{"nil", "runtime", "goroutine"}},
 		{name: "own route", path: harness.PathProfile, header: bearer("x"), status: 500,
 			has: []string{casdoor("Something is wrong here")}},

@@ -102,8 +102,10 @@ func (f *Family[T]) missing(c *Caller, action, owner, name string, err error) er
 	row := new(T)
 	id := f.id(row)
 	*id.owner, *id.name = owner, name
-	if h := f.home(row); h.organization != "" && c.check(action, h) != nil {
-		return notAllowed()
+	if f.homeColumn == "owner" || f.homeColumn == "name" { // so the key tells whose it would be
+		if err := c.check(action, f.home(row)); err != nil {
+			return err
+		}
 	}
 	return ErrNotFound
 }

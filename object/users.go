@@ -258,13 +258,10 @@ func (a *Authority) UpdateUserByID(
 	return a.Users().Update(ctx, c, user.Owner, user.Name, columns, object)
 }
 
-// FindUser returns the user of an organization, the caller's where owner is empty, whose field has that value: name, id,
-// email, phone or wechat, which is the OpenID. Of several who share a phone number it is the one who was there first.
+// FindUser returns the user of an organization whose field has that value: name, id, email, phone or wechat, which is
+// the OpenID. Of several who share a phone number it is the one who was there first.
 func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value string) (*sdk.User, error) {
 	users := a.Users()
-	if owner == "" {
-		owner = c.Organization
-	}
 	if field == "name" {
 		return users.Get(ctx, c, owner, value)
 	}
