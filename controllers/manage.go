@@ -124,21 +124,21 @@ func (c *ManageController) Remove() {
 }
 
 // change reads who asks for a change, and the body.
-func (c *ManageController) change() (*object.Caller, json.RawMessage, error) {
-	caller, err := c.caller()
+func (b *Base) change() (*object.Caller, json.RawMessage, error) {
+	caller, err := b.caller()
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := c.body()
+	body, err := b.body()
 	return caller, body, err
 }
 
-func (c *ManageController) answerAffected(affected bool, err error) {
+func (b *Base) answerAffected(affected bool, err error) {
 	if affected {
-		c.answer("Affected", err)
+		b.answer("Affected", err)
 		return
 	}
-	c.answer("Unaffected", err)
+	b.answer("Unaffected", err)
 }
 
 // answer answers with data, or with the error if there is one.

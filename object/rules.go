@@ -27,6 +27,11 @@ func rules() map[string]rule {
 		"add-provider":        {admin: organization, app: organization},
 		"update-provider":     {admin: organization, app: organization},
 		"delete-provider":     {admin: organization, app: organization},
+		"set-password":        {member: self, admin: organization, app: organization},
+		"check-user-password": {member: self, admin: organization, app: organization},
+		"get-sessions":        {admin: organization, app: organization},
+		"get-session":         {member: self, admin: organization, app: organization},
+		"delete-session":      {member: self, admin: organization, app: organization},
 	}
 }
 
