@@ -37,6 +37,7 @@ func routes(deps *Deps) []route {
 	if deps.Authority != nil {
 		all = append(all, casdoorRoutes(base)...)
 		all = append(all, manageRoutes(base)...)
+		all = append(all, passwordRoutes(base)...)
 	}
 	if deps.Console != nil {
 		all = append(all, consoleRoutes(base)...)

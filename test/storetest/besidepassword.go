@@ -30,6 +30,11 @@ func (s *besideSuite) testPasswordBeside(t *testing.T, b *beside) {
 	again, err := b.service.SessionCaller(t.Context(), token)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"shop", "boss"}, []string{again.Organization, again.Name})
+	listed, err := b.service.Sessions(t.Context(), c, object.ListQuery{Field: "name", Value: "boss"})
+	require.NoError(t, err)
+	require.Len(t, listed.Rows, 1)
+	assert.Equal(t, 1, listed.Total)
+	assert.Len(t, listed.Rows[0].SessionId, 1)
 	_, _, err = signIn("boss124")
 	require.ErrorContains(t, err, wrong(4), "the right one gave the chances back")
 	for range 4 {

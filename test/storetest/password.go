@@ -25,6 +25,7 @@ func (s *suite) testPassword(t *testing.T) {
 		"BruteForce":   s.testBruteForce,
 		"SessionEnds":  s.testAdminSessionEnds,
 		"SessionRoles": s.testAdminSessionRoles,
+		"SessionList":  s.testSessionList,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -301,4 +302,40 @@ func testSweepAdminSessions(t *testing.T, s *suite) {
 	_, code := n.sessionOf(t, token)
 	assert.Empty(t, code)
 	assert.Len(t, n.rows(t, `SELECT * FROM mini_program_attempt`), 1)
+}
+
+func (s *suite) testSessionList(t *testing.T) {
+	n := s.tenant(t, setup{application: row{"enablePassword": true}})
+	n.admin(t, "boss")
+	token := n.mustSignIn(t, "boss")
+	c, code := n.sessionOf(t, token)
+	require.Empty(t, code)
+	for _, openID := range []string{"o1", "o2", "o1"} {
+		n.signIn(t, openID)
+	}
+	list := func(q object.ListQuery) (counts map[string]int, total int) {
+		t.Helper()
+		page, err := n.service.Sessions(t.Context(), c, q)
+		require.NoError(t, err)
+		counts = map[string]int{}
+		for _, session := range page.Rows {
+			counts[session.Name+" "+session.Application] = len(session.SessionId)
+		}
+		return counts, page.Total
+	}
+	app := " app-" + n.name
+	found, total := list(object.ListQuery{})
+	assert.Equal(t, map[string]int{"boss ": 1, "wechat-o1" + app: 2, "wechat-o2" + app: 1}, found)
+	assert.Equal(t, 3, total)
+	found, total = list(object.ListQuery{Page: 2, PageSize: 2, Field: "application", Value: "app"})
+	assert.Empty(t, found)
+	assert.Equal(t, 2, total)
+	found, _ = list(object.ListQuery{Page: 1, PageSize: 1, Field: "application", Value: "app"})
+	assert.Equal(t, map[string]int{"wechat-o1" + app: 2}, found)
+	_, err := n.service.Sessions(t.Context(), c, object.ListQuery{Field: "token_hash", Value: "x"})
+	require.ErrorContains(t, err, "no column")
+
+	n.clock.advance(25 * time.Hour)
+	found, _ = list(object.ListQuery{})
+	assert.NotContains(t, found, "boss ", "it has expired")
 }
