@@ -30,6 +30,7 @@ type Metrics struct {
 	turnedAway    *prometheus.CounterVec
 	swept         *prometheus.CounterVec
 	errcodes      errcodes
+	platform      platformState
 }
 
 // NewMetrics registers the metrics of a build of that version.
@@ -111,6 +112,7 @@ func (m *Metrics) Called(op string, took time.Duration, err error) {
 		result = upstream.Kind.String()
 	}
 	m.upstream.WithLabelValues(op, result).Observe(took.Seconds())
+	m.platform.called(err)
 }
 
 // Breaker implements idp.Observer.
@@ -120,6 +122,7 @@ func (m *Metrics) Breaker(appID, op string, open bool) {
 		value = 1
 	}
 	m.breakers.WithLabelValues(appID, op).Set(value)
+	m.platform.breaker(appID+" "+op, open)
 }
 
 // Read implements object.Observer.

@@ -44,7 +44,7 @@ function follow() {
   async function look() {
     if (document.visibilityState === 'visible') {
       const address = new URL(button.dataset.rows, location.href)
-      if (rows.dataset.newest) address.searchParams.set('since', rows.dataset.newest)
+      address.searchParams.set('since', rows.dataset.newest)
       const answer = await fetch(address).catch(() => null) // a server that is away comes back
       if (answer && answer.status === 200 && !answer.redirected) insert(await answer.text())
       else if (answer) { // signed out, or refused
@@ -60,8 +60,8 @@ function follow() {
     const fragment = document.createElement('template')
     fragment.innerHTML = html
     const fresh = fragment.content.querySelector('tbody')
-    if (fresh.dataset.newest) rows.dataset.newest = fresh.dataset.newest
-    const found = [...fresh.rows]
+    rows.dataset.newest = fresh.dataset.newest
+    const found = [...fresh.rows].filter((row) => !document.getElementById(row.id))
     if (found.length === 0) return
     document.getElementById('no-rows')?.remove()
     rows.closest('table').hidden = false
