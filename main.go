@@ -216,7 +216,7 @@ func attach(
 	if err != nil {
 		return nil, err
 	}
-	deps.Service = authority.Service
+	deps.Service, deps.Console = authority.Service, authority
 	if !cfg.Gateway() {
 		deps.Authority = authority
 	}

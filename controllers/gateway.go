@@ -60,6 +60,8 @@ func (g *gateway) isOurs(path string, r *http.Request) bool {
 		return true
 	case strings.HasPrefix(path, filesPath):
 		return g.deps.Files != nil
+	case isConsole(path):
+		return g.deps.Console != nil
 	case r.Method != http.MethodPost:
 		return false
 	case path == "/api/login/oauth/access_token":

@@ -40,6 +40,7 @@ type Limits struct {
 	lastWork                         atomic.Int64 // how long signature and database took the last sign-in, in ns
 	backlog                          func() int
 	refusals                         *refusals
+	redis                            *redis.Client // nil: nothing is shared
 }
 
 // The reasons why a request is turned away, as metrics and logs name them.
@@ -66,7 +67,7 @@ func NewLimits(cfg LimitsConfig) (*Limits, error) {
 	}
 	l := &Limits{
 		signIns: gate{max: int64(cfg.MaxSignIns)}, working: gate{max: int64(cfg.MaxWaiting)},
-		backlog: cfg.Backlog, refusals: newRefusals(cfg.Metrics, cfg.Logger, cfg.Now),
+		backlog: cfg.Backlog, refusals: newRefusals(cfg.Metrics, cfg.Logger, cfg.Now), redis: cfg.Redis,
 	}
 	shared := newSharedLimits(cfg)
 	var errs [4]error

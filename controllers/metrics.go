@@ -31,6 +31,7 @@ type Metrics struct {
 	swept         *prometheus.CounterVec
 	errcodes      errcodes
 	requests      requests
+	platform      platformState
 }
 
 // NewMetrics registers the metrics of a build of that version.
@@ -114,6 +115,7 @@ func (m *Metrics) Called(op string, took time.Duration, err error) {
 		result = upstream.Kind.String()
 	}
 	m.upstream.WithLabelValues(op, result).Observe(took.Seconds())
+	m.platform.called(err)
 }
 
 // Breaker implements idp.Observer.
@@ -123,6 +125,7 @@ func (m *Metrics) Breaker(appID, op string, open bool) {
 		value = 1
 	}
 	m.breakers.WithLabelValues(appID, op).Set(value)
+	m.platform.breaker(appID+" "+op, open)
 }
 
 // Read implements object.Observer.

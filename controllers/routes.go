@@ -37,6 +37,10 @@ func routes(deps *Deps) []route {
 	if deps.Authority != nil {
 		all = append(all, casdoorRoutes(base)...)
 		all = append(all, manageRoutes(base)...)
+		all = append(all, passwordRoutes(base)...)
+	}
+	if deps.Console != nil {
+		all = append(all, consoleRoutes(base)...)
 	}
 	if deps.Metrics != nil {
 		all = append(all, metricsRoutes(base)...)
@@ -63,7 +67,8 @@ func casdoorRoutes(base Base) []route {
 	return []route{
 		{"/api/login/oauth/refresh_token", &TokenController{base}, "post:RefreshToken"},
 		{"/api/login/oauth/introspect", &TokenController{base}, "post:Introspect"},
-		{"/api/logout", &AccountController{base}, "get:Logout;post:Logout"},
+		{loginPath, &LoginController{base}, "post:Login"},
+		{logoutPath, &LoginController{base}, "get:Logout;post:Logout"},
 		{"/api/get-account", &AccountController{base}, "get:Account"},
 		{"/api/userinfo", &AccountController{base}, "get:Userinfo;post:Userinfo"},
 		{"/api/user", &AccountController{base}, "get:Userinfo"},

@@ -22,6 +22,7 @@ import (
 type Deps struct {
 	Service        *object.Service   // required
 	Authority      *object.Authority // nil: another Casdoor answers all but the mini programs' calls
+	Console        *object.Authority // what the console works with; nil: there is none, and Authority signs in by password
 	Origin         string            // the server's public URL, without a slash at its end; empty: as each request names it
 	TrustedProxies []netip.Prefix    // who may say X-Forwarded-For and X-Forwarded-Proto; empty: nobody
 	Version        string            // of this build
@@ -33,6 +34,8 @@ type Deps struct {
 	Limits         *Limits           // nil: none
 	Metrics        *Metrics          // nil: off
 	MetricsToken   provider.Secret   // the bearer token that may read Metrics; empty: none may
+
+	site func() *consoleSite // what the pages of the console are made of
 }
 
 // Limits of one request; upload.go has those of uploads.
@@ -59,6 +62,7 @@ func New(deps Deps) http.Handler {
 	}
 	cfg.WebConfig.AutoRender = false
 	app := web.NewHttpServerWithCfg(cfg)
+	deps.site = lazySite()
 	allowed := register(app, &deps)
 	app.Handlers.Init()
 	own := &server{deps: &deps, next: app.Handlers, allowed: allowed}
@@ -95,17 +99,29 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Method = http.MethodGet // net/http keeps the body back
 	}
 	if err := s.limit(r); err != nil {
-		writeError(w, shapeOf(r.URL.Path), apiError(err))
+		s.deny(w, r, apiError(err))
 	} else if route == routeUnknown {
-		writeError(w, casdoorShape, notFound())
+		s.deny(w, r, notFound())
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)
-		writeError(w, shapeOf(r.URL.Path), methodNotAllowed(methods))
+		s.deny(w, r, methodNotAllowed(methods))
+	} else if err := s.deps.sameSite(r); err != nil {
+		logError(s.deps.Logger, r, "request refused", err)
+		s.deny(w, r, err)
 	} else {
 		r.Body = http.MaxBytesReader(conn, r.Body, body) // of net/http itself: it closes the connection then
 		hideForm(r)
 		s.next.ServeHTTP(w, r)
 	}
+}
+
+// deny answers with an error: in the form of the path, or on a page.
+func (s *server) deny(w http.ResponseWriter, r *http.Request, e *APIError) {
+	if isConsole(r.URL.Path) && s.deps.Console != nil {
+		s.deps.errorPage(w, r, e)
+		return
+	}
+	writeError(w, shapeOf(r.URL.Path), e)
 }
 
 // limit counts the request of a client. A load balancer may always ask how the server is.
@@ -131,5 +147,5 @@ func (s *server) recover(w http.ResponseWriter, r *http.Request) {
 		panic(cause)
 	}
 	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
-	writeError(w, shapeOf(r.URL.Path), serverError(nil))
+	s.deny(w, r, serverError(nil))
 }

@@ -125,7 +125,7 @@ func (s *Service) isIdentityProperty(name string) bool {
 	return false
 }
 
-// deleteTraces deletes a user's sessions and Marks, and drops the uploads.
+// deleteTraces deletes a user's sessions of both kinds and Marks, and drops the uploads.
 func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	identities, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
 	if err != nil {
@@ -144,8 +144,12 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 		uploadDropped, atOnce, user.Id, uploadKept); err != nil {
 		return err
 	}
-	_, err = tx.exec("DELETE FROM "+t.marks.name+" WHERE user_id=?", user.Id)
-	return err
+	for _, table := range []string{t.marks.name, t.adminSessions.name} {
+		if _, err := tx.exec("DELETE FROM "+table+" WHERE user_id=?", user.Id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tables) deleteTokens(tx *txn, tokens []ExportToken) error {

@@ -76,6 +76,12 @@ func rules() map[string]rule {
 		"update-resource": own,
 		"delete-resource": ownSelf,
 		"upload-resource": ownSelf,
+
+		"set-password":        ownSelf,
+		"check-user-password": ownSelf,
+		"get-sessions":        own,
+		"get-session":         ownSelf,
+		"delete-session":      ownSelf,
 	}
 }
 

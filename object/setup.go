@@ -59,6 +59,7 @@ func (s *Store) ownTables() []any {
 	tables := []any{
 		new(Identity), new(Session), new(Union), new(ProviderOptions), new(Conflict), new(State),
 		new(Mark), new(Event), new(Media), new(Upload),
+		new(AdminSession), new(Attempt),
 	}
 	if s.beside {
 		return tables

@@ -98,6 +98,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		return err
 	}
 	tables := []sweptTable{{"token", tokens.next}, {"session", s.nextSessions}}
+	tables = append(tables, s.oldRows()...)
 	for progress.Table < len(tables) {
 		if err := s.sweepTable(ctx, tables[progress.Table], progress); err != nil {
 			return err

@@ -111,7 +111,7 @@ func Start(t testing.TB, o Options) *Server {
 	s.keepHouse(t)
 
 	deps := controllers.Deps{
-		Service: s.Service.Service, Authority: s.Service, Files: files, Version: Version, Logger: log,
+		Service: s.Service.Service, Authority: s.Service, Console: s.Service, Files: files, Version: Version, Logger: log,
 		Metrics: metrics, MetricsToken: MetricsToken, Limits: s.limits(t, o, log, metrics),
 	}
 	metrics.WatchStore(s.Store)

@@ -43,6 +43,7 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Reseal":     s.testReseal,
 		"Push":       s.testPush,
 		"Privacy":    s.testPrivacy,
+		"Password":   s.testPassword,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
