@@ -29,6 +29,7 @@ func rules() map[string]rule {
 		"delete-provider":     {admin: organization, app: organization},
 		"set-password":        {member: self, admin: organization, app: organization},
 		"check-user-password": {member: self, admin: organization, app: organization},
+		"get-sign-ins":        {admin: organization, app: organization},
 		"get-sessions":        {admin: organization, app: organization},
 		"get-session":         {member: self, admin: organization, app: organization},
 		"delete-session":      {member: self, admin: organization, app: organization},
