@@ -199,7 +199,7 @@ func writeError(w http.ResponseWriter, form shape, e *APIError) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="minidoor"`)
 		}
 		body = oauthError{e.Code, e.Message}
-	case form == sdkShape && status < http.StatusInternalServerError && status != http.StatusMethodNotAllowed && status != http.StatusNotFound &&
+	case form == sdkShape && status < http.StatusInternalServerError && status != http.StatusMethodNotAllowed &&
 		status != http.StatusRequestEntityTooLarge && status != http.StatusTooManyRequests:
 		status = http.StatusOK
 	}
