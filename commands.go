@@ -28,10 +28,11 @@ type console struct {
 }
 
 func (o *options) defineCommands(flags *flag.FlagSet) {
-	flags.BoolFunc("check", "try the settings: database, Redis, WeChat, certs, clock and adopted users; report, and exit", func(string) error {
-		o.check = true
-		return o.setCommand(check)
-	})
+	flags.BoolFunc("check", "try the settings: database, Redis, WeChat, certs, clock and adopted users; report, and exit",
+		func(string) error {
+			o.check = true
+			return o.setCommand(check)
+		})
 	flags.BoolFunc("adopt", "look at all users of the Casdoor beside once more, adopt those who can be, and exit",
 		func(string) error { return o.setCommand(adoptAgain) })
 	flags.BoolFunc("reseal", "seal all SessionKeys with the first key of sealKey, so that old keys can go, and exit",
