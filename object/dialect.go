@@ -18,6 +18,7 @@ type dialect struct {
 	numbered  bool // $1 rather than ?
 	lock      string
 	unlock    string
+	clock     string // selects the seconds since 1970; empty: it runs in our process
 	forUpdate string // ends a SELECT that keeps other writers from the row; SQLite has one writer only
 }
 
@@ -37,11 +38,13 @@ func dialectOf(driverName string) (dialect, error) {
 			// The server has one name space for the locks of all its databases.
 			lock:   fmt.Sprintf("SELECT GET_LOCK(CONCAT('%s ', MD5(DATABASE())), 60)", setUpLockName),
 			unlock: fmt.Sprintf("SELECT RELEASE_LOCK(CONCAT('%s ', MD5(DATABASE())))", setUpLockName), forUpdate: " FOR UPDATE",
+			clock: "SELECT UNIX_TIMESTAMP(NOW(3))",
 		}, nil
 	case "postgres":
 		return dialect{
 			driver: "pgx", quoteMark: `"`, numbered: true,
 			lock: fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", setUpLockNumber), forUpdate: " FOR UPDATE",
+			clock: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)",
 		}, nil
 	default:
 		return dialect{}, fmt.Errorf("driverName %q: want sqlite, mysql or postgres", driverName)
