@@ -53,21 +53,6 @@ func (c *AccountController) Userinfo() {
 	c.reply(info)
 }
 
-// Logout is GET and POST /api/logout: the bearer token and its refresh token end.
-//
-//	@router /api/logout [get,post]
-func (c *AccountController) Logout() {
-	p, err := c.principal()
-	if err == nil {
-		err = c.Deps.Authority.Logout(c.Ctx.Request.Context(), p)
-	}
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.replyData(p.User.GetId())
-}
-
 // User is GET /api/get-user?id=owner/name, or ?owner=… with userId, email, phone or wechat: a user of the organization
 // for a client that shows its secret and for admins, and oneself for other bearers of a token. A user who does not exist
 // is null.

@@ -9,7 +9,8 @@ import (
 )
 
 // caller returns who asks: an application that shows its client secret, in the query as Casdoor's SDKs do or by HTTP
-// Basic authentication, or the user of a bearer token. Whoever shows nothing is nobody.
+// Basic authentication, the user of a bearer token, or the one who is signed in with a password. Whoever shows nothing
+// is nobody.
 func (b *Base) caller() (*object.Caller, error) {
 	r := b.Ctx.Request
 	for _, values := range r.URL.Query() {
@@ -42,5 +43,5 @@ func (b *Base) identify() (*object.Caller, error) {
 	if secret != "" {
 		return b.Deps.Service.ClientCaller(r.Context(), id, secret)
 	}
-	return &object.Caller{}, nil
+	return b.sessionCaller()
 }

@@ -190,9 +190,7 @@ func logError(log *slog.Logger, r *http.Request, message string, e *APIError, at
 
 // writeError answers with an error in one of its forms.
 func writeError(w http.ResponseWriter, form shape, e *APIError) {
-	if e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
-	}
+	setRetryAfter(w, e)
 	status := e.Status
 	var body any = casdoorError{Status: "error", Msg: e.Message}
 	switch {
@@ -206,6 +204,12 @@ func writeError(w http.ResponseWriter, form shape, e *APIError) {
 		status = http.StatusOK
 	}
 	writeJSON(w, status, body)
+}
+
+func setRetryAfter(w http.ResponseWriter, e *APIError) {
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
 }
 
 type oauthError struct {

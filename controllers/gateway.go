@@ -32,6 +32,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.own.ServeHTTP(w, r)
 		return
 	}
+	w, done := g.deps.Metrics.request(w, r, routeCasdoor)
+	defer done()
 	g.deps.sayGoodbye(w.Header())
 	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to lift.
 	lift := http.NewResponseController(w)
@@ -58,6 +60,8 @@ func (g *gateway) isOurs(path string, r *http.Request) bool {
 		return true
 	case strings.HasPrefix(path, filesPath):
 		return g.deps.Files != nil
+	case isConsole(path):
+		return g.deps.Console != nil
 	case r.Method != http.MethodPost:
 		return false
 	case path == "/api/login/oauth/access_token":

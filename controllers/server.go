@@ -22,6 +22,7 @@ import (
 type Deps struct {
 	Service        *object.Service   // required
 	Authority      *object.Authority // nil: another Casdoor answers all but the mini programs' calls
+	Console        *object.Authority // what the console works with; nil: there is none, and Authority signs in by password
 	Origin         string            // the server's public URL, without a slash at its end; empty: as each request names it
 	TrustedProxies []netip.Prefix    // who may say X-Forwarded-For and X-Forwarded-Proto; empty: nobody
 	Version        string            // of this build
@@ -32,7 +33,10 @@ type Deps struct {
 	Upstream       *url.URL          // the Casdoor that gets every request that is not ours; nil: none
 	Limits         *Limits           // nil: none
 	Metrics        *Metrics          // nil: off
+	Watch          *object.Watch     // nil: sign-ins are not kept in the database
 	MetricsToken   provider.Secret   // the bearer token that may read Metrics; empty: none may
+
+	site func() *consoleSite // what the pages of the console are made of
 }
 
 // Limits of one request; upload.go has those of uploads.
@@ -59,6 +63,7 @@ func New(deps Deps) http.Handler {
 	}
 	cfg.WebConfig.AutoRender = false
 	app := web.NewHttpServerWithCfg(cfg)
+	deps.site = lazySite()
 	allowed := register(app, &deps)
 	app.Handlers.Init()
 	own := &server{deps: &deps, next: app.Handlers, allowed: allowed}
@@ -81,6 +86,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(withRequestID(r), timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
+	route, methods := routeOf(s.allowed, r.URL.Path)
+	conn := w
+	w, done := s.deps.Metrics.request(conn, r, route)
+	defer done()
 	header := w.Header()
 	header.Set(requestIDHeader, requestID(ctx))
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -90,18 +99,31 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back
 	}
+	form := shapeOf(r.URL.Path)
 	if err := s.limit(r); err != nil {
-		writeError(w, shapeOf(r.URL.Path), apiError(err))
-	} else if methods, known := methodsOf(s.allowed, r.URL.Path); !known {
-		writeError(w, casdoorShape, notFound())
+		s.deny(w, r, form, apiError(err))
+	} else if route == routeUnknown {
+		s.deny(w, r, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)
-		writeError(w, shapeOf(r.URL.Path), methodNotAllowed(methods))
+		s.deny(w, r, form, methodNotAllowed(methods))
+	} else if err := s.deps.sameSite(r); err != nil {
+		logError(s.deps.Logger, r, "request refused", err)
+		s.deny(w, r, form, err)
 	} else {
-		r.Body = http.MaxBytesReader(w, r.Body, body)
+		r.Body = http.MaxBytesReader(conn, r.Body, body) // of net/http itself: it closes the connection then
 		hideForm(r)
 		s.next.ServeHTTP(w, r)
 	}
+}
+
+// deny answers with an error: in a form of the API, or on a page.
+func (s *server) deny(w http.ResponseWriter, r *http.Request, form shape, e *APIError) {
+	if isConsole(r.URL.Path) && s.deps.Console != nil {
+		s.deps.errorPage(w, r, e)
+		return
+	}
+	writeError(w, form, e)
 }
 
 // limit counts the request of a client. A load balancer may always ask how the server is.
@@ -127,5 +149,5 @@ func (s *server) recover(w http.ResponseWriter, r *http.Request) {
 		panic(cause)
 	}
 	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
-	writeError(w, shapeOf(r.URL.Path), serverError(nil))
+	s.deny(w, r, shapeOf(r.URL.Path), serverError(nil))
 }

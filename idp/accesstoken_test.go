@@ -118,6 +118,7 @@ func TestAccessTokenFailures(t *testing.T) {
 			e := f.fails(t, c.kind, err)
 			assert.Equal(t, opStableToken, e.Op)
 			assert.Equal(t, c.kind == provider.KindMisconfigured, e.Hint != "")
+			assert.Equal(t, c.kind == provider.KindMisconfigured, e.Fault != "")
 			assert.NotEmpty(t, f.token(t), "a failure is not cached")
 		})
 	}

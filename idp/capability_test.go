@@ -206,6 +206,8 @@ func TestDiagnose(t *testing.T) {
 	f.fake.Inject(fakewechat.PathStableToken, fakewechat.Errcode(40164), 1)
 	e := f.fails(t, provider.KindMisconfigured, f.wechat.Diagnose(t.Context()))
 	assert.Contains(t, e.Hint, "203.0.113.7")
+	assert.Equal(t, provider.FaultAddress, e.Fault)
+	assert.Equal(t, "203.0.113.7", e.Address)
 	f.fake.Inject(fakewechat.PathStableToken, fakewechat.Status(500), 1)
 	f.fails(t, provider.KindUnavailable, f.wechat.Diagnose(t.Context()))
 }

@@ -2,6 +2,7 @@ package idp
 
 import (
 	"errors"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -27,7 +28,8 @@ const (
 	hintWrongSecret = "the provider's client secret is not the mini program's AppSecret: " +
 		"enter the current one, or reset it" + settings
 	hintFrozenSecret = "the AppSecret is frozen: unfreeze it, or reset it and enter the new one" + settings
-	hintAllowIP      = "add this server's outgoing address to the IP allow list" + settings
+	outgoing         = "this server's outgoing address"
+	hintAllowIP      = "add " + outgoing + " to the IP allow list" + settings
 	hintConfirmIP    = "the mini program's admin must confirm this server's address in WeChat's message to them"
 	hintRefusedIP    = "the mini program's admin refused this server's address: agree with them, " +
 		"and have the next request confirmed"
@@ -51,7 +53,13 @@ const (
 type verdict struct {
 	kind       provider.Kind
 	retryAfter time.Duration
-	hint       string
+	advice     advice
+}
+
+// advice is what an admin must mend, in one word and in a sentence.
+type advice struct {
+	fault provider.Fault
+	hint  string
 }
 
 // verdictOf is the table of WeChat's errcodes. It holds for every call; op tells apart what depends on it.
@@ -71,12 +79,12 @@ func verdictOf(op string, code int) verdict {
 	case 87007, 87009:
 		return verdict{kind: provider.KindInvalidSession}
 	case 89506:
-		return verdict{provider.KindMisconfigured, 24 * time.Hour, hintRefusedIP}
+		return verdict{provider.KindMisconfigured, 24 * time.Hour, refusedIP()}
 	case 89507:
-		return verdict{provider.KindMisconfigured, time.Hour, hintRefusedIP}
+		return verdict{provider.KindMisconfigured, time.Hour, refusedIP()}
 	}
-	if hint := hintOf(op, code); hint != "" {
-		return verdict{kind: provider.KindMisconfigured, hint: hint}
+	if a := adviceOf(op, code); a.hint != "" {
+		return verdict{kind: provider.KindMisconfigured, advice: a}
 	}
 	return verdict{kind: provider.KindUnavailable, retryAfter: busyRetry}
 }
@@ -104,43 +112,47 @@ func kindOf(op string, code int) provider.Kind {
 	return 0
 }
 
-// hintOf tells the admin what to mend, or returns "" when it is not for them.
-func hintOf(op string, code int) string {
+// adviceOf tells the admin what to mend, or returns none when it is not for them.
+func adviceOf(op string, code int) advice {
 	switch code {
 	case 40013:
-		return hintWrongAppID
+		return advice{provider.FaultAppID, hintWrongAppID}
 	case 40125:
-		return hintWrongSecret
+		return advice{provider.FaultAppSecret, hintWrongSecret}
 	case 40164:
-		return hintAllowIP
+		return advice{provider.FaultAddress, hintAllowIP}
 	case 40243:
-		return hintFrozenSecret
+		return advice{provider.FaultFrozenSecret, hintFrozenSecret}
 	case 41002:
-		return hintNoAppID
+		return advice{provider.FaultAppID, hintNoAppID}
 	case 41004:
-		return hintNoSecret
+		return advice{provider.FaultAppSecret, hintNoSecret}
 	case 48001:
-		return hintNotAllowed
+		return advice{provider.FaultNotAllowed, hintNotAllowed}
 	case 50004:
-		return hintNoTokens
+		return advice{provider.FaultTokensForbidden, hintNoTokens}
 	case 50007:
-		return hintFrozenAccount
+		return advice{provider.FaultFrozenAccount, hintFrozenAccount}
 	case 89503:
-		return hintConfirmIP
+		return advice{provider.FaultAddressPending, hintConfirmIP}
 	case codeStaleToken:
 		if op == opStableToken {
-			return hintWrongSecret
+			return advice{provider.FaultAppSecret, hintWrongSecret}
 		}
 	}
-	return ""
+	return advice{}
 }
+
+func refusedIP() advice { return advice{provider.FaultAddressRefused, hintRefusedIP} }
 
 // platformError is an answer of WeChat that holds an errcode.
 func platformError(r request, code int, errmsg string) *provider.Error {
 	v := verdictOf(r.op, code)
 	message, rid := splitMessage(r.secrets.clean(errmsg))
+	address := ""
 	if code == 40164 {
-		v.hint = withAddress(v.hint, message)
+		address = addressIn(message)
+		v.advice.hint = strings.Replace(v.advice.hint, outgoing, strings.TrimSpace(outgoing+" "+address), 1)
 	}
 	return &provider.Error{
 		Op:         r.op,
@@ -149,8 +161,15 @@ func platformError(r request, code int, errmsg string) *provider.Error {
 		Message:    truncate(message, maxMessage),
 		RequestID:  truncate(rid, maxRequestID),
 		RetryAfter: v.retryAfter,
-		Hint:       v.hint,
+		Hint:       v.advice.hint,
+		Fault:      v.advice.fault,
+		Address:    address,
 	}
+}
+
+// unusable is a provider whose settings can never work.
+func unusable(a advice) *provider.Error {
+	return &provider.Error{Op: "newProvider", Kind: provider.KindMisconfigured, Hint: a.hint, Fault: a.fault}
 }
 
 // unavailable is a call without a usable answer.
@@ -177,15 +196,15 @@ func splitMessage(errmsg string) (message, rid string) {
 	return strings.TrimSpace(errmsg), ""
 }
 
-// withAddress puts the address of "invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist" into a hint.
-func withAddress(hint, message string) string {
-	_, rest, found := strings.Cut(message, "invalid ip ")
-	if !found {
-		return hint
+// addressIn returns the address in "invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist", or nothing.
+func addressIn(message string) string {
+	_, rest, _ := strings.Cut(message, "invalid ip ")
+	text, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	address, err := netip.ParseAddr(strings.TrimRight(text, ","))
+	if err != nil {
+		return ""
 	}
-	address, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	address = strings.TrimRight(address, ",")
-	return strings.Replace(hint, "this server's outgoing address", "this server's outgoing address "+address, 1)
+	return address.String()
 }
 
 func truncate(text string, runes int) string {

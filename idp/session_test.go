@@ -90,6 +90,7 @@ func TestExchangeErrcodes(t *testing.T) {
 			assert.NotEmpty(t, e.RequestID)
 			assert.NotContains(t, e.Message, "rid")
 			assert.Equal(t, c.kind == provider.KindMisconfigured, e.Hint != "", c.code)
+			assert.Equal(t, c.kind == provider.KindMisconfigured, e.Fault != "", c.code)
 		}
 	}
 }

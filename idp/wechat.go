@@ -136,9 +136,9 @@ var (
 func newWeChat(c provider.Config, o Options, client *resty.Client) (*WeChat, error) {
 	switch {
 	case c.ClientID == "":
-		return nil, &provider.Error{Op: "newProvider", Kind: provider.KindMisconfigured, Hint: hintNoAppID}
+		return nil, unusable(advice{provider.FaultAppID, hintNoAppID})
 	case c.ClientSecret == "":
-		return nil, &provider.Error{Op: "newProvider", Kind: provider.KindMisconfigured, Hint: hintNoSecret}
+		return nil, unusable(advice{provider.FaultAppSecret, hintNoSecret})
 	}
 	logger := o.Logger.With("provider", TypeWeChatMiniProgram, "appId", c.ClientID)
 	return &WeChat{

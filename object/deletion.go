@@ -25,7 +25,8 @@ func (s *Service) Delete(ctx context.Context, p *Principal, appID, code string) 
 	if err != nil {
 		return err
 	}
-	session, err := m.upstream.Exchange(ctx, code)
+	// A client that leaves does not stop what the platform counts, as in SignIn.
+	session, err := m.upstream.Exchange(context.WithoutCancel(ctx), code)
 	if err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func (s *Service) isIdentityProperty(name string) bool {
 	return false
 }
 
-// deleteTraces deletes a user's sessions and Marks, and drops the uploads.
+// deleteTraces deletes a user's sessions of both kinds, lines of the log and Marks, and drops the uploads.
 func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	identities, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
 	if err != nil {
@@ -143,8 +144,16 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 		uploadDropped, atOnce, user.Id, uploadKept); err != nil {
 		return err
 	}
-	_, err = tx.exec("DELETE FROM "+t.marks.name+" WHERE user_id=?", user.Id)
-	return err
+	if _, err := tx.exec("DELETE FROM "+t.logs.name+" WHERE organization=? AND user_name=?",
+		user.Owner, user.Name); err != nil {
+		return err
+	}
+	for _, table := range []string{t.marks.name, t.adminSessions.name} {
+		if _, err := tx.exec("DELETE FROM "+table+" WHERE user_id=?", user.Id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tables) deleteTokens(tx *txn, tokens []ExportToken) error {

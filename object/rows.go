@@ -105,7 +105,8 @@ func (m tableNames) Obj2Table(name string) string {
 	switch name {
 	case "ProviderOptions":
 		name = "MiniProgramProvider"
-	case "Identity", "Session", "Union", "Conflict", "State", "Mark", "Event", "Media", "Upload":
+	case "Identity", "Session", "Union", "Conflict", "State", "Mark", "Event", "Media", "Upload",
+		"AdminSession", "Attempt", "Log", "Stat":
 		name = "MiniProgram" + name
 	}
 	return m.prefix + m.SnakeMapper.Obj2Table(name)

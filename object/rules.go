@@ -81,6 +81,14 @@ func rules() map[string]rule {
 		"update-resource": own,
 		"delete-resource": ownSelf,
 		"upload-resource": ownSelf,
+
+		"set-password":        ownSelf,
+		"check-user-password": ownSelf,
+		"get-sessions":        own,
+		"get-session":         ownSelf,
+		"delete-session":      ownSelf,
+
+		"get-sign-ins": own,
 	}
 }
 

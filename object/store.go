@@ -59,6 +59,10 @@ type Store struct {
 	marks         *table[Mark]
 	events        *table[Event]
 	media         *table[Media]
+	adminSessions *table[AdminSession]
+	attempts      *table[Attempt]
+	logs          *table[Log]
+	stats         *table[Stat]
 }
 
 // Open connects to the database. In one of our own it creates or upgrades the schema and, when that is empty, makes what
@@ -161,6 +165,10 @@ func (s *Store) mapTables(found schema) error {
 		mapTable(s, &s.marks, nil),
 		mapTable(s, &s.events, nil),
 		mapTable(s, &s.media, nil),
+		mapTable(s, &s.adminSessions, nil),
+		mapTable(s, &s.attempts, nil),
+		mapTable(s, &s.logs, nil),
+		mapTable(s, &s.stats, nil),
 	)
 	if has := found.has("record"); has != nil || !s.beside {
 		err = errors.Join(err, mapTable(s, &s.records, has))

@@ -70,6 +70,8 @@ type Error struct {
 	RequestID  string        // the platform's id of the call (WeChat: rid); may be empty
 	RetryAfter time.Duration // when a new try is worth it; 0 when that is unknown
 	Hint       string        // for KindMisconfigured: which setting to mend, and where
+	Fault      Fault         // for KindMisconfigured: the same in one word; may be empty
+	Address    string        // this server's, as the platform sees it, where its allow list lacks it; else empty
 	Err        error         // the cause; may be nil
 }
 

@@ -73,6 +73,7 @@ type Server struct {
 	Fake        *fakewechat.Server
 	Store       *object.Store
 	Service     *object.Authority
+	Watch       *object.Watch // writes when the test has it do so
 	Log         *Log
 	Folder      string             // of avatars
 	SealKey     string             // in base64
@@ -111,10 +112,12 @@ func Start(t testing.TB, o Options) *Server {
 	s.keepHouse(t)
 
 	deps := controllers.Deps{
-		Service: s.Service.Service, Authority: s.Service, Files: files, Version: Version, Logger: log,
+		Service: s.Service.Service, Authority: s.Service, Console: s.Service, Files: files, Version: Version, Logger: log,
 		Metrics: metrics, MetricsToken: MetricsToken, Limits: s.limits(t, o, log, metrics),
 	}
 	metrics.WatchStore(s.Store)
+	s.Watch = object.NewWatch(s.Store, object.WatchConfig{Lost: metrics.LogLost, Logger: log})
+	deps.Watch = s.Watch
 	if o.Deps != nil {
 		o.Deps(&deps)
 	}

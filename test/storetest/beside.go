@@ -67,6 +67,7 @@ func (s *besideSuite) testSignIn(t *testing.T) {
 		"ForbiddenIsSeenAtOnce": s.testForbidden,
 		"InitDataStaysOut":      s.testInitDataBeside,
 		"AccountIsTheUsers":     s.testMemberBeside,
+		"CasdoorsPasswords":     s.testPasswordBeside,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
 	}

@@ -44,6 +44,9 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Push":       s.testPush,
 		"Privacy":    s.testPrivacy,
 		"Manage":     s.testManage,
+		"Password":   s.testPassword,
+		"Watch":      s.testWatch,
+		"Diagnose":   s.testDiagnose,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,220 @@
+package controllers
+
+import (
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// applicationForm returns the form of an application, with the choices that the caller has; row is nil for a new one.
+func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
+	providers, err := v.miniPrograms()
+	if err != nil {
+		return nil, err
+	}
+	certs, err := v.certs()
+	if err != nil {
+		return nil, err
+	}
+	f := &form{Name: "application", Fields: []*field{{Name: "displayName", Kind: "text", Required: true}}}
+	if row == nil {
+		names, err := v.organizationNames()
+		if err != nil {
+			return nil, err
+		}
+		f.Fields = append(f.Fields,
+			&field{Name: "name", Kind: "text", Required: true},
+			&field{Name: "organization", Kind: "select", Options: plain(names...), Value: v.caller.Organization})
+		row = &sdk.Application{TokenFormat: "JWT", ExpireInHours: 168, RefreshExpireInHours: 720, EnableSignUp: true,
+			Cert: "cert-built-in"}
+	}
+	chosen := &field{Name: "providers", Kind: "checks", Group: "signIn"}
+	for _, p := range providers {
+		chosen.Options = append(chosen.Options, option{Value: p.Name, Text: titleOf(p.DisplayName, p.Name) + " · " + p.ClientId})
+		if uses(row, p.Name) {
+			chosen.Values = append(chosen.Values, p.Name)
+		}
+	}
+	signers := &field{Name: "cert", Kind: "select", Value: row.Cert}
+	for _, c := range certs {
+		if c.Scope == "" || c.Scope == "JWT" {
+			signers.Options = append(signers.Options, option{Value: c.Name, Text: c.Name + " · " + c.CryptoAlgorithm})
+		}
+	}
+	f.field("displayName").Value = row.DisplayName
+	f.Fields = append(f.Fields, chosen, checkbox("enableSignUp", row.EnableSignUp),
+		&field{
+			Name: "tokenFormat", Kind: "select", Group: "token", Value: row.TokenFormat,
+			Options: labelled("tokenFormat.", "JWT", "JWT-Standard", "JWT-Empty", "JWT-Custom"),
+		},
+		&field{Name: "expireInHours", Kind: "number", Required: true, Value: hoursText(hoursOf(row))},
+		&field{Name: "refreshExpireInHours", Kind: "number", Required: true, Value: hoursText(row.RefreshExpireInHours)},
+		signers)
+	if row.TokenFormat == "" {
+		f.field("tokenFormat").Value = "JWT"
+	}
+	return f, nil
+}
+
+func hoursText(hours float64) string { return strconv.FormatFloat(hours, 'f', -1, 64) }
+
+func hoursIn(f *form, name string) float64 {
+	hours, err := strconv.ParseFloat(f.value(name), 64)
+	const century = 24 * 366 * 100
+	if f.value(name) != "" && (err != nil || math.IsNaN(hours) || hours < 0 || hours > century) {
+		f.wrong(name, "hours")
+		return 0
+	}
+	return hours
+}
+
+// read returns the columns of an application that a form sets.
+func (v *visit) readApplication(f *form, before []*sdk.ProviderItem) (columns []string, row map[string]any, err error) {
+	rows, err := v.miniPrograms()
+	if err != nil {
+		return nil, nil, err
+	}
+	row = map[string]any{
+		"displayName": f.value("displayName"), "enableSignUp": f.on("enableSignUp"), "tokenFormat": f.value("tokenFormat"),
+		"expireInHours": hoursIn(f, "expireInHours"), "refreshExpireInHours": hoursIn(f, "refreshExpireInHours"),
+		"cert": f.value("cert"), "providers": chosenItems(f.field("providers"), rows, before),
+	}
+	for name := range row {
+		columns = append(columns, name)
+	}
+	return columns, row, nil
+}
+
+// chosenItems returns an application's providers: those that the form does not speak of, and those that are ticked in it,
+// which keep their settings.
+func chosenItems(ticked *field, rows []*sdk.Provider, before []*sdk.ProviderItem) []*sdk.ProviderItem {
+	items := []*sdk.ProviderItem{}
+	for _, item := range before {
+		if item != nil && (!ticked.offers(item.Name) || ticked.Ticked(item.Name)) {
+			items = append(items, item)
+		}
+	}
+	for _, p := range rows {
+		known := slices.ContainsFunc(items, func(i *sdk.ProviderItem) bool { return i.Name == p.Name })
+		if ticked.Ticked(p.Name) && !known {
+			items = append(items, newProviderItem(p.Owner, p.Name))
+		}
+	}
+	return items
+}
+
+func (v *visit) showNewApplication() error {
+	f, err := v.applicationForm(nil)
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "form", v.formData("applicationAdd", f, "", "/applications"))
+}
+
+func (v *visit) addApplication() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	f, err := v.applicationForm(nil)
+	if err != nil {
+		return err
+	}
+	f.fill(in)
+	name := f.value("name")
+	if name != "" && !nameForm.MatchString(name) {
+		f.wrong("name", "name")
+	}
+	_, row, err := v.readApplication(f, nil)
+	if err != nil {
+		return err
+	}
+	again := func() error { return v.invalid("form", v.formData("applicationAdd", f, "", "/applications")) }
+	if f.Wrong {
+		return again()
+	}
+	secret := object.NewClientSecret()
+	row["owner"], row["name"], row["organization"] = sharedOwner, name, f.value("organization")
+	row["clientSecret"] = secret.Reveal()
+	row["grantTypes"] = []string{"authorization_code", "refresh_token", "client_credentials"}
+	err = v.Deps.Console.Applications().Add(v.r.Context(), v.caller, toJSON(row))
+	if f.refused(err, "name", "taken") {
+		return again()
+	}
+	if err != nil {
+		return err
+	}
+	app, err := v.application(sharedOwner, name)
+	if err != nil {
+		return err
+	}
+	return v.showSecret(app, secret, true)
+}
+
+func (v *visit) applicationFormData(in url.Values) (formData, *sdk.Application, error) {
+	row, err := v.application(idOf(in))
+	if err != nil {
+		return formData{}, nil, err
+	}
+	f, err := v.applicationForm(row)
+	if err != nil {
+		return formData{}, nil, err
+	}
+	data := v.formData("applicationEdit", f, in.Get("id"), "/applications/view?"+idQuery(row.Owner, row.Name).Encode())
+	data.Subject = titleOf(row.DisplayName, row.Name)
+	return data, row, nil
+}
+
+func (v *visit) showApplicationForm() error {
+	data, _, err := v.applicationFormData(v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "form", data)
+}
+
+func (v *visit) changeApplication() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	data, app, err := v.applicationFormData(in)
+	if err != nil {
+		return err
+	}
+	data.Form.fill(in)
+	columns, row, err := v.readApplication(data.Form, app.Providers)
+	if err != nil {
+		return err
+	}
+	if data.Form.Wrong {
+		return v.invalid("form", data)
+	}
+	err = v.setApplication(app, columns, row)
+	if data.Form.refused(err, "cert", "cert") {
+		return v.invalid("form", data)
+	}
+	if err != nil {
+		return err
+	}
+	return v.leave("/applications/view", idQuery(app.Owner, app.Name), "application")
+}
+
+// organizationNames returns those that the caller may look after.
+func (v *visit) organizationNames() ([]string, error) {
+	rows, err := v.Deps.Console.OrganizationNames(v.r.Context(), v.caller)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, row := range rows {
+		names = append(names, row.Name)
+	}
+	return names, nil
+}

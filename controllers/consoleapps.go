@@ -1,0 +1,198 @@
+package controllers
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
+)
+
+func applicationPages() []consolePage {
+	return []consolePage{
+		{path: "/applications", show: (*visit).listApplications},
+		{path: "/applications/view", show: (*visit).viewApplication},
+		{path: "/applications/add", show: (*visit).showNewApplication, change: (*visit).addApplication, owner: true},
+		{path: "/applications/edit", show: (*visit).showApplicationForm, change: (*visit).changeApplication, owner: true},
+		{path: "/applications/secret", show: (*visit).askNewSecret, change: (*visit).renewSecret, owner: true},
+		{path: "/applications/key", show: (*visit).showKeyForm, change: (*visit).rotateKey, owner: true},
+		{path: "/applications/delete", show: (*visit).askDeleteApplication, change: (*visit).deleteApplication, owner: true},
+	}
+}
+
+// applications returns all that the caller looks after.
+func (v *visit) applications() ([]*sdk.Application, error) {
+	list, err := v.Deps.Console.Applications().List(v.r.Context(), v.caller, object.ListQuery{})
+	if err != nil {
+		return nil, err
+	}
+	return list.Rows, nil
+}
+
+// applicationsOf returns those that name a provider.
+func (v *visit) applicationsOf(provider string) ([]*sdk.Application, error) {
+	apps, err := v.applications()
+	return slices.DeleteFunc(apps, func(app *sdk.Application) bool { return !uses(app, provider) }), err
+}
+
+func uses(app *sdk.Application, provider string) bool {
+	return slices.ContainsFunc(app.Providers, func(i *sdk.ProviderItem) bool { return i != nil && i.Name == provider })
+}
+
+// application returns one that the caller looks after, without its secret: anybody may read others.
+func (v *visit) application(owner, name string) (*sdk.Application, error) {
+	list, err := v.Deps.Console.Applications().List(v.r.Context(), v.caller, object.ListQuery{Field: "name", Value: name})
+	if err != nil {
+		return nil, err
+	}
+	for _, app := range list.Rows {
+		if app.Name == name && app.Owner == owner {
+			return app, nil
+		}
+	}
+	return nil, object.ErrNotFound
+}
+
+func (v *visit) listApplications() error {
+	apps, err := v.applications()
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "applications", apps)
+}
+
+// applicationData is what the page of an application shows.
+type applicationData struct {
+	Row       *sdk.Application
+	Server    string // this one's address
+	Code      string // what goes into the mini program
+	Insecure  bool   // mini programs do not call such an address
+	Lifetime  float64
+	Refresh   float64
+	CertSince string    // when the key was made that signs; empty: unknown
+	OldUntil  time.Time // when the last token of a former key ends
+	IsOld     bool      // that is past
+}
+
+func (v *visit) viewApplication() error {
+	row, err := v.application(idOf(v.r.URL.Query()))
+	if err != nil {
+		return err
+	}
+	server := v.Deps.origin(v.r)
+	data := applicationData{
+		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: server[:5] != "https",
+		Lifetime: hoursOf(row), Refresh: max(row.RefreshExpireInHours, 0),
+	}
+	certs, err := v.certs()
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Name == row.Cert }); i >= 0 {
+		data.CertSince = certs[i].CreatedTime
+		data.OldUntil = lastTokenEnds(row, certs[i])
+		data.IsOld = data.OldUntil.Before(time.Now())
+	}
+	return v.render(http.StatusOK, "application", data)
+}
+
+// hoursOf returns how long an access token of an application lives.
+func hoursOf(app *sdk.Application) float64 { return cmp.Or(app.ExpireInHours, 168) }
+
+// lastTokenEnds returns when the last token of an application's former keys ends at the latest, given the key that it
+// signs with now. The zero time is long ago.
+func lastTokenEnds(app *sdk.Application, current *sdk.Cert) time.Time {
+	since, err := time.Parse(time.RFC3339, current.CreatedTime)
+	if err != nil {
+		return time.Time{}
+	}
+	return since.Add(time.Duration(max(hoursOf(app), app.RefreshExpireInHours) * float64(time.Hour)))
+}
+
+// attach adds a provider to an application, which lets its users sign up and in.
+func (v *visit) attach(owner, name, application string) error {
+	app, err := v.application(idOf(map[string][]string{"id": {application}}))
+	if err != nil || uses(app, name) {
+		return err
+	}
+	return v.setApplication(app, []string{"providers"}, map[string]any{
+		"providers": append(app.Providers, newProviderItem(owner, name)),
+	})
+}
+
+func newProviderItem(owner, name string) *sdk.ProviderItem {
+	return &sdk.ProviderItem{Owner: owner, Name: name, CanSignUp: true, CanSignIn: true, CanUnlink: true}
+}
+
+// setApplication writes some columns of an application.
+func (v *visit) setApplication(app *sdk.Application, columns []string, row map[string]any) error {
+	found, err := v.Deps.Console.Applications().Update(v.r.Context(), v.caller, app.Owner, app.Name, columns, toJSON(row))
+	return orMissing(found, err)
+}
+
+// secretData is shown once.
+type secretData struct {
+	Row    *sdk.Application
+	Secret string
+	IsNew  bool // the application is
+}
+
+func (v *visit) showSecret(app *sdk.Application, secret provider.Secret, isNew bool) error {
+	return v.render(http.StatusOK, "secret", secretData{app, secret.Reveal(), isNew})
+}
+
+func (v *visit) askNewSecret() error {
+	row, err := v.application(idOf(v.r.URL.Query()))
+	if err != nil {
+		return err
+	}
+	c := confirmation{Key: "renewSecret", Subject: titleOf(row.DisplayName, row.Name), Final: true}
+	return v.confirm(c, "/applications/view", row.Owner, row.Name)
+}
+
+// renewSecret replaces the client secret, and shows the new one: in the answer itself, so that it is in no address and no
+// history.
+func (v *visit) renewSecret() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	row, err := v.application(idOf(in))
+	if err != nil {
+		return err
+	}
+	secret := object.NewClientSecret()
+	if err := v.setApplication(row, []string{"clientSecret"}, map[string]any{"clientSecret": secret.Reveal()}); err != nil {
+		return err
+	}
+	return v.showSecret(row, secret, false)
+}
+
+func (v *visit) askDeleteApplication() error {
+	row, err := v.application(idOf(v.r.URL.Query()))
+	if err != nil {
+		return err
+	}
+	c := confirmation{Key: "deleteApplication", Subject: titleOf(row.DisplayName, row.Name), Final: true}
+	return v.confirm(c, "/applications/view", row.Owner, row.Name)
+}
+
+func (v *visit) deleteApplication() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	owner, name := idOf(in)
+	found, err := v.Deps.Console.Applications().Delete(v.r.Context(), v.caller, owner, name)
+	if isInUse(err) {
+		return v.cannot("applicationInUse", "/applications/view", owner, name)
+	}
+	if err := orMissing(found, err); err != nil {
+		return err
+	}
+	return v.leave("/applications", nil, "deleted")
+}

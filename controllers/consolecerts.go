@@ -1,0 +1,197 @@
+package controllers
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+func certPages() []consolePage {
+	return []consolePage{
+		{path: "/certs", show: (*visit).listCerts},
+		{path: "/certs/download", show: (*visit).downloadCert},
+		{path: "/certs/add", show: (*visit).showNewCert, change: (*visit).addCert, owner: true},
+		{path: "/certs/delete", show: (*visit).askDeleteCert, change: (*visit).deleteCert, owner: true},
+	}
+}
+
+// certs returns all that the caller may use, without their private keys.
+func (v *visit) certs() ([]*sdk.Cert, error) {
+	list, err := v.Deps.Console.Certs().List(v.r.Context(), v.caller, object.ListQuery{})
+	if err != nil {
+		return nil, err
+	}
+	return list.Rows, nil
+}
+
+// certData is a line of the list.
+type certData struct {
+	Row     *sdk.Cert
+	Users   []*sdk.Application // that sign with it
+	Until   time.Time          // when the last token ends that it may have signed; the zero time: nobody knows
+	Deleted bool               // it may be
+}
+
+func (v *visit) listCerts() error {
+	certs, err := v.certs()
+	if err != nil {
+		return err
+	}
+	apps, err := v.applications()
+	if err != nil {
+		return err
+	}
+	var rows []certData
+	for _, c := range certs {
+		row := certData{Row: c, Until: formerUntil(apps, certs)}
+		for _, app := range apps {
+			if app.Cert == c.Name {
+				row.Users = append(row.Users, app)
+			}
+		}
+		row.Deleted = len(row.Users) == 0 && (v.caller.Role == object.Global || c.Owner == v.caller.Organization)
+		rows = append(rows, row)
+	}
+	return v.render(http.StatusOK, "certs", rows)
+}
+
+// formerUntil returns when the last token ends that is signed with a key that no application uses any more.
+func formerUntil(apps []*sdk.Application, certs []*sdk.Cert) (until time.Time) {
+	for _, app := range apps {
+		i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Name == app.Cert })
+		if i < 0 {
+			continue
+		}
+		if end := lastTokenEnds(app, certs[i]); end.After(until) {
+			until = end
+		}
+	}
+	if until.Before(time.Now()) {
+		return time.Time{}
+	}
+	return until
+}
+
+// cert returns one that the caller may use.
+func (v *visit) cert(in url.Values) (*sdk.Cert, error) {
+	owner, name := idOf(in)
+	certs, err := v.certs()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range certs {
+		if c.Owner == owner && c.Name == name {
+			return c, nil
+		}
+	}
+	return nil, object.ErrNotFound
+}
+
+// downloadCert sends the certificate, which is public. The private key never leaves the server this way.
+func (v *visit) downloadCert() error {
+	c, err := v.cert(v.r.URL.Query())
+	if err == nil && c.Certificate == "" {
+		err = object.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	v.download("application/x-pem-file", c.Name+".pem", []byte(c.Certificate))
+	return nil
+}
+
+// download sends a file to keep.
+func (v *visit) download(contentType, name string, body []byte) {
+	v.header(contentType)
+	v.w.Header().Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(name))
+	_, _ = v.w.Write(body) // the client has left
+}
+
+// algorithmFields say how a key pair is made.
+func algorithmFields() []*field {
+	return []*field{
+		{Name: "algorithm", Kind: "select", Options: labelled("algorithm.", "RS256", "ES256"), Value: "RS256"},
+	}
+}
+
+func (v *visit) newCertForm() *form {
+	return &form{Name: "cert", Fields: append([]*field{
+		{Name: "name", Kind: "text", Required: true},
+	}, algorithmFields()...)}
+}
+
+func (v *visit) showNewCert() error {
+	return v.render(http.StatusOK, "form", v.formData("certAdd", v.newCertForm(), "", "/certs"))
+}
+
+func (v *visit) addCert() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	f := v.newCertForm()
+	f.fill(in)
+	if name := f.value("name"); name != "" && !nameForm.MatchString(name) {
+		f.wrong("name", "name")
+	}
+	again := func() error { return v.invalid("form", v.formData("certAdd", f, "", "/certs")) }
+	if f.Wrong {
+		return again()
+	}
+	err = v.makeCert(v.ownerOfNew(), f.value("name"), f.value("algorithm"))
+	if f.refused(err, "name", "taken") {
+		return again()
+	}
+	if err != nil {
+		return err
+	}
+	return v.leave("/certs", nil, "cert")
+}
+
+func (v *visit) makeCert(owner, name, algorithm string) error {
+	return v.Deps.Console.Certs().Add(v.r.Context(), v.caller, toJSON(sdk.Cert{
+		Owner: owner, Name: name, DisplayName: name, Scope: "JWT", Type: "x509", CryptoAlgorithm: algorithm,
+		ExpireInYears: 20,
+	}))
+}
+
+func (v *visit) askDeleteCert() error {
+	c, err := v.cert(v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	ask := confirmation{Key: "deleteCert", Subject: c.Name, Final: true}
+	apps, err := v.applications()
+	if err != nil {
+		return err
+	}
+	certs, err := v.certs()
+	if err != nil {
+		return err
+	}
+	if until := formerUntil(apps, certs); !until.IsZero() {
+		ask.Facts = append(ask.Facts, v.words.text("cert.tokensUntil", until.UTC().Format("2006-01-02 15:04")))
+	}
+	return v.confirm(ask, "/certs", c.Owner, c.Name)
+}
+
+func (v *visit) deleteCert() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	owner, name := idOf(in)
+	found, err := v.Deps.Console.Certs().Delete(v.r.Context(), v.caller, owner, name)
+	if isInUse(err) {
+		return v.cannot("certInUse", "/certs", owner, name)
+	}
+	if err := orMissing(found, err); err != nil {
+		return err
+	}
+	return v.leave("/certs", nil, "deleted")
+}

@@ -1,0 +1,69 @@
+package controllers
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// confirmation asks before something is done. Key ends the keys of its texts.
+type confirmation struct {
+	Key     string
+	Subject string   // whom or what it is done to
+	Facts   []string // what else to know
+	Final   bool     // there is no way back
+	ID      string   // owner/name
+	Action  string   // where the answer goes
+	Back    string   // where to go instead
+}
+
+// confirm asks whether to do what a POST to the same path does to a row. view is the row's page.
+func (v *visit) confirm(c confirmation, view, owner, name string) error {
+	c.ID = owner + "/" + name
+	c.Action = v.r.URL.Path
+	c.Back = consoleRoot + view + "?" + url.Values{"id": {c.ID}}.Encode()
+	return v.render(http.StatusOK, "confirm", c)
+}
+
+// idOf returns the owner and name of the row that a request is about.
+func idOf(in url.Values) (owner, name string) {
+	owner, name, _ = strings.Cut(in.Get("id"), "/")
+	return owner, name
+}
+
+func idQuery(owner, name string) url.Values { return url.Values{"id": {owner + "/" + name}} }
+
+// titleOf returns what people call a row.
+func titleOf(displayName, name string) string { return cmp.Or(displayName, name) }
+
+// orMissing turns "there is no such row" into an error.
+func orMissing(found bool, err error) error {
+	if err == nil && !found {
+		return object.ErrNotFound
+	}
+	return err
+}
+
+func isDenied(err error) bool {
+	refusal, ok := errors.AsType[*object.Refusal](err)
+	return ok && refusal.Code == object.AccessDenied
+}
+
+// isInUse reports whether err means that a row stays since others need it.
+func isInUse(err error) bool {
+	refusal, ok := errors.AsType[*object.Refusal](err)
+	return ok && refusal.Code == object.InvalidRequest
+}
+
+// refusedData says why something was not done. Key ends the key of its text.
+type refusedData struct{ Key, Back string }
+
+// cannot answers that something was not done. view is the row's page.
+func (v *visit) cannot(key, view, owner, name string) error {
+	back := consoleRoot + view + "?" + idQuery(owner, name).Encode()
+	return v.render(http.StatusConflict, "cannot", refusedData{key, back})
+}

@@ -1,0 +1,172 @@
+package controllers
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// form is what a page asks for. Name begins the keys of its texts: "provider.clientId" is a label, and
+// "provider.clientId.hint" a hint, where there is one.
+type form struct {
+	Name   string
+	Fields []*field
+	Wrong  bool // a field is
+}
+
+// field is one thing to enter.
+type field struct {
+	Name         string
+	Kind         string   // "text", "password", "number", "checkbox", "select" or "checks": any of the options
+	Value        string   // of a checkbox: "on" or empty
+	Values       []string // of checks
+	Options      []option
+	Required     bool
+	Autocomplete string // what a browser may fill in; empty: nothing
+	Max          int    // characters; 0: 100
+	Problem      string // what is wrong, as the end of a text's key; empty: nothing
+	Group        string // begins a group with this title, as the end of a text's key; empty: goes on with the last one
+}
+
+// option is a choice. It is shown as its Label says, which is a text's key, or else as Text.
+type option struct{ Value, Label, Text string }
+
+// labelled returns options whose labels' keys begin with prefix.
+func labelled(prefix string, values ...string) []option {
+	all := make([]option, len(values))
+	for i, value := range values {
+		all[i] = option{Value: value, Label: prefix + value}
+	}
+	return all
+}
+
+// plain returns options that speak for themselves.
+func plain(values ...string) []option {
+	all := make([]option, len(values))
+	for i, value := range values {
+		all[i] = option{Value: value, Text: value}
+	}
+	return all
+}
+
+// Ticked reports whether one of the checks is ticked.
+func (f *field) Ticked(value string) bool { return slices.Contains(f.Values, value) }
+
+func checkbox(name string, on bool) *field {
+	f := &field{Name: name, Kind: "checkbox"}
+	if on {
+		f.Value = "on"
+	}
+	return f
+}
+
+// field returns the field of a name, which there must be.
+func (f *form) field(name string) *field {
+	for _, field := range f.Fields {
+		if field.Name == name {
+			return field
+		}
+	}
+	panic("no field " + name)
+}
+
+func (f *form) value(name string) string { return f.field(name).Value }
+
+func (f *form) on(name string) bool { return f.value(name) == "on" }
+
+// wrong marks a field.
+func (f *form) wrong(name, problem string) {
+	f.field(name).Problem = problem
+	f.Wrong = true
+}
+
+// IsOptional reports whether a text may be left empty, which is worth saying.
+func (f *field) IsOptional() bool {
+	return !f.Required && f.Kind != "select" && f.Kind != "search"
+}
+
+// fill takes over what was posted, and judges what holds for all fields.
+func (f *form) fill(in url.Values) {
+	for _, field := range f.Fields {
+		field.Value, field.Values = in.Get(field.Name), nil
+		if field.Kind == "checks" {
+			field.Values = in[field.Name]
+		}
+		if field.Kind != "password" {
+			field.Value = strings.TrimSpace(field.Value)
+		}
+		if problem := field.judge(); problem != "" {
+			f.wrong(field.Name, problem)
+		}
+	}
+}
+
+func (f *field) judge() string {
+	limit := f.Max
+	if limit == 0 {
+		limit = 100
+	}
+	switch {
+	case f.Required && f.Value == "":
+		return "required"
+	case f.Kind == "checks":
+		if slices.ContainsFunc(f.Values, func(value string) bool { return !f.offers(value) }) {
+			return "choice"
+		}
+	case utf8.RuneCountInString(f.Value) > limit:
+		return "long"
+	case f.Kind == "select" && !f.offers(f.Value):
+		return "choice"
+	case f.Kind == "checkbox" && f.Value != "" && f.Value != "on":
+		return "choice"
+	}
+	return ""
+}
+
+func (f *field) offers(value string) bool {
+	return slices.ContainsFunc(f.Options, func(o option) bool { return o.Value == value })
+}
+
+// form reads the fields of a posted form. No field has control characters.
+func (v *visit) form() (url.Values, error) {
+	body, err := v.body()
+	if err != nil {
+		return nil, err
+	}
+	if kind, _, _ := strings.Cut(v.r.Header.Get("Content-Type"), ";"); kind != "application/x-www-form-urlencoded" {
+		return nil, badRequest("the body must be a form")
+	}
+	in, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, badRequest("the form is malformed")
+	}
+	for name, values := range in {
+		for _, value := range append(values, name) {
+			if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+				return nil, badRequest("the form has control characters, or is not UTF-8")
+			}
+		}
+	}
+	return in, nil
+}
+
+// invalid shows a form again with what is wrong with it.
+func (v *visit) invalid(page string, data any) error {
+	return v.render(http.StatusUnprocessableEntity, page, data)
+}
+
+// refused reports whether err is a refusal of what was entered, and marks the field that it is about.
+func (f *form) refused(err error, field, problem string) bool {
+	refusal, ok := errors.AsType[*object.Refusal](err)
+	if !ok || refusal.Code != object.InvalidRequest {
+		return false
+	}
+	f.wrong(field, problem)
+	return true
+}

@@ -1,0 +1,287 @@
+package controllers
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
+)
+
+// What WeChat's AppIDs and AppSecrets look like, as far as is known, and what a row may be called. No document promises
+// the form of an AppSecret, so another one is doubted but taken.
+var (
+	appIDForm     = regexp.MustCompile(`^wx[0-9A-Za-z]{8,30}$`)
+	appSecretForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	nameForm      = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
+)
+
+const (
+	wechatType  = "WeChatMiniProgram"
+	sharedOwner = "admin" // Casdoor's owner of what all organizations may use
+	masked      = provider.Secret("***")
+)
+
+// formData is what the page of a form shows.
+type formData struct {
+	Key     string // begins the keys of its texts
+	Subject string // whom it is about; empty: something new
+	Form    *form
+	ID      string // owner/name; empty: something new
+	Action  string
+	Back    string
+}
+
+func (v *visit) formData(key string, f *form, id, back string) formData {
+	return formData{Key: key, Form: f, ID: id, Action: v.r.URL.Path, Back: consoleRoot + back}
+}
+
+func optionFields() []*field {
+	return []*field{
+		{Name: "checkNickname", Kind: "checkbox", Group: "content"},
+		{Name: "checkAvatar", Kind: "select", Options: labelled("check.", "", "async", "sync")},
+		{Name: "onReview", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept")},
+		{Name: "onUnchecked", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept")},
+		{Name: "pushToken", Kind: "password", Max: 32, Group: "push"},
+		{Name: "pushEncodingAESKey", Kind: "password", Max: 43},
+		checkbox("clearPush", false),
+		{Name: "shareUnionId", Kind: "checkbox", Group: "more"},
+	}
+}
+
+func fillOptions(f *form, o *object.ProviderOptions) {
+	set := func(name string, on bool) { f.field(name).Value = checkbox("", on).Value }
+	set("checkNickname", o.CheckNickname)
+	set("shareUnionId", o.ShareUnionID)
+	f.field("checkAvatar").Value = o.CheckAvatar
+	f.field("onReview").Value, f.field("onUnchecked").Value = o.OnReview, o.OnUnchecked
+}
+
+// optionsOf reads the options out of a form, and marks what is wrong with them. A secret that is left empty stays.
+func optionsOf(f *form, owner, name string) object.ProviderOptions {
+	keep := func(name string) provider.Secret {
+		if f.value(name) != "" || f.on("clearPush") {
+			return provider.Secret(f.value(name))
+		}
+		return masked
+	}
+	o := object.ProviderOptions{
+		Owner: owner, Name: name, ShareUnionID: f.on("shareUnionId"), CheckNickname: f.on("checkNickname"),
+		CheckAvatar: f.value("checkAvatar"), OnReview: f.value("onReview"), OnUnchecked: f.value("onUnchecked"),
+		PushToken: keep("pushToken"), PushEncodingAESKey: keep("pushEncodingAESKey"),
+	}
+	token, key := o, o
+	token.PushEncodingAESKey, key.PushToken = "", masked
+	f.refused(object.CheckProviderOptions(token), "pushToken", "pushToken")
+	if f.refused(object.CheckProviderOptions(key), "pushEncodingAESKey", "pushKey") {
+		return o
+	}
+	f.refused(object.CheckProviderOptions(o), "pushToken", "pushToken")
+	return o
+}
+
+func providerFields(isNew bool) []*field {
+	fields := []*field{
+		{Name: "clientId", Kind: "text", Required: true, Group: "wechat"},
+		{Name: "clientSecret", Kind: "password", Required: isNew, Max: 200},
+		{Name: "displayName", Kind: "text", Required: true, Group: "name"},
+	}
+	if isNew {
+		fields = append(fields, &field{Name: "name", Kind: "text", Required: true})
+	}
+	return fields
+}
+
+func judgeProvider(f *form) {
+	if id := f.value("clientId"); id != "" && !appIDForm.MatchString(id) {
+		f.wrong("clientId", "appId")
+	}
+}
+
+// providerSaved names the message for a saved provider: an unusual AppSecret is worth a word.
+func providerSaved(f *form) string {
+	if secret := f.value("clientSecret"); secret != "" && !appSecretForm.MatchString(secret) {
+		return "providerOdd"
+	}
+	return "provider"
+}
+
+func (v *visit) newProviderForm() (*form, error) {
+	f := &form{Name: "provider", Fields: providerFields(true)}
+	apps, err := v.applications()
+	if err != nil {
+		return nil, err
+	}
+	attach := &field{Name: "application", Kind: "select", Options: []option{{Label: "provider.attachNone"}}}
+	for _, app := range apps {
+		attach.Options = append(attach.Options, option{
+			Value: app.Owner + "/" + app.Name, Text: titleOf(app.DisplayName, app.Name) + " (" + app.Organization + ")",
+		})
+	}
+	f.Fields = append(f.Fields, attach)
+	f.Fields = append(f.Fields, optionFields()...)
+	return f, nil
+}
+
+func (v *visit) showNewProvider() error {
+	f, err := v.newProviderForm()
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "form", v.formData("providerAdd", f, "", "/providers"))
+}
+
+// ownerOfNew returns whose a new provider or cert is: everybody's, if a global admin makes it.
+func (v *visit) ownerOfNew() string {
+	if v.caller.Role == object.Global {
+		return sharedOwner
+	}
+	return v.caller.Organization
+}
+
+func (v *visit) addProvider() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	f, err := v.newProviderForm()
+	if err != nil {
+		return err
+	}
+	f.fill(in)
+	judgeProvider(f)
+	owner, name := v.ownerOfNew(), f.value("name")
+	if name != "" && !nameForm.MatchString(name) {
+		f.wrong("name", "name")
+	}
+	options := optionsOf(f, owner, name)
+	again := func() error { return v.invalid("form", v.formData("providerAdd", f, "", "/providers")) }
+	if f.Wrong {
+		return again()
+	}
+	err = v.Deps.Console.Providers().Add(v.r.Context(), v.caller, toJSON(sdk.Provider{
+		Owner: owner, Name: name, DisplayName: f.value("displayName"), Category: "OAuth", Type: wechatType,
+		ClientId: f.value("clientId"), ClientSecret: f.value("clientSecret"),
+	}))
+	if f.refused(err, "name", "taken") {
+		return again()
+	}
+	if err == nil {
+		err = v.Deps.Console.SetProviderOptions(v.r.Context(), v.caller, options)
+	}
+	if err == nil && f.value("application") != "" {
+		err = v.attach(owner, name, f.value("application"))
+	}
+	if err != nil {
+		return err
+	}
+	return v.leave("/providers/view", idQuery(owner, name), providerSaved(f))
+}
+
+// providerForm returns the form of a provider that is there, and its row.
+func (v *visit) providerForm(in url.Values) (*form, formData, error) {
+	owner, name := idOf(in)
+	row, err := v.provider(owner, name)
+	if err != nil {
+		return nil, formData{}, err
+	}
+	o, err := v.Deps.Console.ProviderOptions(v.r.Context(), v.caller, owner, name)
+	if err != nil {
+		return nil, formData{}, err
+	}
+	f := &form{Name: "provider"}
+	key := "providerOptions"
+	if v.r.URL.Path == consoleRoot+"/providers/edit" {
+		key = "providerEdit"
+		f.Fields = providerFields(false)
+		f.field("clientId").Value, f.field("displayName").Value = row.ClientId, row.DisplayName
+	}
+	f.Fields = append(f.Fields, optionFields()...)
+	fillOptions(f, o)
+	data := v.formData(key, f, in.Get("id"), "/providers/view?"+idQuery(owner, name).Encode())
+	data.Subject = titleOf(row.DisplayName, name)
+	return f, data, nil
+}
+
+func (v *visit) showProviderForm() error {
+	_, data, err := v.providerForm(v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "form", data)
+}
+
+func (v *visit) showOptions() error { return v.showProviderForm() }
+
+func (v *visit) changeProvider() error {
+	return v.changeProviderForm(func(f *form, owner, name string) error {
+		judgeProvider(f)
+		if f.Wrong {
+			return errWrongForm
+		}
+		row := map[string]string{"clientId": f.value("clientId"), "displayName": f.value("displayName")}
+		columns := []string{"clientId", "displayName"}
+		if secret := f.value("clientSecret"); secret != "" {
+			row["clientSecret"] = secret
+			columns = append(columns, "clientSecret")
+		}
+		found, err := v.Deps.Console.Providers().Update(v.r.Context(), v.caller, owner, name, columns, toJSON(row))
+		return orMissing(found, err)
+	})
+}
+
+func (v *visit) changeOptions() error {
+	return v.changeProviderForm(func(f *form, _, _ string) error {
+		if f.Wrong {
+			return errWrongForm
+		}
+		return nil
+	})
+}
+
+// errWrongForm means that the form says what is wrong.
+var errWrongForm = errors.New("the form is wrong")
+
+// changeProviderForm saves a form: the row by save, and the options.
+func (v *visit) changeProviderForm(save func(f *form, owner, name string) error) error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	f, data, err := v.providerForm(in)
+	if err != nil {
+		return err
+	}
+	f.fill(in)
+	owner, name := idOf(in)
+	options := optionsOf(f, owner, name)
+	err = save(f, owner, name)
+	if errors.Is(err, errWrongForm) {
+		return v.invalid("form", data)
+	}
+	if err == nil {
+		err = v.Deps.Console.SetProviderOptions(v.r.Context(), v.caller, options)
+	}
+	if err != nil {
+		return err
+	}
+	done := "provider"
+	if v.r.URL.Path == consoleRoot+"/providers/edit" {
+		done = providerSaved(f)
+	}
+	return v.leave("/providers/view", idQuery(owner, name), done)
+}
+
+// toJSON encodes what always can be.
+func toJSON(row any) json.RawMessage {
+	text, err := json.Marshal(row)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}

@@ -1,0 +1,121 @@
+package controllers
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+func providerPages() []consolePage {
+	return []consolePage{
+		{path: "/providers", show: (*visit).listProviders},
+		{path: "/providers/view", show: (*visit).viewProvider},
+		{path: "/providers/test", change: (*visit).testProvider},
+		{path: "/providers/options", show: (*visit).showOptions, change: (*visit).changeOptions},
+		{path: "/providers/add", show: (*visit).showNewProvider, change: (*visit).addProvider, owner: true},
+		{path: "/providers/edit", show: (*visit).showProviderForm, change: (*visit).changeProvider, owner: true},
+		{path: "/providers/delete", show: (*visit).askDeleteProvider, change: (*visit).deleteProvider, owner: true},
+	}
+}
+
+// miniPrograms returns the providers that are mini programs, as far as the caller reaches.
+func (v *visit) miniPrograms() ([]*sdk.Provider, error) {
+	list, err := v.Deps.Console.Providers().List(v.r.Context(), v.caller, object.ListQuery{})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list.Rows, func(p *sdk.Provider) bool { return !v.Deps.Service.IsMiniProgram(p) }), nil
+}
+
+func (v *visit) listProviders() error {
+	rows, err := v.miniPrograms()
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "providers", rows)
+}
+
+// providerData is what the page of a provider shows.
+type providerData struct {
+	Row       *sdk.Provider
+	Options   *object.ProviderOptions // nil: the caller may not see them
+	PushURL   string                  // where the platform sends messages to; empty: nowhere
+	MayChange bool
+	Test      *verdict // nil: it has not been tested
+}
+
+func (v *visit) viewProvider() error { return v.showProvider(v.r.URL.Query(), nil) }
+
+func (v *visit) showProvider(in url.Values, test *verdict) error {
+	owner, name := idOf(in)
+	row, err := v.provider(owner, name)
+	if err != nil {
+		return err
+	}
+	data := providerData{Row: row, Test: test}
+	data.Options, err = v.Deps.Console.ProviderOptions(v.r.Context(), v.caller, owner, name)
+	if isDenied(err) {
+		return v.render(http.StatusOK, "provider", data)
+	}
+	if err != nil {
+		return err
+	}
+	data.MayChange = true
+	if data.Options.PushToken != "" {
+		data.PushURL = v.Deps.origin(v.r) + pushPath + url.PathEscape(name)
+	}
+	return v.render(http.StatusOK, "provider", data)
+}
+
+// provider returns a provider that is in the caller's list: any user may read the bare rows of others.
+func (v *visit) provider(owner, name string) (*sdk.Provider, error) {
+	list, err := v.Deps.Console.Providers().List(v.r.Context(), v.caller, object.ListQuery{
+		Owner: owner, Field: "name", Value: name,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range list.Rows {
+		if row.Name == name && row.Owner == owner && v.Deps.Service.IsMiniProgram(row) {
+			return row, nil
+		}
+	}
+	return nil, object.ErrNotFound
+}
+
+func (v *visit) askDeleteProvider() error {
+	owner, name := idOf(v.r.URL.Query())
+	row, err := v.provider(owner, name)
+	if err != nil {
+		return err
+	}
+	c := confirmation{Key: "deleteProvider", Subject: titleOf(row.DisplayName, name), Final: true}
+	apps, err := v.applicationsOf(name)
+	if err != nil {
+		return err
+	}
+	for _, app := range apps {
+		c.Facts = append(c.Facts, v.words.text("provider.usedBy", titleOf(app.DisplayName, app.Name)))
+	}
+	return v.confirm(c, "/providers/view", owner, name)
+}
+
+func (v *visit) deleteProvider() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	owner, name := idOf(in)
+	found, err := v.Deps.Console.Providers().Delete(v.r.Context(), v.caller, owner, name)
+	if isInUse(err) {
+		return v.cannot("providerInUse", "/providers/view", owner, name)
+	}
+	if err := orMissing(found, err); err != nil {
+		return err
+	}
+	return v.leave("/providers", nil, "deleted")
+}

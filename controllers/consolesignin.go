@@ -1,0 +1,85 @@
+package controllers
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// signInData is what the page to sign in shows.
+type signInData struct {
+	Form    *form
+	Next    string // where to go then
+	Message string // what went wrong, as a text's key; empty: nothing
+}
+
+func signInForm() *form {
+	return &form{Name: "signIn", Fields: []*field{
+		{Name: "organization", Kind: "text", Value: "built-in", Required: true, Autocomplete: "organization"},
+		{Name: "username", Kind: "text", Required: true, Max: maxParam, Autocomplete: "username"},
+		{Name: "password", Kind: "password", Required: true, Max: maxParam, Autocomplete: "current-password"},
+	}}
+}
+
+func (v *visit) signInPage() error {
+	return v.render(http.StatusOK, "sign-in", signInData{Form: signInForm(), Next: nextOf(v.r.URL.Query().Get("next"))})
+}
+
+// signIn begins a session for an admin. Why somebody is not let in is not told, but that they are no admin.
+func (v *visit) signIn() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	page := signInData{Form: signInForm(), Next: nextOf(in.Get("next"))}
+	page.Form.fill(in)
+	if page.Form.Wrong {
+		return v.invalid("sign-in", page)
+	}
+	token, caller, err := v.signInByPassword(object.PasswordSignIn{
+		Organization: in.Get("organization"), Username: in.Get("username"), Password: in.Get("password"),
+		ClientIP: v.Deps.clientIP(v.r),
+	})
+	if refusal, refused := errors.AsType[*object.Refusal](err); refused && statusOf(refusal.Code) < 500 {
+		logError(v.Deps.Logger, v.r, "sign-in to the console refused", apiError(err))
+		page.Message = "signIn.wrong"
+		if refusal.Code == object.SlowDown {
+			page.Message = "signIn.wait"
+		}
+		return v.render(pageError(err).Status, "sign-in", page)
+	}
+	if err != nil {
+		return err
+	}
+	if caller.Role < object.Admin {
+		if err := v.Deps.accounts().EndSession(v.r.Context(), token); err != nil {
+			return err
+		}
+		return membersMayNot()
+	}
+	if err := v.signedIn(token); err != nil {
+		return err
+	}
+	v.redirect(page.Next)
+	return nil
+}
+
+func (v *visit) signInByPassword(in object.PasswordSignIn) (string, *object.Caller, error) {
+	ctx, network := v.r.Context(), v.Deps.network(v.r)
+	if err := v.Deps.Limits.password(ctx, network); err != nil {
+		return "", nil, err
+	}
+	token, caller, err := v.Deps.accounts().SignInByPassword(ctx, in)
+	v.Deps.Limits.passwordJudged(ctx, network, err)
+	return token, caller, err
+}
+
+// leaveConsole is POST /console/sign-out.
+func (v *visit) leaveConsole() error {
+	if err := v.signOut(); err != nil {
+		return err
+	}
+	return v.leave("/sign-in", url.Values{}, "signedOut")
+}

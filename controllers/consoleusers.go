@@ -1,0 +1,204 @@
+package controllers
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+func userPages() []consolePage {
+	return []consolePage{
+		{path: "/users", show: (*visit).listUsers},
+		{path: "/users/view", show: (*visit).viewUser},
+		{path: "/users/export", show: (*visit).exportUser},
+		{path: "/users/forbid", show: (*visit).askForbid, change: (*visit).forbid, owner: true},
+		{path: "/users/allow", show: (*visit).askAllow, change: (*visit).allow, owner: true},
+		{path: "/users/end-sessions", show: (*visit).askEndSessions, change: (*visit).endSessions, owner: true},
+		{path: "/users/delete", show: (*visit).askDeleteUser, change: (*visit).deleteUser, owner: true},
+	}
+}
+
+// consolePageSize is how many rows a page of a long list has.
+const consolePageSize = 50
+
+// usersData is what the list of users shows.
+type usersData struct {
+	Form  *form
+	Rows  []*sdk.User
+	Total int    // 0 behind the first page
+	Next  string // the address of the next page; empty: there is none
+}
+
+// searchForm asks for a part of a list, in the address.
+func (v *visit) searchForm(name string, fields ...*field) (*form, error) {
+	f := &form{Name: name, Fields: fields}
+	if v.caller.Role == object.Global {
+		names, err := v.organizationNames()
+		if err != nil {
+			return nil, err
+		}
+		f.Fields = append(f.Fields, &field{
+			Name: "organization", Kind: "select", Options: append([]option{{Label: "list.all"}}, plain(names...)...),
+		})
+	}
+	f.fill(v.r.URL.Query())
+	return f, nil
+}
+
+// organizationIn returns the organization that a search asks for; empty: all that the caller reaches.
+func (f *form) organizationIn() string {
+	for _, field := range f.Fields {
+		if field.Name == "organization" {
+			return field.Value
+		}
+	}
+	return ""
+}
+
+func (v *visit) listUsers() error {
+	f, err := v.searchForm("users",
+		&field{Name: "value", Kind: "search"},
+		&field{Name: "by", Kind: "select", Options: labelled("users.by.", "displayName", "name", "wechat", "phone")})
+	if err != nil {
+		return err
+	}
+	data := usersData{Form: f}
+	if by := f.field("by"); by.Problem == "choice" && by.Value == "" {
+		by.Value, by.Problem, f.Wrong = "displayName", "", false
+	}
+	if f.Wrong {
+		return v.invalid("users", data)
+	}
+	page, err := v.Deps.Console.Users().List(v.r.Context(), v.caller, object.ListQuery{
+		Organization: f.organizationIn(), Field: f.value("by"), Value: f.value("value"),
+		PageSize: consolePageSize, After: v.r.URL.Query().Get("after"),
+	})
+	if err != nil {
+		return err
+	}
+	data.Rows, data.Total, data.Next = page.Rows, page.Total, v.next(page.Next)
+	return v.render(http.StatusOK, "users", data)
+}
+
+// next returns the address of the next page of the list that is shown.
+func (v *visit) next(after string) string {
+	if after == "" {
+		return ""
+	}
+	query := v.r.URL.Query()
+	query.Set("after", after)
+	query.Del("done")
+	return v.r.URL.Path + "?" + query.Encode()
+}
+
+// userData is what the page of a user shows.
+type userData struct {
+	Row        *sdk.User
+	Identities []object.ExportIdentity
+	Self       bool // it is the caller
+}
+
+func (v *visit) viewUser() error {
+	owner, name := idOf(v.r.URL.Query())
+	row, err := v.Deps.Console.Users().Get(v.r.Context(), v.caller, owner, name)
+	if err != nil {
+		return err
+	}
+	identities, err := v.Deps.Console.UserIdentities(v.r.Context(), v.caller, owner, name)
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "user", userData{row, identities, row.Id == v.caller.UserID})
+}
+
+// exportUser sends all that is stored about a user.
+func (v *visit) exportUser() error {
+	owner, name := idOf(v.r.URL.Query())
+	export, err := v.Deps.Console.ExportUser(v.r.Context(), v.caller, owner, name)
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(export, "", "  ")
+	if err != nil {
+		return err
+	}
+	v.download("application/json; charset=utf-8", name+".json", text)
+	return nil
+}
+
+// askUser asks before something is done to a user.
+func (v *visit) askUser(key string, final bool) error {
+	owner, name := idOf(v.r.URL.Query())
+	row, err := v.Deps.Console.Users().Get(v.r.Context(), v.caller, owner, name)
+	if err != nil {
+		return err
+	}
+	subject := row.Owner + "/" + row.Name
+	if row.DisplayName != "" {
+		subject = row.DisplayName + " (" + subject + ")"
+	}
+	return v.confirm(confirmation{Key: key, Subject: subject, Final: final}, "/users/view", owner, name)
+}
+
+func (v *visit) askForbid() error      { return v.askUser("forbid", false) }
+func (v *visit) askAllow() error       { return v.askUser("allow", false) }
+func (v *visit) askEndSessions() error { return v.askUser("endSessions", true) }
+func (v *visit) askDeleteUser() error  { return v.askUser("deleteUser", true) }
+
+func (v *visit) forbid() error { return v.setForbidden(true) }
+func (v *visit) allow() error  { return v.setForbidden(false) }
+
+func (v *visit) setForbidden(forbidden bool) error {
+	return v.changeUser(func(owner, name string) (string, error) {
+		found, err := v.Deps.Console.Users().Update(v.r.Context(), v.caller, owner, name, []string{"isForbidden"},
+			toJSON(map[string]bool{"isForbidden": forbidden}))
+		if forbidden {
+			return "forbidden", orMissing(found, err)
+		}
+		return "allowed", orMissing(found, err)
+	})
+}
+
+func (v *visit) endSessions() error {
+	return v.changeUser(func(owner, name string) (string, error) {
+		_, err := v.Deps.Console.EndUserSessions(v.r.Context(), v.caller, owner, name)
+		return "sessionsEnded", err
+	})
+}
+
+// changeUser does something to the user of a form. What an admin must not do to themselves is refused.
+func (v *visit) changeUser(change func(owner, name string) (done string, err error)) error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	owner, name := idOf(in)
+	done, err := change(owner, name)
+	if isInUse(err) {
+		return v.cannot("ownUser", "/users/view", owner, name)
+	}
+	if err != nil {
+		return err
+	}
+	return v.leave("/users/view", idQuery(owner, name), done)
+}
+
+func (v *visit) deleteUser() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	owner, name := idOf(in)
+	found, err := v.Deps.Console.Users().Delete(v.r.Context(), v.caller, owner, name)
+	if isInUse(err) {
+		return v.cannot("ownUser", "/users/view", owner, name)
+	}
+	if err := orMissing(found, err); err != nil {
+		return err
+	}
+	return v.leave("/users", url.Values{}, "deleted")
+}

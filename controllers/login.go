@@ -1,0 +1,129 @@
+package controllers
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// LoginController signs users in with their passwords, and out.
+type LoginController struct{ Base }
+
+const (
+	loginPath  = "/api/login"
+	logoutPath = "/api/logout"
+)
+
+// loginForm is what of Casdoor's form counts here.
+type loginForm struct {
+	Type         string `json:"type"`
+	Application  string `json:"application"`
+	Organization string `json:"organization"`
+	Username     string `json:"username"`
+	Password     string `json:"password"`
+	SigninMethod string `json:"signinMethod"`
+}
+
+// Login is POST /api/login with the type "login": the name and password of a user begin a session, and the answer sets
+// its cookie.
+//
+//	@router /api/login [post]
+func (c *LoginController) Login() {
+	form, err := c.form()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	ctx, network := c.Ctx.Request.Context(), c.Deps.network(c.Ctx.Request)
+	if err := c.Deps.Limits.password(ctx, network); err != nil {
+		c.fail(err)
+		return
+	}
+	token, caller, err := c.Deps.accounts().SignInByPassword(ctx, object.PasswordSignIn{
+		Application: form.Application, Organization: form.Organization, Username: form.Username, Password: form.Password,
+		ClientIP: c.Deps.clientIP(c.Ctx.Request),
+	})
+	c.Deps.Limits.passwordJudged(ctx, network, err)
+	if err == nil {
+		err = c.signedIn(token)
+	}
+	if err != nil {
+		c.failLogin(err)
+		return
+	}
+	c.replyData(caller.Organization + "/" + caller.Name)
+}
+
+// failLogin is fail, with an answer to a wrong password that is Casdoor's to the letter.
+func (c *LoginController) failLogin(err error) {
+	e := apiError(err)
+	if e.Code != object.AccessDenied {
+		c.fail(err)
+		return
+	}
+	logError(c.Deps.Logger, c.Ctx.Request, "request refused", e)
+	c.reply(casdoorReply{Status: "error", Msg: e.Message})
+}
+
+func (c *LoginController) form() (form loginForm, err error) {
+	body, err := c.body()
+	if err != nil {
+		return form, err
+	}
+	if _, err := decodeObject(body); err != nil {
+		return form, err
+	}
+	if json.Unmarshal(body, &form) != nil {
+		return form, badRequest("the body is not a JSON object of this kind")
+	}
+	switch {
+	case form.Type != "login":
+		return form, badRequest("Unknown response type: this server has \"login\" only")
+	case form.SigninMethod != "" && form.SigninMethod != "Password":
+		return form, badRequest("The login method is not enabled: this server has \"Password\" only")
+	case form.Application == "":
+		return form, badRequest("application is missing")
+	case max(len(form.Application), len(form.Organization), len(form.Username), len(form.Password)) > maxParam:
+		return form, badRequest("a field is longer than 255 bytes")
+	case strings.ContainsFunc(form.Application+form.Organization+form.Username, unicode.IsControl):
+		return form, badRequest("a name has control characters")
+	}
+	return form, nil
+}
+
+// Logout is GET and POST /api/logout: the bearer token and its refresh token end, and the session of the cookie.
+//
+//	@router /api/logout [get,post]
+func (c *LoginController) Logout() {
+	_, byToken := bearer(c.Ctx.Request)
+	_, byCookie := sessionToken(c.Ctx.Request)
+	var user string
+	var err error
+	switch {
+	case byToken || !byCookie:
+		user, err = c.endToken()
+	default:
+		var caller *object.Caller
+		if caller, err = c.sessionCaller(); err == nil {
+			user = caller.Organization + "/" + caller.Name
+		}
+	}
+	if err == nil && byCookie {
+		err = c.signOut()
+	}
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.replyData(user)
+}
+
+func (c *LoginController) endToken() (user string, err error) {
+	p, err := c.principal()
+	if err != nil {
+		return "", err
+	}
+	return p.User.GetId(), c.Deps.Authority.Logout(c.Ctx.Request.Context(), p)
+}

@@ -1,0 +1,78 @@
+// What the console does better with JavaScript: copying, times of the visitor's own zone, and following the log.
+
+function localTimes(root) {
+  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'medium' })
+  for (const time of root.querySelectorAll('time[datetime]')) {
+    const at = new Date(time.dateTime)
+    if (Number.isNaN(at.getTime())) continue
+    time.title = time.textContent
+    time.textContent = format.format(at)
+  }
+}
+
+function copyButtons() {
+  if (!navigator.clipboard) return // a page of plain http has none
+  for (const button of document.querySelectorAll('button.copy')) {
+    const label = button.textContent
+    button.hidden = false
+    button.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
+      button.textContent = document.body.dataset.copied
+      setTimeout(() => { button.textContent = label }, 2000)
+    })
+  }
+}
+
+const PAUSE = 2000 // milliseconds between two looks at the log
+const KEPT = 500 // rows
+
+// follow asks for what is new while the button is pressed and the page is seen.
+function follow() {
+  const button = document.getElementById('follow')
+  if (!button) return
+  const rows = document.getElementById('rows')
+  const status = document.getElementById('followed')
+  let timer = 0
+  button.hidden = false
+  button.addEventListener('click', () => {
+    const on = button.getAttribute('aria-pressed') !== 'true'
+    button.setAttribute('aria-pressed', String(on))
+    clearTimeout(timer)
+    if (on) look()
+  })
+
+  async function look() {
+    if (document.visibilityState === 'visible') {
+      const address = new URL(button.dataset.rows, location.href)
+      address.searchParams.set('since', rows.dataset.newest)
+      const answer = await fetch(address).catch(() => null) // a server that is away comes back
+      if (answer && answer.status === 200 && !answer.redirected) insert(await answer.text())
+      else if (answer) { // signed out, or refused
+        button.click()
+        location.reload()
+        return
+      }
+    }
+    if (button.getAttribute('aria-pressed') === 'true') timer = setTimeout(look, PAUSE)
+  }
+
+  function insert(html) {
+    const fragment = document.createElement('template')
+    fragment.innerHTML = html
+    const fresh = fragment.content.querySelector('tbody')
+    rows.dataset.newest = fresh.dataset.newest
+    const found = [...fresh.rows].filter((row) => !document.getElementById(row.id))
+    if (found.length === 0) return
+    document.getElementById('no-rows')?.remove()
+    rows.closest('table').hidden = false
+    found.forEach((row) => row.classList.add('fresh-row'))
+    localTimes(fragment.content)
+    rows.prepend(...found)
+    while (rows.rows.length > KEPT) rows.rows[rows.rows.length - 1].remove()
+    status.textContent = status.dataset.text.replace('%d', found.length)
+  }
+}
+
+localTimes(document)
+copyButtons()
+follow()

@@ -1,0 +1,180 @@
+package controllers
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// PasswordController serves passwords of users, and what users are signed in by.
+type PasswordController struct{ Base }
+
+func passwordRoutes(base Base) []route {
+	c := &PasswordController{base}
+	return []route{
+		{"/api/set-password", c, "post:Set"},
+		{"/api/check-user-password", c, "post:Check"},
+		{"/api/get-sessions", c, "get:Sessions"},
+		{"/api/get-session", c, "get:Session"},
+		{"/api/delete-session", c, "post:EndSession"},
+		{"/api/sso-logout", c, "get:LogoutEverywhere;post:LogoutEverywhere"},
+	}
+}
+
+// Set is POST /api/set-password with userOwner, userName, oldPassword and newPassword.
+//
+//	@router /api/set-password [post]
+func (c *PasswordController) Set() {
+	caller, err := c.caller()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	p, err := c.params()
+	if err == nil {
+		err = c.counted(caller, func() error {
+			return c.Deps.Authority.SetPassword(c.Ctx.Request.Context(), caller, object.PasswordChange{
+				Owner: p["userOwner"], Name: p["userName"], Old: p["oldPassword"], New: p["newPassword"],
+			})
+		})
+	}
+	c.answer(nil, err)
+}
+
+// Check is POST /api/check-user-password with a user as JSON, of whom owner, name and password count.
+//
+//	@router /api/check-user-password [post]
+func (c *PasswordController) Check() {
+	caller, body, err := c.change()
+	var user struct{ Owner, Name, Password string }
+	if err == nil && json.Unmarshal(body, &user) != nil {
+		err = badRequest("the body is not a JSON object of this kind")
+	}
+	if err == nil {
+		err = c.counted(caller, func() error {
+			return c.Deps.Authority.CheckUserPassword(c.Ctx.Request.Context(), caller, user.Owner, user.Name, user.Password)
+		})
+	}
+	c.answer(nil, err)
+}
+
+// counted runs what may meet a wrong password. Those of a user count for the client's address; a back end asks for many
+// users.
+func (c *PasswordController) counted(caller *object.Caller, judge func() error) error {
+	if caller.UserID == "" {
+		return judge()
+	}
+	ctx, network := c.Ctx.Request.Context(), c.Deps.network(c.Ctx.Request)
+	if err := c.Deps.Limits.password(ctx, network); err != nil {
+		return err
+	}
+	err := judge()
+	c.Deps.Limits.passwordJudged(ctx, network, err)
+	return err
+}
+
+// Sessions is GET /api/get-sessions?owner=…: what the users of an organization are signed in by, for each application.
+//
+//	@router /api/get-sessions [get]
+func (c *PasswordController) Sessions() {
+	caller, err := c.caller()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	q, err := listQuery(c.Ctx.Request.URL.Query().Get)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	page, err := c.Deps.Authority.Sessions(c.Ctx.Request.Context(), caller, q)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	reply := casdoorReply{Status: "ok", Data: page.Rows}
+	if q.Page > 0 {
+		reply.Data2 = page.Total
+	}
+	c.reply(reply)
+}
+
+// Session is GET /api/get-session?sessionPkId=owner/name/application: null where there is none.
+//
+//	@router /api/get-session [get]
+func (c *PasswordController) Session() {
+	caller, err := c.caller()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	owner, rest, _ := strings.Cut(c.Ctx.Request.URL.Query().Get("sessionPkId"), "/")
+	name, application, _ := strings.Cut(rest, "/")
+	s, err := c.Deps.Authority.Session(c.Ctx.Request.Context(), caller, owner, name, application)
+	if errors.Is(err, object.ErrNotFound) {
+		c.replyData(nil)
+		return
+	}
+	c.answer(s, err)
+}
+
+// EndSession is POST /api/delete-session with a session as JSON: all of it ends, or what sessionId lists.
+//
+//	@router /api/delete-session [post]
+func (c *PasswordController) EndSession() {
+	caller, body, err := c.change()
+	var s sdk.Session
+	if err == nil && json.Unmarshal(body, &s) != nil {
+		err = badRequest("the body is not a JSON object of this kind")
+	}
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	ended, err := c.Deps.Authority.EndSessions(c.Ctx.Request.Context(), caller, s)
+	c.answerAffected(ended, err)
+}
+
+// LogoutEverywhere is GET and POST /api/sso-logout for the user of a bearer token or cookie: all that they are signed in
+// by ends, or with logoutAll=false what the request shows.
+//
+//	@router /api/sso-logout [get,post]
+func (c *PasswordController) LogoutEverywhere() {
+	caller, err := c.caller()
+	if err == nil && caller.UserID == "" {
+		err = &object.Refusal{Code: object.InvalidToken, Message: "Please login first"}
+	}
+	var p params
+	if err == nil {
+		p, err = c.params()
+	}
+	if err == nil {
+		if all := p["logoutAll"]; all == "false" || all == "0" {
+			err = c.logoutHere()
+		} else {
+			err = c.Deps.Authority.LogoutEverywhere(c.Ctx.Request.Context(), caller)
+		}
+	}
+	if err == nil {
+		if _, byCookie := sessionToken(c.Ctx.Request); byCookie {
+			err = c.signOut()
+		}
+	}
+	c.answer(nil, err)
+}
+
+// logoutHere ends the bearer token, if there is one.
+func (c *PasswordController) logoutHere() error {
+	if _, ok := bearer(c.Ctx.Request); !ok {
+		return nil
+	}
+	p, err := c.principal()
+	if err != nil {
+		return err
+	}
+	return c.Deps.Authority.Logout(c.Ctx.Request.Context(), p)
+}

@@ -1,0 +1,105 @@
+package controllers
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// sessionCookie holds the token of an admin's session.
+const sessionCookie = "minidoor_session"
+
+// accounts returns where passwords are known, or nil: nobody signs in with one.
+func (d *Deps) accounts() *object.Authority {
+	if d.Authority != nil {
+		return d.Authority
+	}
+	return d.Console
+}
+
+// signedIn has the browser keep the token of a new session, in place of the one that it may have had, which ends: nobody
+// can have a session ready that somebody else then signs in to.
+func (b *Base) signedIn(token string) error {
+	if err := b.endSession(); err != nil {
+		return err
+	}
+	b.setSession(token, 0)
+	return nil
+}
+
+// signOut ends the browser's session, if it has one.
+func (b *Base) signOut() error {
+	if err := b.endSession(); err != nil {
+		return err
+	}
+	b.setSession("", -1)
+	return nil
+}
+
+// endSession ends the session of the request's cookie.
+func (b *Base) endSession() error {
+	token, ok := sessionToken(b.Ctx.Request)
+	if !ok || b.Deps.accounts() == nil {
+		return nil
+	}
+	return b.Deps.accounts().EndSession(b.Ctx.Request.Context(), token)
+}
+
+func (b *Base) setSession(token string, maxAge int) {
+	http.SetCookie(b.Ctx.ResponseWriter, &http.Cookie{
+		Name: sessionCookie, Value: token, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(b.Deps.origin(b.Ctx.Request), "https://"),
+	})
+}
+
+// sessionToken returns the token of the request's cookie, and whether there is one.
+func sessionToken(r *http.Request) (string, bool) {
+	cookie, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return "", false
+	}
+	return cookie.Value, cookie.Value != ""
+}
+
+// sessionCaller returns the user of the request's cookie. Whoever has none, or one that is over, is nobody.
+func (b *Base) sessionCaller() (*object.Caller, error) {
+	token, ok := sessionToken(b.Ctx.Request)
+	if !ok || b.Deps.accounts() == nil {
+		return &object.Caller{}, nil
+	}
+	c, err := b.Deps.accounts().SessionCaller(b.Ctx.Request.Context(), token)
+	if refusal, over := errors.AsType[*object.Refusal](err); over && refusal.Code == object.InvalidToken {
+		return &object.Caller{}, nil
+	}
+	return c, err
+}
+
+// sameSite refuses what another site's page had a signed-in browser send: the cookie would go with it. The browser says
+// where a request comes from; what no browser sends has no cookie that somebody else does not know. Logout counts as a
+// change by whatever method, and login as well, lest somebody be signed in as somebody else.
+func (d *Deps) sameSite(r *http.Request) *APIError {
+	if _, signedIn := sessionToken(r); !signedIn && r.URL.Path != loginPath {
+		return nil
+	}
+	if r.URL.Path == logoutPath {
+		r = r.Clone(r.Context())
+		r.Method = http.MethodPost
+	}
+	return d.crossOrigin(r)
+}
+
+// crossOrigin refuses a change that another site's page had a browser ask for.
+func (d *Deps) crossOrigin(r *http.Request) *APIError {
+	protection := http.NewCrossOriginProtection()
+	if d.Origin != "" {
+		_ = protection.AddTrustedOrigin(d.Origin) // conf has checked it
+	}
+	if err := protection.Check(r); err != nil {
+		return &APIError{
+			Status: http.StatusForbidden, Code: object.AccessDenied, Message: "Another site's page may not ask for this", Err: err,
+		}
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package object
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+)
+
+// Who tries passwords has a few chances, and then has to wait: as in Casdoor the user's own row counts, so that all
+// instances and a Casdoor beside count together. A chance is taken before the password is looked at, and given back
+// when it was right; so many guesses at once have no more chances than one after the other. Names that nobody has are
+// counted in the same way in a table of ours: nobody learns from the chances who exists.
+
+// Attempt counts the wrong passwords for a name that no user has.
+type Attempt struct {
+	NameHash    string `xorm:"varchar(64) notnull pk"` // with the organization's; what was typed may be a password
+	Times       int    `xorm:"notnull"`
+	WrongTime   string `xorm:"varchar(100) notnull"` // as Casdoor's last_signin_wrong_time
+	UpdatedTime string `xorm:"varchar(30) notnull index"`
+}
+
+// Casdoor's defaults.
+const (
+	defaultSigninLimit = 5
+	defaultFrozenTime  = 15 // minutes
+)
+
+// lockout is how many chances there are, and how many minutes to wait when they are used up.
+type lockout struct{ limit, minutes int }
+
+func lockoutOf(app *sdk.Application) lockout {
+	l := lockout{defaultSigninLimit, defaultFrozenTime}
+	if app != nil {
+		l.limit = cmp.Or(app.FailedSigninLimit, l.limit)
+		l.minutes = cmp.Or(app.FailedSigninFrozenTime, l.minutes)
+	}
+	return l
+}
+
+// take takes a chance from what was counted, and returns how many are left; or how many minutes to wait, and then it
+// takes none.
+func (l lockout) take(now time.Time, times *int, wrong *string) (left, wait int) {
+	if *times >= l.limit {
+		since, _ := time.Parse(time.RFC3339, *wrong) // a malformed one is long ago
+		if wait = l.minutes - int(now.Sub(since)/time.Minute); wait > 0 {
+			return 0, wait
+		}
+		*times = 0
+	}
+	if *times++; *times >= l.limit {
+		*wrong = timestamp(now)
+	}
+	return l.limit - *times, 0
+}
+
+// chance takes one of the chances of a user, or of a name that no user has. Its error is a *Refusal when none is left.
+func (a *Authority) chance(ctx context.Context, user *sdk.User, organization, name string) (left int, err error) {
+	l, err := a.lockoutOf(ctx, user)
+	if err != nil {
+		return 0, err
+	}
+	var wait int
+	err = a.store.write(ctx, func(tx *txn) (err error) {
+		left, wait, err = a.takeChance(tx, l, user, organization, name)
+		return err
+	})
+	if err == nil && wait > 0 {
+		err = frozen(wait)
+	}
+	return left, err
+}
+
+func frozen(minutes int) *Refusal {
+	return refuse(AccessDenied,
+		"You have entered the wrong password or code too many times, please wait for %d minutes and try again", minutes)
+}
+
+// lockoutOf takes the settings of the application that the user signed up to, as Casdoor does.
+func (a *Authority) lockoutOf(ctx context.Context, user *sdk.User) (lockout, error) {
+	if user == nil || user.SignupApplication == "" {
+		return lockoutOf(nil), nil
+	}
+	app, err := a.store.applications.get(a.store.read(ctx), "WHERE name=?", user.SignupApplication)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return lockout{}, err
+	}
+	return lockoutOf(app), nil
+}
+
+const wrongTimes, wrongTime = "signin_wrong_times", "last_signin_wrong_time"
+
+func (a *Authority) takeChance(
+	tx *txn, l lockout, user *sdk.User, organization, name string,
+) (left, wait int, err error) {
+	users := a.store.users
+	if user == nil || !users.has(wrongTimes, wrongTime) {
+		return a.takeAttempt(tx, l, attemptKey(user, organization, name))
+	}
+	row, err := users.get(tx, "WHERE "+byID+users.dialect.forUpdate, user.Owner, user.Name)
+	if errors.Is(err, ErrNotFound) {
+		return 0, 0, wrongPassword(0) // deleted just now
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	left, wait = l.take(a.now(), &row.SigninWrongTimes, &row.LastSigninWrongTime)
+	if wait > 0 {
+		return 0, wait, nil
+	}
+	_, err = users.update(tx, row, []string{wrongTimes, wrongTime}, byID, user.Owner, user.Name)
+	return left, 0, err
+}
+
+func attemptKey(user *sdk.User, organization, name string) string {
+	if user != nil {
+		return tokenHash("id " + user.Id) // in a Casdoor that is too old to count
+	}
+	return tokenHash("name " + organization + "/" + name)
+}
+
+func (a *Authority) takeAttempt(tx *txn, l lockout, key string) (left, wait int, err error) {
+	attempts := a.store.attempts
+	row := &Attempt{NameHash: key, UpdatedTime: a.stamp()}
+	// It must be there for it to be locked.
+	if _, err := attempts.insert(tx, row, attempts.dialect.orIgnore("name_hash")); err != nil {
+		return 0, 0, err
+	}
+	if row, err = attempts.get(tx, "WHERE name_hash=?"+attempts.dialect.forUpdate, key); err != nil {
+		return 0, 0, err
+	}
+	left, wait = l.take(a.now(), &row.Times, &row.WrongTime)
+	row.UpdatedTime = a.stamp()
+	_, err = attempts.update(tx, row, []string{"times", "wrong_time", "updated_time"}, "name_hash=?", key)
+	return left, wait, err
+}
+
+// forgive gives a user all chances back.
+func (a *Authority) forgive(tx *txn, user *sdk.User) error {
+	if !a.store.users.has(wrongTimes, wrongTime) {
+		_, err := tx.exec("DELETE FROM "+a.store.attempts.name+" WHERE name_hash=?", attemptKey(user, "", ""))
+		return err
+	}
+	_, err := tx.exec("UPDATE "+a.store.users.name+" SET "+wrongTimes+"=0 WHERE "+byID, user.Owner, user.Name)
+	return err
+}
+
+func wrongPassword(left int) *Refusal {
+	return refuse(AccessDenied, "password or code is incorrect, you have %d remaining chances", left)
+}

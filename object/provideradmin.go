@@ -1,0 +1,118 @@
+package object
+
+import (
+	"context"
+	"errors"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/provider"
+)
+
+// ProviderOptions returns the options of a provider, with its secrets masked. One without any has the zero value.
+func (a *Authority) ProviderOptions(ctx context.Context, c *Caller, owner, name string) (*ProviderOptions, error) {
+	if err := c.check("update-provider", home{organization: owner}); err != nil {
+		return nil, err
+	}
+	o, err := a.options(ctx, owner, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, secret := range []*provider.Secret{&o.PushToken, &o.PushEncodingAESKey} {
+		if *secret != "" {
+			*secret = mask
+		}
+	}
+	return o, nil
+}
+
+func (a *Authority) options(ctx context.Context, owner, name string) (*ProviderOptions, error) {
+	o, err := a.store.options.get(a.store.read(ctx), "WHERE "+byID, owner, name)
+	if errors.Is(err, ErrNotFound) {
+		return &ProviderOptions{Owner: owner, Name: name}, nil
+	}
+	return o, err
+}
+
+// CheckProviderOptions returns all that is wrong with options as a *Refusal with InvalidRequest. A secret that is a mask
+// stands for one that is right.
+func CheckProviderOptions(o ProviderOptions) error {
+	if o.PushToken == mask {
+		o.PushToken = "set"
+	}
+	if o.PushEncodingAESKey == mask {
+		o.PushEncodingAESKey = ""
+	}
+	if err := o.check(); err != nil {
+		return &Refusal{Code: InvalidRequest, Message: err.Error(), Err: err}
+	}
+	return nil
+}
+
+// SetProviderOptions stores the options of the provider that they name. A secret that comes back masked stays as it is.
+func (a *Authority) SetProviderOptions(ctx context.Context, c *Caller, o ProviderOptions) error {
+	if err := c.check("update-provider", home{organization: o.Owner}); err != nil {
+		return err
+	}
+	err := a.store.write(ctx, func(tx *txn) error {
+		if _, err := a.store.providers.get(tx, "WHERE "+byID, o.Owner, o.Name); err != nil {
+			return err
+		}
+		row := o
+		old, err := a.store.options.get(tx, "WHERE "+byID+a.store.options.dialect.forUpdate, o.Owner, o.Name)
+		if errors.Is(err, ErrNotFound) {
+			old, err = nil, nil
+		}
+		if err == nil {
+			err = completeOptions(&row, old)
+		}
+		if err != nil {
+			return err
+		}
+		if old == nil {
+			_, err = a.store.options.insert(tx, &row, "")
+		} else {
+			_, err = a.store.options.update(tx, &row, a.store.options.columnNames(), byID, o.Owner, o.Name)
+		}
+		if err != nil {
+			return err
+		}
+		return a.recordChange(tx, c, "update-provider-options", o.Owner+"/"+o.Name)
+	})
+	a.settings.forget()
+	return err
+}
+
+// TestProvider asks the platform for an access token with a provider's settings. What is wrong is a *provider.Error; a
+// platform that has no such tokens is a *Refusal with Unsupported.
+func (a *Authority) TestProvider(ctx context.Context, c *Caller, owner, name string) error {
+	if err := c.check("get-providers", home{organization: owner}); err != nil {
+		return err
+	}
+	row, err := a.store.providers.get(a.store.read(ctx), "WHERE "+byID, owner, name)
+	if err != nil {
+		return err
+	}
+	platform, known := a.registry.ByType(row.Type)
+	if !known {
+		return refuse(Unsupported, "a provider of type %.40q is no mini program", row.Type)
+	}
+	upstream, err := a.providerOf(miniProgram{row: row}, platform)
+	if err != nil {
+		return err
+	}
+	tester, ok := upstream.(provider.TokenDiagnoser)
+	if !ok {
+		return refuse(Unsupported, "providers of type %.40q cannot be tested", row.Type)
+	}
+	return tester.Diagnose(ctx)
+}
+
+// IsMiniProgram reports whether a provider is a mini program of a platform that is known here.
+func (s *Service) IsMiniProgram(p *sdk.Provider) bool {
+	_, known := s.registry.ByType(p.Type)
+	return known
+}
+
+// NewClientSecret returns a client secret that nobody can guess.
+func NewClientSecret() provider.Secret { return provider.Secret(newClientSecret()) }

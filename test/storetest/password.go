@@ -1,0 +1,341 @@
+package storetest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/crypto/pbkdf2"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+func (s *suite) testPassword(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"Hashes":       s.testPasswordHashes,
+		"LockOut":      s.testLockOut,
+		"Unknown":      s.testUnknownNames,
+		"BruteForce":   s.testBruteForce,
+		"SessionEnds":  s.testAdminSessionEnds,
+		"SessionRoles": s.testAdminSessionRoles,
+		"SessionList":  s.testSessionList,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+const password = "right 🐼 password"
+
+// quickHash is a bcrypt hash of password that tests need not wait for.
+func quickHash(t *testing.T, password string) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	require.NoError(t, err)
+	return string(hash)
+}
+
+// admin makes an admin of the tenant with that password.
+func (n *tenant) admin(t *testing.T, name string) {
+	t.Helper()
+	n.apply(t, row{"users": []row{{
+		"owner": n.name, "name": name, "isAdmin": true, "signupApplication": "app-" + n.name, "email": name + "@" + n.name,
+	}}})
+	n.setUser(t, name, "password", quickHash(t, password), "password_type", "bcrypt")
+}
+
+// setUser sets columns of a user as another program would.
+func (n *tenant) setUser(t *testing.T, name string, set ...any) {
+	t.Helper()
+	var columns []string
+	var args []any
+	for i := 0; i < len(set); i += 2 {
+		columns = append(columns, set[i].(string)+"=?")
+		args = append(args, set[i+1])
+	}
+	n.exec(t, 1, `UPDATE "user" SET `+strings.Join(columns, ", ")+` WHERE owner=? AND name=?`,
+		append(args, n.name, name)...)
+}
+
+// guess signs in by password and returns the token, or what the refusal says.
+func (n *tenant) guess(t *testing.T, name, password string) (token, refusal string) {
+	t.Helper()
+	token, _, err := n.service.SignInByPassword(t.Context(), object.PasswordSignIn{
+		Organization: n.name, Username: name, Password: password, ClientIP: "192.0.2.7",
+	})
+	if err == nil {
+		return token, ""
+	}
+	var refused *object.Refusal
+	require.ErrorAs(t, err, &refused)
+	return "", refused.Message
+}
+
+func (n *tenant) mustSignIn(t *testing.T, name string) (token string) {
+	t.Helper()
+	token, refusal := n.guess(t, name, password)
+	require.Empty(t, refusal)
+	return token
+}
+
+func wrong(left int) string {
+	return fmt.Sprintf("password or code is incorrect, you have %d remaining chances", left)
+}
+
+func frozen(minutes int) string {
+	return fmt.Sprintf("You have entered the wrong password or code too many times, please wait for %d minutes and "+
+		"try again", minutes)
+}
+
+// The hashes are made here as Casdoor makes them.
+func (s *suite) testPasswordHashes(t *testing.T) {
+	n := s.tenant(t, setup{organization: row{"passwordSalt": "b3JnYW5pemF0aW9u"}})
+	n.admin(t, "boss")
+	b64 := base64.RawStdEncoding.EncodeToString
+	argon := func(memory, time uint32) string {
+		key := argon2.IDKey([]byte(password), []byte("16 bytes of salt"), time, 256, 2, 32)
+		return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=2$%s$%s", memory, time, b64([]byte("16 bytes of salt")), b64(key))
+	}
+	salted := func(salt string) string {
+		decoded, _ := base64.StdEncoding.DecodeString(salt)
+		return base64.StdEncoding.EncodeToString(pbkdf2.Key([]byte(password), decoded, 27500, 64, sha256.New))
+	}
+	const own = "98b06df78eb088d6fa86"
+	for _, c := range []struct {
+		kind, hash, salt string
+		accepted         bool
+	}{
+		{"bcrypt", quickHash(t, password), "", true},
+		{"bcrypt", quickHash(t, password), own, true},
+		{"argon2id", argon(256, 1), "", true},
+		{"argon2id", argon(256, 2), own, true},
+		{"pbkdf2-salt", salted(own), own, true},
+		{"pbkdf2-salt", salted("b3JnYW5pemF0aW9u"), own, true}, // the organization's
+		{"pbkdf2-salt", salted("not base64!"), "not base64!", true},
+		{"pbkdf2-salt", salted("b3RoZXI="), own, false},
+		{"argon2id", argon(1<<20, 1), "", false}, // more memory than we give
+		{"argon2id", "$argon2id$v=19$m=256,t=0,p=2$$", "", false},
+		{"argon2id", "$argon2id$", "", false},
+		{"bcrypt", "", "", false},
+		{"bcrypt", password, "", false},
+		{"plain", password, "", false},
+		{"salt", fmt.Sprintf("%x", sha256.Sum256([]byte(password))), "", false},
+		{"md5-salt", "x", "", false},
+		{"sha512-salt", "x", "", false},
+	} {
+		n.setUser(t, "boss", "password", c.hash, "password_type", c.kind, "password_salt", c.salt, "signin_wrong_times", 0)
+		_, refusal := n.guess(t, "boss", "wrong "+password)
+		assert.Equal(t, wrong(4), refusal, "%+v", c)
+		_, refusal = n.guess(t, "boss", password)
+		assert.Equal(t, c.accepted, refusal == "", "%+v: %s", c, refusal)
+	}
+}
+
+func (s *suite) testLockOut(t *testing.T) {
+	n := s.tenant(t, setup{application: row{"failedSigninLimit": 3, "failedSigninFrozenTime": 10}})
+	n.admin(t, "boss")
+	for _, left := range []int{2, 1} {
+		_, refusal := n.guess(t, "boss", "wrong")
+		assert.Equal(t, wrong(left), refusal)
+	}
+	n.mustSignIn(t, "boss")
+	for _, left := range []int{2, 1, 0} {
+		_, refusal := n.guess(t, "boss@"+n.name, "wrong")
+		assert.Equal(t, wrong(left), refusal, "the right one gave all chances back")
+	}
+	counted := n.row(t, `SELECT signin_wrong_times, last_signin_wrong_time FROM "user" WHERE owner=? AND name='boss'`, n.name)
+	assert.Equal(t, "3", counted["signin_wrong_times"])
+	assert.Equal(t, n.clock.Now().UTC().Format(time.RFC3339), counted["last_signin_wrong_time"])
+	_, refusal := n.guess(t, "boss", password)
+	assert.Equal(t, frozen(10), refusal, "the right one is not taken either")
+	n.clock.advance(4*time.Minute + 30*time.Second)
+	_, refusal = n.guess(t, "boss", password)
+	assert.Equal(t, frozen(6), refusal)
+	n.clock.advance(6 * time.Minute)
+	_, refusal = n.guess(t, "boss", "wrong")
+	assert.Equal(t, wrong(2), refusal)
+	n.mustSignIn(t, "boss")
+}
+
+// A name that nobody has is answered as one whose password is wrong, over all chances.
+func (s *suite) testUnknownNames(t *testing.T) {
+	n := s.tenant(t, setup{})
+	n.admin(t, "boss")
+	n.admin(t, "nopassword")
+	n.setUser(t, "nopassword", "password", "", "password_type", "")
+	for try := range 7 {
+		_, want := n.guess(t, "boss", "wrong")
+		for _, name := range []string{"nobody", "nopassword", "nobody@example.com", "'; --", "", strings.Repeat("長", 80)} {
+			_, refusal := n.guess(t, name, "wrong")
+			assert.Equal(t, want, refusal, "%d: %q", try, name)
+		}
+	}
+	other := *n
+	other.name = "no organization " + n.name
+	_, refusal := other.guess(t, "nobody", "wrong")
+	assert.Equal(t, wrong(4), refusal)
+	assert.Empty(t, n.rows(t, `SELECT * FROM mini_program_attempt WHERE name_hash LIKE '%nobody%'`))
+}
+
+// However many guess at once, on however many instances, they have no more than the chances.
+func (s *suite) testBruteForce(t *testing.T) {
+	n := s.tenant(t, setup{})
+	n.admin(t, "boss")
+	second := *n
+	second.service = n.newService(t, s.sealer)
+	const guesses = 50
+	for _, name := range []string{"boss", "nobody"} {
+		refusals := make([]string, guesses)
+		concurrently(guesses, func(i int) {
+			_, refusals[i] = []*tenant{n, &second}[i%2].guess(t, name, "wrong")
+		})
+		judged := map[string]int{}
+		for _, refusal := range refusals {
+			judged[refusal]++
+		}
+		assert.Equal(t, map[string]int{wrong(4): 1, wrong(3): 1, wrong(2): 1, wrong(1): 1, wrong(0): 1,
+			frozen(15): guesses - 5}, judged, name)
+	}
+}
+
+func (n *tenant) sessionOf(t *testing.T, token string) (c *object.Caller, code object.ErrorCode) {
+	t.Helper()
+	c, err := n.service.SessionCaller(t.Context(), token)
+	if err == nil {
+		return c, ""
+	}
+	var refused *object.Refusal
+	require.ErrorAs(t, err, &refused)
+	return nil, refused.Code
+}
+
+func (s *suite) testAdminSessionEnds(t *testing.T) {
+	n := s.tenant(t, setup{application: row{"cookieExpireInHours": 2, "enablePassword": true}})
+	n.admin(t, "boss")
+	ended := func(token string, want object.ErrorCode, why string) {
+		t.Helper()
+		_, code := n.sessionOf(t, token)
+		assert.Equal(t, want, code, why)
+	}
+	token := n.mustSignIn(t, "boss")
+	stored := n.row(t, `SELECT * FROM mini_program_admin_session WHERE organization=?`, n.name)
+	assert.NotContains(t, fmt.Sprint(stored), token)
+	assert.Equal(t, "192.0.2.7", stored["client_ip"])
+
+	n.setUser(t, "boss", "is_forbidden", true)
+	ended(token, object.AccessDenied, "forbidden")
+	n.setUser(t, "boss", "is_forbidden", false, "is_deleted", true)
+	ended(token, object.AccessDenied, "deleted")
+	n.setUser(t, "boss", "is_deleted", false)
+	ended(token, "", "lives again")
+	n.setUser(t, "boss", "password", quickHash(t, "another"))
+	ended(token, object.InvalidToken, "another password")
+	n.setUser(t, "boss", "password", "")
+	ended(token, object.InvalidToken, "no password")
+	n.setUser(t, "boss", "password", quickHash(t, password))
+	ended(token, object.InvalidToken, "another hash of the same")
+
+	token = n.mustSignIn(t, "boss")
+	n.setUser(t, "boss", "id", "another-id-"+n.name)
+	ended(token, object.InvalidToken, "made again under the same name")
+	token = n.mustSignIn(t, "boss")
+	require.NoError(t, n.service.EndSession(t.Context(), token))
+	require.NoError(t, n.service.EndSession(t.Context(), token))
+	ended(token, object.InvalidToken, "ended")
+
+	token = n.mustSignIn(t, "boss")
+	short, _, err := n.service.SignInByPassword(t.Context(), object.PasswordSignIn{
+		Application: "app-" + n.name, Organization: n.name, Username: "boss", Password: password,
+	})
+	require.NoError(t, err)
+	n.clock.advance(2*time.Hour + time.Second)
+	ended(short, object.InvalidToken, "the application's hours are over")
+	ended(token, "", "a day by default")
+	seen := n.row(t, `SELECT created_time, seen_time FROM mini_program_admin_session WHERE token_hash=?`, hashOf(token))
+	assert.Greater(t, seen["seen_time"], seen["created_time"])
+	n.clock.advance(22 * time.Hour)
+	ended(token, object.InvalidToken, "the day is over")
+}
+
+func hashOf(token string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(token))) }
+
+// The role is what the user is now, and not what they were when they signed in.
+func (s *suite) testAdminSessionRoles(t *testing.T) {
+	n := s.tenant(t, setup{})
+	n.admin(t, "boss")
+	token := n.mustSignIn(t, "boss")
+	for _, role := range []object.Role{object.Member, object.Admin} {
+		n.setUser(t, "boss", "is_admin", role == object.Admin)
+		c, code := n.sessionOf(t, token)
+		require.Empty(t, code)
+		assert.Equal(t, role, c.Role)
+		assert.Equal(t, []string{n.name, "boss"}, []string{c.Organization, c.Name})
+	}
+	n.setUser(t, "boss", "is_forbidden", true)
+	_, refusal := n.guess(t, "boss", password)
+	assert.Contains(t, refusal, "forbidden to sign in")
+	_, refusal = n.guess(t, "boss", "wrong")
+	assert.Equal(t, wrong(4), refusal, "who does not know the password does not learn it")
+}
+
+func testSweepAdminSessions(t *testing.T, s *suite) {
+	n := s.tenant(t, setup{})
+	n.admin(t, "boss")
+	for i := range 5 {
+		n.mustSignIn(t, "boss")
+		_, _ = n.guess(t, fmt.Sprint("nobody", i), "wrong")
+	}
+	n.clock.advance(25 * time.Hour)
+	token := n.mustSignIn(t, "boss")
+	_, _ = n.guess(t, "nobody", "wrong")
+	b := newBroom(s.store, n.clock.Now())
+	assert.Equal(t, map[string]int64{"admin_session": 5, "attempt": 5}, b.sweep(t))
+	_, code := n.sessionOf(t, token)
+	assert.Empty(t, code)
+	assert.Len(t, n.rows(t, `SELECT * FROM mini_program_attempt`), 1)
+}
+
+func (s *suite) testSessionList(t *testing.T) {
+	n := s.tenant(t, setup{application: row{"enablePassword": true}})
+	n.admin(t, "boss")
+	token := n.mustSignIn(t, "boss")
+	c, code := n.sessionOf(t, token)
+	require.Empty(t, code)
+	for _, openID := range []string{"o1", "o2", "o1"} {
+		n.signIn(t, openID)
+	}
+	list := func(q object.ListQuery) (counts map[string]int, total int) {
+		t.Helper()
+		page, err := n.service.Sessions(t.Context(), c, q)
+		require.NoError(t, err)
+		counts = map[string]int{}
+		for _, session := range page.Rows {
+			counts[session.Name+" "+session.Application] = len(session.SessionId)
+		}
+		return counts, page.Total
+	}
+	app := " app-" + n.name
+	found, total := list(object.ListQuery{})
+	assert.Equal(t, map[string]int{"boss ": 1, "wechat-o1" + app: 2, "wechat-o2" + app: 1}, found)
+	assert.Equal(t, 3, total)
+	found, total = list(object.ListQuery{Page: 2, PageSize: 2, Field: "application", Value: "app"})
+	assert.Empty(t, found)
+	assert.Equal(t, 2, total)
+	found, _ = list(object.ListQuery{Page: 1, PageSize: 1, Field: "application", Value: "app"})
+	assert.Equal(t, map[string]int{"wechat-o1" + app: 2}, found)
+	_, err := n.service.Sessions(t.Context(), c, object.ListQuery{Field: "token_hash", Value: "x"})
+	require.ErrorContains(t, err, "no column")
+
+	n.clock.advance(25 * time.Hour)
+	found, _ = list(object.ListQuery{})
+	assert.NotContains(t, found, "boss ", "it has expired")
+}
