@@ -17,9 +17,10 @@ func (a *Authority) Certs() *Family[sdk.Cert] {
 		homeColumn: "owner",
 		owned:      byOwnerOrAdmin,
 		secrets:    []string{"private_key", "access_secret"},
-		// So back ends fetch the key that their application signs with, as from Casdoor.
+		// A back end may fetch the key that its application signs with, as from Casdoor, but not one of admin's: other
+		// organizations sign with that, built-in perhaps among them.
 		reveal: func(c *Caller, row *sdk.Cert) bool {
-			return c.Role == Global || c.Role == App && c.Cert == row.Name
+			return c.Role == Global || c.Role == App && c.Cert == row.Name && c.Organization == row.Owner
 		},
 		fill: func(_ context.Context, _ *Caller, row, old *sdk.Cert) error {
 			if old != nil && row.Certificate == "" {

@@ -14,8 +14,14 @@ import (
 // builtIn returns Casdoor's client with the rights of the application built-in.
 func builtIn(t *testing.T, s *harness.Server) *casdoorsdk.Client {
 	t.Helper()
-	return casdoorsdk.NewClient(s.URL, s.Value(t, "SELECT client_id FROM application WHERE name='app-built-in'"),
-		s.Value(t, "SELECT client_secret FROM application WHERE name='app-built-in'"), s.Certificate, "built-in", "app-built-in")
+	return clientOf(t, s, "app-built-in")
+}
+
+// clientOf is a back end of an application.
+func clientOf(t *testing.T, s *harness.Server, name string) *casdoorsdk.Client {
+	t.Helper()
+	value := func(column string) string { return s.Value(t, "SELECT "+column+" FROM application WHERE name=?", name) }
+	return casdoorsdk.NewClient(s.URL, value("client_id"), value("client_secret"), s.Certificate, value("organization"), name)
 }
 
 // affected requires that a change was done.
@@ -192,12 +198,23 @@ func TestManageApplications(t *testing.T) {
 
 func checkCerts(t *testing.T, s *harness.Server, sdk, root *casdoorsdk.Client) {
 	t.Helper()
-	used, err := sdk.GetCert("admin/cert-built-in")
-	require.NoError(t, err)
-	assert.Contains(t, used.PrivateKey, "PRIVATE KEY", "the key that the application signs with")
+	for name, c := range map[string]struct {
+		client *casdoorsdk.Client
+		cert   string
+		want   string
+	}{
+		"everybody's, the own application signs with it": {sdk, "admin/cert-built-in", `^\*\*\*$`},
+		"everybody's, built-in asks":                     {root, "admin/cert-built-in", "PRIVATE KEY"},
+		"the own one, another application signs with it": {sdk, "shop/cert-2", `^\*\*\*$`},
+		"the own one, the application signs with it":     {clientOf(t, s, "app-2"), "shop/cert-2", "PRIVATE KEY"},
+	} {
+		cert, err := c.client.GetCert(c.cert)
+		require.NoError(t, err, name)
+		assert.Regexp(t, c.want, cert.PrivateKey, name)
+		assert.Contains(t, cert.Certificate, "BEGIN CERTIFICATE", name)
+	}
 	other, err := sdk.GetCert("cert-2")
 	require.NoError(t, err)
-	assert.Equal(t, "***", other.PrivateKey)
 	other.DisplayName = "Second"
 	done, err := sdk.UpdateCert(other)
 	affected(t, done, err)
@@ -214,7 +231,7 @@ func checkCerts(t *testing.T, s *harness.Server, sdk, root *casdoorsdk.Client) {
 	require.EqualError(t, err, "the cert cert-2 cannot be deleted: the application app-2 uses it")
 	_, err = sdk.AddCert(&casdoorsdk.Cert{Name: "cert-built-in", CryptoAlgorithm: "ES256"})
 	require.EqualError(t, err, "The cert: cert-built-in already exists")
-	_, err = root.DeleteCert(used)
+	_, err = root.DeleteCert(&casdoorsdk.Cert{Owner: "admin", Name: "cert-built-in"})
 	require.ErrorContains(t, err, "cannot be deleted")
 }
 
