@@ -12,8 +12,8 @@ import (
 // strictWeight is what a failed sign-in counts while most of its application's fail.
 const strictWeight = 10
 
-// failures is the budget of codes that the platform refuses. A client address that has used it up is turned away before the platform is
-// asked. Those in flight at that moment still fail: they are counted, and lengthen the wait.
+// failures is the budget of codes that the platform refuses. A client address that has used it up is turned away before
+// the platform is asked. Those in flight at that moment still fail: they are counted, and lengthen the wait.
 type failures struct {
 	*limit
 	share   int // per cent; 0: none

@@ -55,8 +55,9 @@ func (f *ailing) rows(t *testing.T) map[string]int {
 // longest is how long an answer may take: requests are given up after 20 s.
 const longest = 22 * time.Second
 
-// endure holds the server to what it says and does while nothing can be written: everything is refused for a while, in
-// order; nothing is half written; and it goes on by itself, with all that was acknowledged, once end has ended the fault.
+// endure holds the server to what it says and does while nothing can be written: everything is refused, in the form of
+// its route; nothing is half written; and once end has ended the fault it goes on by itself, with all that was
+// acknowledged.
 func (f *ailing) endure(t *testing.T, begin, end func()) {
 	t.Helper()
 	known := f.SignIn(t, "oKnown")

@@ -29,30 +29,29 @@ type dbProxy struct {
 
 	mu       sync.Mutex
 	listener net.Listener
+	down     bool // nobody gets through
 	conns    map[net.Conn]bool
 }
 
 // proxied returns a database as it is reached through a proxy, and the proxy.
-func proxied(t *testing.T, direct object.StoreConfig) (object.StoreConfig, *dbProxy) {
+func proxied(t *testing.T, store object.StoreConfig) (object.StoreConfig, *dbProxy) {
 	t.Helper()
 	p := &dbProxy{conns: map[net.Conn]bool{}}
-	p.listen(t, "127.0.0.1:0")
 	t.Cleanup(p.cut)
-	address := p.listener.Addr().String()
-	store := direct
-	if direct.DriverName == "mysql" {
-		dsn, err := mysql.ParseDSN(direct.DataSourceName)
+	if store.DriverName == "mysql" {
+		dsn, err := mysql.ParseDSN(store.DataSourceName)
 		require.NoError(t, err)
-		p.server, dsn.Addr = dsn.Addr, address
+		p.server = dsn.Addr
+		dsn.Addr = p.listen(t, "127.0.0.1:0")
 		store.DataSourceName = dsn.FormatDSN()
 		return store, p
 	}
-	host, port, err := net.SplitHostPort(address)
-	require.NoError(t, err)
-	cfg, err := pgx.ParseConfig(direct.DataSourceName)
+	cfg, err := pgx.ParseConfig(store.DataSourceName)
 	require.NoError(t, err)
 	p.server = net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
-	store.DataSourceName = withPostgres(t, direct.DataSourceName, map[string]string{"host": host, "port": port})
+	host, port, err := net.SplitHostPort(p.listen(t, "127.0.0.1:0"))
+	require.NoError(t, err)
+	store.DataSourceName = withPostgres(t, store.DataSourceName, map[string]string{"host": host, "port": port})
 	return store, p
 }
 
@@ -76,12 +75,13 @@ func withPostgres(t *testing.T, name string, settings map[string]string) string 
 	return u.String()
 }
 
-func (p *dbProxy) listen(t *testing.T, address string) {
+// listen takes connections, and returns where.
+func (p *dbProxy) listen(t *testing.T, address string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
 	p.mu.Lock()
-	p.listener = listener
+	p.listener, p.down = listener, false
 	p.mu.Unlock()
 	go func() {
 		for {
@@ -92,6 +92,7 @@ func (p *dbProxy) listen(t *testing.T, address string) {
 			go p.pass(conn)
 		}
 	}()
+	return listener.Addr().String()
 }
 
 func (p *dbProxy) pass(client net.Conn) {
@@ -102,6 +103,9 @@ func (p *dbProxy) pass(client net.Conn) {
 	}
 	p.mu.Lock()
 	p.conns[client], p.conns[server] = true, true
+	if p.down {
+		_, _ = client.Close(), server.Close()
+	}
 	p.mu.Unlock()
 	pipe := func(to, from net.Conn) {
 		_, _ = io.Copy(to, from)
@@ -128,6 +132,7 @@ func (p *dbProxy) drop() {
 func (p *dbProxy) cut() {
 	p.mu.Lock()
 	_ = p.listener.Close()
+	p.down = true
 	p.mu.Unlock()
 	p.drop()
 }

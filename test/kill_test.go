@@ -28,7 +28,8 @@ func testKill(t *testing.T, binary string) {
 			checkIdentities(t, store)
 		}
 		t.Logf("%d rounds: %d sign-ins, %d of them the first, %d refreshes, %d updates, %d logouts were acknowledged",
-			*killRounds, load.signIns.Load(), load.newUsers.Load(), load.refreshes.Load(), load.updates.Load(), load.logouts.Load())
+			*killRounds, load.signIns.Load(), load.newUsers.Load(), load.refreshes.Load(), load.updates.Load(),
+			load.logouts.Load())
 	})
 }
 

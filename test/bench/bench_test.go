@@ -37,7 +37,8 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, "here", o.floor)
 
 	for _, args := range []string{
-		"-users x", "-users 0", "-users 10,", "-alg HS256", "-db oracle", "-db sqlite,", "-instances 0", "-crowd -1", "-c 0", "-rounds 0", "-d 0s", "-unknown",
+		"-users x", "-users 0", "-users 10,", "-alg HS256", "-db oracle", "-db sqlite,", "-instances 0", "-crowd -1",
+		"-c 0", "-rounds 0", "-d 0s", "-unknown",
 	} {
 		_, err := parse(strings.Fields(args), io.Discard)
 		assert.Error(t, err, args)

@@ -77,7 +77,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	}
 	if *smoke {
 		*databases, *instances = strings.Join(databasesHere(context.Background()), ","), "1,2"
-		*users, *names, o.duration, o.rounds, o.crowd = "200", "RS256", 200*time.Millisecond, 1, 100
+		*users, *names, o.duration, o.rounds, o.crowd = "200", "RS256", 100*time.Millisecond, 1, 100
 	}
 	if o.databases, err = eachOf(*databases, "db", knownDatabase); err != nil {
 		return o, err

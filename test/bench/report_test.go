@@ -60,7 +60,8 @@ func TestMedian(t *testing.T) {
 
 func TestNewRowsCompareMedians(t *testing.T) {
 	t.Parallel()
-	few, many, other := &site{kind: "sqlite", users: 10}, &site{kind: "sqlite", users: 500}, &site{kind: "mysql", users: 500}
+	few, many := &site{kind: "sqlite", users: 10}, &site{kind: "sqlite", users: 500}
+	other := &site{kind: "mysql", users: 500}
 	got := newRows(newSignIn, es256, []target{{few, 1}, {many, 1}, {other, 1}, {other, 2}}, []samples{
 		{rates(125), nil},
 		{rates(90, 100, 500), rates(100, 200, 400)}, // the machine has become faster meanwhile
@@ -102,24 +103,27 @@ func TestMissed(t *testing.T) {
 	t.Parallel()
 	require.Empty(t, good().missed(), "what is just enough is enough")
 	const here, there = ", sqlite, 1 instances, 1000 users: ", ", mysql, 2 instances, 2000 users: "
-	for name, spoil := range map[string]func(*report){
-		"sign-in, returning, RS256-2048" + here + "the share of floor is 0.89":    func(r *report) { r.Rows[0].Share = 0.89 },
-		"sign-in, returning, RS256-4096" + here + "the share of floor is 0.89":    func(r *report) { r.Rows[1].Share = 0.89 },
-		"sign-in, returning, ES256" + here + "the share of floor is 0.64":         func(r *report) { r.Rows[2].Share = 0.64 },
-		"sign-in, new, RS256-2048" + there + "the share of SQLite's rate is 0.79": func(r *report) { r.Rows[3].OfSQLite = 0.79 },
-		"account read, RS256-2048" + there + "the rate is 7999.00":                func(r *report) { r.Rows[4].Rate = 7999 },
-		"profile update, RS256-2048" + there + "the rate is 1999.00":              func(r *report) { r.Rows[5].Rate = 1999 },
-		"profile update, RS256-2048" + there + "the share of the rate":            func(r *report) { r.Rows[5].OfFirst = 0.94 },
-		"sign-in, half rate, RS256-2048" + there + "p99 is 86.10 ms":              func(r *report) { r.Rows[6].P99 = 86.1 },
-		"2000 in flight, mysql, 2000 users: 1 sign-ins fail":                      func(r *report) { r.Crowds[0].Failures = 1 },
-		"2000 in flight, mysql, 2000 users: peak memory is 200.1 MiB":             func(r *report) { r.Crowds[0].PeakMiB = 200.1 },
-		"sqlite, 1000 users: idle memory is 40.1 MiB":                             func(r *report) { r.Idle[0].MiB = 40.1 },
+	for _, c := range []struct {
+		says  string
+		spoil func(*report)
+	}{
+		{"RS256-2048" + here + "the share of floor is 0.89", func(r *report) { r.Rows[0].Share = 0.89 }},
+		{"RS256-4096" + here + "the share of floor is 0.89", func(r *report) { r.Rows[1].Share = 0.89 }},
+		{"ES256" + here + "the share of floor is 0.64", func(r *report) { r.Rows[2].Share = 0.64 }},
+		{"RS256-2048" + there + "the share of SQLite's rate is 0.79", func(r *report) { r.Rows[3].OfSQLite = 0.79 }},
+		{"account read, RS256-2048" + there + "the rate is 7999.00", func(r *report) { r.Rows[4].Rate = 7999 }},
+		{"profile update, RS256-2048" + there + "the rate is 1999.00", func(r *report) { r.Rows[5].Rate = 1999 }},
+		{"profile update, RS256-2048" + there + "the share of the rate", func(r *report) { r.Rows[5].OfFirst = 0.94 }},
+		{"half rate, RS256-2048" + there + "p99 is 86.10 ms", func(r *report) { r.Rows[6].P99 = 86.1 }},
+		{"2000 in flight, mysql, 2000 users: 1 sign-ins fail", func(r *report) { r.Crowds[0].Failures = 1 }},
+		{"2000 in flight, mysql, 2000 users: peak memory is 200.1", func(r *report) { r.Crowds[0].PeakMiB = 200.1 }},
+		{"sqlite, 1000 users: idle memory is 40.1 MiB", func(r *report) { r.Idle[0].MiB = 40.1 }},
 	} {
 		r := good()
-		spoil(r)
+		c.spoil(r)
 		missed := r.missed()
-		require.Len(t, missed, 1, name)
-		assert.Contains(t, missed[0], name)
+		require.Len(t, missed, 1, c.says)
+		assert.Contains(t, missed[0], c.says)
 	}
 	r := good()
 	r.Rows[6].Algorithm, r.Rows[6].P99 = es256, 100

@@ -43,7 +43,8 @@ func (r *report) missed() []string {
 }
 
 func (row row) missed(r *report, miss func(format string, args ...any)) {
-	name := fmt.Sprintf("%s, %s, %s, %d instances, %d users", row.Operation, row.Algorithm, row.DB, row.Instances, row.Users)
+	name := fmt.Sprintf("%s, %s, %s, %d instances, %d users",
+		row.Operation, row.Algorithm, row.DB, row.Instances, row.Users)
 	atLeast := func(what string, value, target float64) {
 		if value < target {
 			miss("%s: %s is %.2f, less than %.2f", name, what, value, target)
