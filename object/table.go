@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"xorm.io/xorm"
@@ -354,80 +353,3 @@ func scanOne(q querier, dest []any, query string, args ...any) error {
 	}
 	return ErrNotFound
 }
-
-// cell scans one column into one field.
-type cell struct {
-	field reflect.Value
-	json  bool
-}
-
-// Scan implements sql.Scanner.
-func (c *cell) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		c.field.SetZero()
-		return nil
-	case string:
-		return c.setText(v)
-	case []byte:
-		return c.setText(string(v))
-	case int64:
-		return c.setInt(v)
-	case float64:
-		return c.setFloat(v)
-	case bool:
-		return c.setInt(map[bool]int64{true: 1}[v])
-	default:
-		return fmt.Errorf("column of type %T", src)
-	}
-}
-
-func (c *cell) setText(s string) error {
-	if c.json {
-		if s == "" {
-			return nil
-		}
-		return json.Unmarshal([]byte(s), c.field.Addr().Interface())
-	}
-	switch c.field.Kind() {
-	case reflect.String:
-		c.field.SetString(s)
-	case reflect.Slice:
-		c.field.SetBytes([]byte(s))
-	case reflect.Float64:
-		f, err := strconv.ParseFloat(s, 64)
-		c.field.SetFloat(f)
-		return err
-	default:
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			return err
-		}
-		return c.setInt(n)
-	}
-	return nil
-}
-
-func (c *cell) setInt(n int64) error {
-	switch c.field.Kind() {
-	case reflect.Bool:
-		c.field.SetBool(n != 0)
-	case reflect.Float64:
-		c.field.SetFloat(float64(n))
-	case reflect.String:
-		c.field.SetString(strconv.FormatInt(n, 10))
-	default:
-		c.field.SetInt(n)
-	}
-	return nil
-}
-
-func (c *cell) setFloat(f float64) error {
-	if c.field.Kind() == reflect.Float64 {
-		c.field.SetFloat(f)
-		return nil
-	}
-	return c.setInt(int64(f))
-}
-
-var _ sql.Scanner = (*cell)(nil)
