@@ -5,8 +5,10 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"strings"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/object/blob"
 )
@@ -42,29 +44,62 @@ func (c *AvatarController) Upload() {
 	}
 }
 
-// Resource is Casdoor's POST /api/upload-resource with tag=avatar, for the user of the bearer token: the address of the
-// avatar in data, its key in data2. Where WeChat judges the picture first, data is the former avatar and data2 empty.
+// Resource is Casdoor's POST /api/upload-resource?owner=…&user=…&tag=…: the address of the picture in data, its key in
+// data2. With tag=avatar it becomes the user's avatar; that is what users may upload for themselves. Where WeChat judges
+// the picture first, data is the former avatar and data2 empty.
 //
 //	@router /api/upload-resource [post]
 func (c *AvatarController) Resource() {
-	p, err := c.principal()
-	query := c.Ctx.Request.URL.Query()
-	switch {
-	case err != nil:
-	case query.Get("tag") != "avatar":
-		err = badRequest("of resources this server takes those with tag=avatar only")
-	case query.Get("owner") != p.User.Owner || query.Get("user") != p.User.Name:
-		err = unauthorized()
-	}
-	var avatar object.Avatar
-	if err == nil {
-		avatar, err = c.take(p)
-	}
+	avatar, err := c.resource()
 	if err != nil {
 		c.reject(err)
 		return
 	}
 	c.reply(casdoorReply{Status: "ok", Data: avatar.URL, Data2: avatar.Key})
+}
+
+func (c *AvatarController) resource() (object.Avatar, error) {
+	query := c.Ctx.Request.URL.Query()
+	if _, ok := bearer(c.Ctx.Request); ok {
+		p, err := c.principal()
+		if err != nil {
+			return object.Avatar{}, err
+		}
+		if !p.User.IsAdmin {
+			return c.ownResource(p, query)
+		}
+	}
+	caller, err := c.caller()
+	if err == nil && caller.Role == object.Nobody {
+		_, err = c.principal()
+	}
+	if err != nil {
+		return object.Avatar{}, err
+	}
+	sent, err := c.upload()
+	defer sent.close()
+	if err != nil {
+		return object.Avatar{}, err
+	}
+	return c.Deps.Authority.AddResource(c.Ctx.Request.Context(), caller, object.ResourceRequest{
+		File: sent.file, Size: sent.size, FilesURL: c.Deps.origin(c.Ctx.Request) + filesPath,
+		Row: sdk.Resource{
+			Owner: query.Get("owner"), User: query.Get("user"), Application: query.Get("application"), Tag: query.Get("tag"),
+			Parent: query.Get("parent"), FileName: query.Get("fullFilePath"), Description: query.Get("description"),
+			CreatedTime: query.Get("createdTime"),
+		},
+	})
+}
+
+// ownResource takes the avatar of the user of the bearer token.
+func (c *AvatarController) ownResource(p *object.Principal, query url.Values) (object.Avatar, error) {
+	if query.Get("tag") != "avatar" {
+		return object.Avatar{}, badRequest("of resources this server takes those with tag=avatar only")
+	}
+	if query.Get("owner") != p.User.Owner || query.Get("user") != p.User.Name {
+		return object.Avatar{}, unauthorized()
+	}
+	return c.take(p)
 }
 
 func (c *AvatarController) take(p *object.Principal) (object.Avatar, error) {

@@ -35,6 +35,7 @@ func manageRoutes(base Base) []route {
 	}
 	for _, f := range []family{
 		of(a.Organizations()), of(a.Providers()), of(a.Applications()), of(a.Certs()), of(a.Tokens()),
+		of(a.Resources()),
 	} {
 		one(f)
 		many("/api/get-"+f.name()+"s", f)

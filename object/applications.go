@@ -53,7 +53,7 @@ func (a *Authority) showApplication(ctx context.Context, c *Caller, row *sdk.App
 			continue
 		}
 		p, err := a.store.providers.get(r, "WHERE name=?", item.Name)
-		if found(err) != nil {
+		if ignoreMissing(err) != nil {
 			return err
 		}
 		if err == nil {
@@ -64,7 +64,7 @@ func (a *Authority) showApplication(ctx context.Context, c *Caller, row *sdk.App
 		}
 	}
 	org, err := a.store.organization(ctx, row.Organization)
-	if found(err) != nil {
+	if ignoreMissing(err) != nil {
 		return err
 	}
 	if err == nil {
@@ -189,7 +189,7 @@ func (a *Authority) judgeProviderItems(tx *txn, c *Caller, row, old *sdk.Applica
 		}
 		p, err := a.store.providers.get(tx, "WHERE name=?", item.Name)
 		usable := err == nil && (c.Role == Global || p.Owner == adminOwner || p.Owner == row.Organization)
-		if found(err) != nil {
+		if ignoreMissing(err) != nil {
 			return err
 		}
 		if !usable {

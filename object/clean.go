@@ -37,8 +37,6 @@ func isControl(r rune) bool {
 		r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
-func hasSlash(s string) bool { return strings.ContainsAny(s, `/\\`) }
-
 // cleanDisplayName takes 1 to 100 characters, of which one at least can be seen.
 func cleanDisplayName(s string) (string, error) {
 	s, err := cleanText(s)

@@ -78,14 +78,27 @@ type reader struct {
 	ctx      context.Context
 	stmts    *statements
 	observer Observer // may be nil
+	once     bool     // queries are not kept prepared
 }
 
-func (s *Store) read(ctx context.Context) reader { return reader{ctx, s.reads, s.observer} }
+func (s *Store) read(ctx context.Context) reader {
+	return reader{ctx: ctx, stmts: s.reads, observer: s.observer}
+}
+
+// readOnce is read for queries in words that come seldom: keeping them prepared would leave no room for those of sign-ins.
+func (s *Store) readOnce(ctx context.Context) reader {
+	return reader{ctx: ctx, stmts: s.reads, observer: s.observer, once: true}
+}
 
 func (r reader) run(query string, args ...any) (*sql.Rows, error) {
-	stmt, err := r.stmts.prepare(r.ctx, query)
-	if err != nil {
-		return nil, err
+	var stmt *sql.Stmt
+	if !r.once {
+		var err error
+		if stmt, err = r.stmts.prepare(r.ctx, query); err != nil {
+			return nil, err
+		}
+	} else if r.stmts.closed.Load() {
+		return nil, errClosed
 	}
 	if stmt == nil {
 		return r.stmts.db.QueryContext(r.ctx, r.stmts.dialect.rebind(query), args...)

@@ -139,6 +139,10 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	if err := t.dropUploads(tx, user.Id, ""); err != nil {
 		return err
 	}
+	if _, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state=?",
+		uploadDropped, atOnce, user.Id, uploadKept); err != nil {
+		return err
+	}
 	for _, table := range []string{t.marks.name, t.adminSessions.name} {
 		if _, err := tx.exec("DELETE FROM "+table+" WHERE user_id=?", user.Id); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -47,6 +48,24 @@ func dialectOf(driverName string) (dialect, error) {
 }
 
 func (d dialect) quote(name string) string { return d.quoteMark + name + d.quoteMark }
+
+func (d dialect) quoteAll(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = d.quote(name)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// beginsWith is the condition that a column begins with a value, in the form that an index serves. SQLite's tells case
+// apart, as its indexes do.
+func (d dialect) beginsWith(column, value string) condition {
+	column = d.quote(column)
+	if d.driver == "sqlite" {
+		return condition{column + ">=? AND " + column + "<?", []any{value, value + string(utf8.MaxRune)}}
+	}
+	return condition{column + " LIKE ? ESCAPE '!'", []any{escapeLike(value) + "%"}}
+}
 
 // rebind turns the question marks of query into what the driver expects. No query of ours has one inside a string.
 func (d dialect) rebind(query string) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Family is a kind of rows that admins look after, with the rules of who may. It is safe for concurrent use. What its
@@ -26,8 +27,12 @@ type trait[T any] struct {
 	userColumn string              // the column with the name of the user whose a row is
 	secrets    []string            // columns that are shown as "***", and kept when they come back so
 	hidden     []string            // columns that are shown empty, and kept when they come back so
+	deepNames  bool                // a name may have slashes, as that of a file
 	owned      ownership           // what the owner of a ListQuery selects
 	key        func(row *T) *int   // a number that the database gives; it tells the newest row
+	sort       string              // the column that rows are sorted by; empty: created_time
+	large      bool                // there may be so many rows that they cannot be sorted by just any column
+	sorted     []string            // the columns that rows of a large family can be sorted by quickly
 
 	// reveal says whether the caller may see the secrets of a row that was asked for by name.
 	reveal func(c *Caller, row *T) bool
@@ -35,8 +40,8 @@ type trait[T any] struct {
 	// show changes a copy of a row before the caller sees it; listed says that it is one of many.
 	show func(ctx context.Context, c *Caller, row *T, listed bool) error
 
-	// search is the condition of a search that is no plain one. An empty condition: it is a plain one.
-	search func(ctx context.Context, s searchFor) (condition, error)
+	// seek adds a search that is no plain one to a selection, and reports whether it has done so.
+	seek func(ctx context.Context, f searchFor, s *selection) (bool, error)
 
 	// fill completes and judges a row, outside the transaction; old is nil where the row is new.
 	fill func(ctx context.Context, c *Caller, row, old *T) error
@@ -152,7 +157,7 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 		}
 	}
 	id := f.id(row)
-	if err := validID(id); err != nil {
+	if err := f.validID(id); err != nil {
 		return err
 	}
 	return f.change(ctx, c, action, *id.owner+"/"+*id.name, func(tx *txn) (bool, error) {
@@ -195,7 +200,7 @@ func (f *Family[T]) Update(
 	for range attempts {
 		old, err := f.table.get(f.authority.store.read(ctx), "WHERE "+byID, owner, name)
 		if err != nil {
-			return false, found(f.missing(c, action, owner, name, err))
+			return false, ignoreMissing(f.missing(c, action, owner, name, err))
 		}
 		row, err := f.updated(ctx, c, old, names, object)
 		if err != nil {
@@ -209,8 +214,8 @@ func (f *Family[T]) Update(
 	return false, errRaced
 }
 
-// found makes no error of what is not there.
-func found(err error) error {
+// ignoreMissing makes no error of what is not there.
+func ignoreMissing(err error) error {
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -242,7 +247,7 @@ func (f *Family[T]) updated(
 	if err := c.check(action, f.home(row)); err != nil {
 		return nil, err
 	}
-	return row, validID(id)
+	return row, f.validID(id)
 }
 
 // replace puts row in the place of old, or returns errRaced where old is not what is there any more.
@@ -323,7 +328,7 @@ func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (
 		row, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)
 		affected = err == nil
 		if err != nil {
-			return false, found(f.missing(c, action, owner, name, err))
+			return false, ignoreMissing(f.missing(c, action, owner, name, err))
 		}
 		if err := c.check(action, f.home(row)); err != nil {
 			return false, err
@@ -365,9 +370,11 @@ func malformed(err error) error {
 }
 
 // validID refuses a key that Casdoor's paths could not name, or that looks like another one.
-func validID(id *rowID) error {
+func (f *Family[T]) validID(id *rowID) error {
 	for _, part := range []string{*id.owner, *id.name} {
-		if clean, err := cleanText(part); err != nil || clean != part || part == "" || hasSlash(part) {
+		clean, err := cleanText(part)
+		slash := strings.ContainsAny(part, `/\`) && (part == *id.owner || !f.deepNames)
+		if err != nil || clean != part || part == "" || slash {
 			return refuse(InvalidRequest, "owner and name are required: at most 100 characters, without slashes")
 		}
 	}

@@ -15,6 +15,7 @@ func (a *Authority) Records() *Family[sdk.Record] {
 		homeColumn: "organization",
 		userColumn: "user",
 		owned:      byOrganization,
+		large:      true,
 		key:        func(r *sdk.Record) *int { return &r.Id },
 		fill: func(_ context.Context, c *Caller, row, _ *sdk.Record) error {
 			keep(&row.Owner, &row.Organization)

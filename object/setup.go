@@ -44,6 +44,9 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 	if err := s.distinguishCase(session); err != nil || s.beside {
 		return nil, err
 	}
+	if err := s.makeIndexes(session); err != nil {
+		return nil, err
+	}
 	known, err := session.Count(new(sdk.Organization))
 	if err != nil || known > 0 {
 		return nil, err

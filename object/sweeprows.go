@@ -161,18 +161,18 @@ func (s *Sweeper) nextSessions(ctx context.Context, cursor []string) (behind []s
 		deleted += n
 	}
 	if len(sessions) < s.Batch {
-		behind, err = s.nextProgram(ctx, cursor[0], cursor[1])
+		behind, err = s.nextProgram(ctx, s.sessions.name, cursor[0], cursor[1])
 		return behind, deleted, err
 	}
 	last := sessions[len(sessions)-1]
 	return []string{last.Organization, last.AppID, last.OpenID}, deleted, nil
 }
 
-// nextProgram returns where the sessions of the mini program behind this one begin, or nil. It asks in steps that every
-// database answers from the key.
-func (s *Sweeper) nextProgram(ctx context.Context, organization, appID string) ([]string, error) {
+// nextProgram returns where the rows of the mini program behind this one begin in a table of sessions or identities, or
+// nil. It asks in steps that every database answers from the key.
+func (s *Store) nextProgram(ctx context.Context, table, organization, appID string) ([]string, error) {
 	least := func(query string, args ...any) (value *string, err error) {
-		err = scanOne(s.read(ctx), []any{&value}, fmt.Sprintf(query, s.sessions.name), args...)
+		err = scanOne(s.read(ctx), []any{&value}, fmt.Sprintf(query, table), args...)
 		return value, err
 	}
 	next, err := least("SELECT MIN(app_id) FROM %s WHERE organization=? AND app_id>?", organization, appID)

@@ -286,7 +286,12 @@ func (t *table[T]) update(tx *txn, row *T, names []string, where string, args ..
 
 // find reads the rows that the rest of the query selects, such as "WHERE owner=?".
 func (t *table[T]) find(q querier, rest string, args ...any) ([]*T, error) {
-	rows, err := q.query(fmt.Sprintf("SELECT %s FROM %s %s", t.list(t.columns, ""), t.name, rest), args...)
+	return t.findFrom(q, t.name+" "+rest, args...)
+}
+
+// findFrom is find with the name of the table before the rest.
+func (t *table[T]) findFrom(q querier, from string, args ...any) ([]*T, error) {
+	rows, err := q.query("SELECT "+t.list(t.columns, "")+" FROM "+from, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,10 @@ func (a *Authority) Tokens() *Family[sdk.Token] {
 		id:         func(t *sdk.Token) *rowID { return &rowID{&t.Owner, &t.Name} },
 		homeColumn: "organization",
 		userColumn: "user",
+		owned:      byNobody,
+		large:      true,
+		sort:       "name", // which in our rows begins with the time
+		sorted:     []string{"name"},
 		secrets:    []string{"access_token", "refresh_token", "access_token_hash", "refresh_token_hash"},
 		hidden:     []string{"code", "code_challenge"},
 		fill:       a.fillToken,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/minidoor/minidoor/object/blob"
 )
 
@@ -51,7 +52,15 @@ func (t *tables) useUpload(tx *txn, p *Principal, columns []string, row *Upload)
 	if !found {
 		return refuse(InvalidToken, "the user of the token doesn't exist")
 	}
-	return t.moveUpload(tx, row.FileKey, uploadNew, uploadUsed, "")
+	return t.nowUsed(tx, row, uploadNew, p.User.Name)
+}
+
+// nowUsed makes an upload the avatar, and lists it among the resources.
+func (t *tables) nowUsed(tx *txn, u *Upload, from, user string) error {
+	if err := t.moveUpload(tx, u.FileKey, from, uploadUsed, ""); err != nil {
+		return err
+	}
+	return t.storeResource(tx, u, sdk.Resource{User: user, Tag: avatarField})
 }
 
 // moveUpload changes the State of one upload, or returns errUploadGone.
@@ -126,6 +135,9 @@ func (s *Service) remove(ctx context.Context, u *Upload) error {
 			return s.tables.moveUpload(tx, u.FileKey, uploadDropped, uploadDropped, later)
 		}
 		_, err := tx.exec("DELETE FROM "+s.tables.uploads.name+" WHERE file_key=? AND state=?", u.FileKey, uploadDropped)
+		if err == nil && s.tables.resources != nil && !s.tables.beside {
+			_, err = tx.exec("DELETE FROM "+s.tables.resources.name+" WHERE "+byID, u.Organization, u.FileKey)
+		}
 		return err
 	}))
 }

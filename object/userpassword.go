@@ -43,7 +43,7 @@ func isReadyHash(user *sdk.User) bool {
 		return strings.HasPrefix(user.Password, "$argon2id$")
 	case "pbkdf2-salt":
 		raw, err := base64.StdEncoding.DecodeString(user.Password)
-		return err == nil && len(raw) >= 16 && user.PasswordSalt != ""
+		return err == nil && len(raw) >= 16
 	}
 	return false
 }

@@ -23,7 +23,9 @@ func (a *Authority) Users() *Family[sdk.User] {
 		homeColumn: "owner",
 		secrets:    []string{"password"},
 		hidden:     hiddenColumns(),
-		search:     a.searchUsers,
+		large:      true,
+		sorted:     []string{"created_time", "name"},
+		seek:       a.seekUsers,
 		show: func(_ context.Context, _ *Caller, row *sdk.User, _ bool) error {
 			*row = *publicUser(row)
 			return nil
@@ -221,6 +223,12 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	if row.Name == old.Name {
 		return nil
 	}
+	if t.resources != nil {
+		if _, err := tx.exec("UPDATE "+t.resources.name+" SET "+t.dialect.quote("user")+"=? WHERE owner=? AND "+
+			t.dialect.quote("user")+"=?", row.Name, old.Owner, old.Name); err != nil {
+			return err
+		}
+	}
 	tokens, err := a.store.tokensIn(tx, old.Owner, old.Name)
 	for _, token := range tokens {
 		if _, err := tx.exec("UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=? WHERE "+byID,
@@ -234,7 +242,7 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 // eraseUser deletes a user with all that says who they are, softly or wholly as the organization says.
 func (a *Authority) eraseUser(tx *txn, _ *Caller, row *sdk.User) error {
 	org, err := a.store.organizations.get(tx, "WHERE "+byID, adminOwner, row.Owner)
-	if found(err) != nil {
+	if ignoreMissing(err) != nil {
 		return err
 	}
 	tokens, err := a.store.tokensIn(tx, row.Owner, row.Name)
@@ -253,7 +261,7 @@ func (a *Authority) UpdateUserByID(
 ) (bool, error) {
 	user, err := a.FindUser(ctx, c, owner, "id", id)
 	if err != nil {
-		return false, found(err)
+		return false, ignoreMissing(err)
 	}
 	return a.Users().Update(ctx, c, user.Owner, user.Name, columns, object)
 }

@@ -2,6 +2,8 @@ package object
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -21,46 +23,121 @@ func (a *Authority) SortedUsers() *Family[sdk.User] {
 	return f
 }
 
-// CountUsers returns how many users an organization has, or of all where owner is empty, as far as the caller reaches.
+// CountUsers returns how many users an organization has, or all have where owner is empty, as far as the caller reaches.
 // online, where it is not nil, counts those only whose isOnline it is.
-func (a *Authority) CountUsers(ctx context.Context, c *Caller, owner string, online *bool) (int, error) {
+func (a *Authority) CountUsers(ctx context.Context, c *Caller, owner string, online *bool) (n int, err error) {
 	f := a.Users()
 	const action = "get-user-count"
 	if err := f.open(c, action); err != nil {
 		return 0, err
 	}
-	where, err := f.selection(ctx, c, action, ListQuery{Owner: owner})
+	s, err := f.selection(ctx, c, action, ListQuery{Owner: owner})
 	if err != nil {
 		return 0, err
 	}
 	if online != nil {
-		where = append(where, condition{"is_online=?", []any{*online}})
+		s.slow = true
+		s.add("is_online=?", *online)
 	}
-	return f.count(ctx, where)
+	err = a.patiently(ctx, s.slow, func() error {
+		n, err = f.count(ctx, s)
+		return err
+	})
+	return n, err
 }
 
-// searchUsers finds users by their OpenID, which must be whole: nothing else of theirs is looked up by it.
-func (a *Authority) searchUsers(ctx context.Context, s searchFor) (condition, error) {
-	if s.column == "wechat" || s.column == "openId" {
-		return a.byOpenID(ctx, s.organization, s.value)
+// manyUsers is how many users there may be for a search to read them all: with more it goes by the indexes, which know
+// how a value begins.
+const manyUsers = 100_000
+
+// seekUsers finds users by their OpenID, which must be whole: nothing else of theirs is looked up by it. Of many users it
+// finds those by an index whose name, nickname, phone number, e-mail address or id begins with the value, or whose name
+// does behind the platform's prefix.
+func (a *Authority) seekUsers(ctx context.Context, f searchFor, s *selection) (bool, error) {
+	if f.column == "wechat" || f.column == "openId" {
+		ids, err := a.byOpenID(ctx, f.organization, f.value)
+		s.bounded = true
+		s.unsorted("owner")
+		s.add(ids.text, ids.args...)
+		return true, err
 	}
-	return condition{}, nil
+	if !a.store.users.has(f.column) {
+		return false, nil
+	}
+	var users int
+	err := scanOne(a.store.readOnce(ctx), []any{&users}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s LIMIT %d) some",
+		a.store.users.name, manyUsers+1))
+	if err != nil || users <= manyUsers {
+		return false, err
+	}
+	s.bounded = true
+	begins := a.store.dialect.beginsWith(f.column, f.value)
+	switch f.column {
+	case "phone", "email", "id":
+		s.unsorted("owner")
+		s.add(begins.text, begins.args...)
+		return true, nil
+	case "name", "display_name":
+		return true, a.seekAmong(ctx, f, s, begins)
+	}
+	s.slow = true
+	return false, nil
+}
+
+// seekAmong seeks by an index that begins with the owner.
+func (a *Authority) seekAmong(ctx context.Context, f searchFor, s *selection, begins condition) error {
+	owners := []any{f.organization}
+	if f.organization == "" {
+		all, err := a.store.organizations.find(a.store.read(ctx), "")
+		if err != nil {
+			return err
+		}
+		for _, org := range all {
+			owners = append(owners, org.Name)
+		}
+	}
+	among := condition{"owner IN (?" + strings.Repeat(", ?", len(owners)-1) + ") AND ", owners}
+	if f.column == "display_name" {
+		s.add(f.column + "<>''") // as the index has it
+		s.add(among.text+begins.text, append(among.args, begins.args...)...)
+		return nil
+	}
+	alternatives := []condition{begins}
+	for _, prefix := range a.registry.Prefixes() {
+		alternatives = append(alternatives, a.store.dialect.beginsWith(f.column, prefix+"-"+f.value))
+	}
+	var either condition
+	for i, alternative := range alternatives {
+		if i > 0 {
+			either.text += " OR "
+		}
+		either.text += among.text + alternative.text
+		either.args = slices.Concat(either.args, among.args, alternative.args)
+	}
+	s.unsorted("owner")
+	s.add("("+either.text+")", either.args...)
+	return nil
 }
 
 // byOpenID is the condition for the users of an organization, or of all where it is empty, whose identity has an OpenID.
 func (a *Authority) byOpenID(ctx context.Context, organization, openID string) (condition, error) {
-	ids := a.store.identities
-	query, args := "WHERE open_id=?", []any{openID}
-	if organization != "" {
-		query, args = query+" AND organization=?", append(args, organization)
+	none := condition{text: "1=0"}
+	var users []any
+	r := a.store.read(ctx)
+	for at := []string{organization, ""}; at != nil && (organization == "" || at[0] == organization); {
+		row, err := a.store.identities.get(r, "WHERE organization=? AND app_id=? AND open_id=?", at[0], at[1], openID)
+		if err == nil {
+			users = append(users, row.UserID)
+		}
+		if err := ignoreMissing(err); err != nil {
+			return none, err
+		}
+		if at, err = a.store.nextProgram(ctx, a.store.identities.name, at[0], at[1]); err != nil {
+			return none, err
+		}
 	}
-	rows, err := ids.find(a.store.read(ctx), query, args...)
-	if err != nil || len(rows) == 0 {
-		return condition{"1=0", nil}, err
+	if len(users) == 0 {
+		return none, nil
 	}
-	found := condition{text: "id IN (?" + strings.Repeat(", ?", len(rows)-1) + ")"}
-	for _, row := range rows {
-		found.args = append(found.args, row.UserID)
-	}
-	return found, nil
+	return condition{"id IN (?" + strings.Repeat(", ?", len(users)-1) + ")", users}, nil
 }

@@ -152,5 +152,5 @@ func (t *tables) publish(tx *txn, u *Upload, mark Mark) error {
 	if _, err := t.updateUser(tx, p, []string{"avatar", "updated_time"}); err != nil {
 		return err
 	}
-	return t.moveUpload(tx, u.FileKey, uploadPending, uploadUsed, "")
+	return t.nowUsed(tx, u, uploadPending, user.Name)
 }

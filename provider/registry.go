@@ -58,6 +58,15 @@ func (r *Registry) ByPrefix(prefix string) (Platform, bool) {
 	return r.find(func(p Platform) bool { return p.Prefix == prefix })
 }
 
+// Prefixes returns what the users' names of each platform begin with.
+func (r *Registry) Prefixes() []string {
+	var prefixes []string
+	for _, p := range r.platforms {
+		prefixes = append(prefixes, p.Prefix)
+	}
+	return prefixes
+}
+
 // IsPlaceholderNickname reports whether any platform gives name to users who did not share theirs.
 func (r *Registry) IsPlaceholderNickname(name string) bool {
 	_, found := r.find(func(p Platform) bool { return p.PlaceholderNickname != nil && p.PlaceholderNickname(name) })

@@ -1,0 +1,85 @@
+package object
+
+import (
+	"fmt"
+	"strings"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"xorm.io/xorm"
+)
+
+// index is an index of ours beside those that Casdoor's tables have.
+type index struct {
+	name    string
+	row     any
+	columns []string
+	where   string // SQLite and PostgreSQL leave other rows out
+	text    string // the column that PostgreSQL is to look up by its beginning
+}
+
+// indexes are what the lists of the management API go by. Each costs a sign-in or a sign-up something: rows that are made
+// together lie together in the first ones, which are cheap.
+func indexes() []index {
+	return []index{
+		{name: "mp_user_made", row: new(sdk.User), columns: []string{"owner", "created_time", "name"}},
+		{name: "mp_user_made_all", row: new(sdk.User), columns: []string{"created_time", "name", "owner"}},
+		{
+			name: "mp_user_nick", row: new(sdk.User), columns: []string{"owner", "display_name", "name"},
+			where: "display_name<>''", text: "display_name",
+		},
+		{name: "mp_token_name", row: new(sdk.Token), columns: []string{"organization", "name"}},
+		{name: "mp_token_user", row: new(sdk.Token), columns: []string{"organization", "user"}},
+		{name: "mp_resource_user", row: new(sdk.Resource), columns: []string{"owner", "user"}},
+		{name: "mp_record_home", row: new(sdk.Record), columns: []string{"organization", "id"}},
+	}
+}
+
+// patternIndexes are what PostgreSQL needs besides to look a text up by its beginning.
+func patternIndexes() []index {
+	return []index{
+		{name: "mp_user_name", row: new(sdk.User), columns: []string{"owner", "name"}, text: "name"},
+		{name: "mp_user_phone", row: new(sdk.User), columns: []string{"phone"}, text: "phone", where: "phone<>''"},
+		{name: "mp_user_email", row: new(sdk.User), columns: []string{"email"}, text: "email", where: "email<>''"},
+	}
+}
+
+// makeIndexes makes those that are missing. It is for tables that are ours: a Casdoor's stay as they are.
+func (s *Store) makeIndexes(session *xorm.Session) error {
+	all := indexes()
+	if s.dialect.driver == "pgx" {
+		all = append(all, patternIndexes()...)
+	}
+	for _, i := range all {
+		if err := s.makeIndex(session, i); err != nil {
+			return fmt.Errorf("index %s: %w", i.name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) makeIndex(session *xorm.Session, i index) error {
+	table := s.engine.TableName(i.row)
+	i.name = strings.TrimSuffix(table, s.engine.TableName(i.row, false)) + i.name
+	columns := make([]string, len(i.columns))
+	for n, column := range i.columns {
+		columns[n] = s.dialect.quote(column)
+		if column == i.text && s.dialect.driver == "pgx" {
+			columns[n] += " varchar_pattern_ops"
+		}
+	}
+	statement := fmt.Sprintf("%s ON %s (%s)", s.dialect.quote(i.name), s.dialect.quote(table), strings.Join(columns, ", "))
+	if s.dialect.driver != "mysql" {
+		if i.where != "" {
+			statement += " WHERE " + i.where
+		}
+		_, err := session.Exec("CREATE INDEX IF NOT EXISTS " + statement)
+		return err
+	}
+	known, err := session.SQL("SELECT 1 FROM information_schema.statistics WHERE table_schema=DATABASE() AND table_name=? "+
+		"AND index_name=?", table, i.name).Exist()
+	if err != nil || known {
+		return err
+	}
+	_, err = session.Exec("CREATE INDEX " + statement)
+	return err
+}
