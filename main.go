@@ -157,6 +157,7 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 		return err
 	}
 	defer sweep(ctx, store, cfg, &deps)()
+	defer watch(ctx, store, cfg, &deps)()
 	defer inBackground(ctx, deps.Service.KeepHouse)()
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.HTTPAddr, strconv.Itoa(cfg.HTTPPort)))
 	if err != nil {

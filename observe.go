@@ -68,6 +68,16 @@ func inBackground(ctx context.Context, f func(context.Context)) (end func()) {
 	}
 }
 
+// watch begins to keep a log of sign-ins, if cfg says so. end must be called when there are no more, and before the store is
+// closed; unlike other work it goes on when ctx has ended.
+func watch(ctx context.Context, store *object.Store, cfg *conf.Config, deps *controllers.Deps) (end func()) {
+	if store == nil || !cfg.SignInLog {
+		return func() {}
+	}
+	deps.Watch = object.NewWatch(store, object.WatchConfig{Lost: deps.Metrics.LogLost, Logger: deps.Logger})
+	return inBackground(context.WithoutCancel(ctx), deps.Watch.Run)
+}
+
 // profile serves Go's profiles at address until ctx ends; an empty address is none.
 func profile(ctx context.Context, address string, log *slog.Logger) error {
 	if address == "" {

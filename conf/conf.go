@@ -74,6 +74,7 @@ type Config struct {
 	PprofAddr    string `conf:"pprofAddr"`    // "host:port" of the loopback; empty: off
 	SweepMinutes int    `conf:"sweepMinutes"` // from one sweep to the next; 0: none
 
+	SignInLog bool       `conf:"signInLog"` // the database keeps a log of sign-ins and counts them
 	LogLevel  slog.Level `conf:"logLevel"`
 	LogFormat string     `conf:"logFormat"` // "json" or "text"
 

@@ -59,7 +59,7 @@ func builtin() *Config {
 		LogFormat:          "json",
 
 		LimitPerIP: 12000, LimitPerApplication: 600000, LimitPerOpenID: 600, LimitFailedPerIP: 300, LimitFailedShare: 50,
-		MaxSignIns: 2500, MaxWaiting: 2500, SweepMinutes: 60,
+		MaxSignIns: 2500, MaxWaiting: 2500, SweepMinutes: 60, SignInLog: true,
 	}
 }
 
@@ -171,6 +171,7 @@ metricsToken = My-Metrics-Token
 pprofAddr = [::1]:6060
 sweepMinutes = 0
 drainDelay = 7
+signInLog = false
 logLevel = debug
 logFormat = json
 `)

@@ -29,6 +29,7 @@ type Metrics struct {
 	reads, writes accesses
 	turnedAway    *prometheus.CounterVec
 	swept         *prometheus.CounterVec
+	logLost       prometheus.Counter
 	errcodes      errcodes
 	platform      platformState
 }
@@ -48,7 +49,10 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 		breakers:   gauges("breaker_open", "1 while calls of an API are refused because it is down.", "app_id", "op"),
 		turnedAway: counters("turned_away_total", "Requests over a limit.", "limit"),
 		swept:      counters("swept_rows_total", "Expired rows that were deleted.", "table"),
-		errcodes:   errcodes{known: map[int]string{0: ""}},
+		logLost: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "sign_in_log_lost_total", Help: "Lines that the log of sign-ins has lost.",
+		}),
+		errcodes: errcodes{known: map[int]string{0: ""}},
 	}
 	m.signedIn = m.signIns.WithLabelValues("ok", "", "")
 	database := prometheus.NewHistogramVec(histogram("database_seconds",
@@ -63,7 +67,7 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	registry.MustRegister(
 		m.signIns, m.newUsers, m.signInSeconds, m.upstream, m.breakers, database, databaseErrors, m.turnedAway, m.swept,
-		build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.logLost, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
 }
@@ -146,6 +150,9 @@ func (a accesses) count(took time.Duration, err error) {
 
 // Swept counts rows that a sweep has deleted.
 func (m *Metrics) Swept(table string, rows int64) { m.swept.WithLabelValues(table).Add(float64(rows)) }
+
+// LogLost counts lines that the log of sign-ins has lost.
+func (m *Metrics) LogLost(lines int) { m.logLost.Add(float64(lines)) }
 
 func (m *Metrics) limited(reason string) {
 	if m != nil {

@@ -33,6 +33,7 @@ type Deps struct {
 	Upstream       *url.URL          // the Casdoor that gets every request that is not ours; nil: none
 	Limits         *Limits           // nil: none
 	Metrics        *Metrics          // nil: off
+	Watch          *object.Watch     // nil: sign-ins are not kept in the database
 	MetricsToken   provider.Secret   // the bearer token that may read Metrics; empty: none may
 
 	site func() *consoleSite // what the pages of the console are made of

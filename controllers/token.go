@@ -111,16 +111,16 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 func (c *TokenController) signIn(p params) {
 	start := time.Now()
 	ctx := c.Ctx.Request.Context()
-	var application string
 	var token *object.Token
 	client, err := c.client(p, false)
 	if err == nil {
-		application = client.Application.Name
 		token, err = c.exchange(ctx, client, p)
 	}
 	took := time.Since(start)
 	c.Deps.Metrics.signIn(took, token, err)
-	attrs := []slog.Attr{slog.String("application", application), slog.Duration("duration", took)}
+	event := c.event(client, p, took, token, err)
+	c.Deps.Watch.Add(event)
+	attrs := []slog.Attr{slog.String("application", event.Application), slog.Duration("duration", took)}
 	if err != nil {
 		e := apiError(err)
 		logError(c.Deps.Logger, c.Ctx.Request, "sign-in", e, append(attrs, upstreamAttrs(err)...)...)
@@ -132,6 +132,29 @@ func (c *TokenController) signIn(p params) {
 	reply := newTokenReply(token)
 	reply.NewUser = &token.NewUser
 	c.reply(reply)
+}
+
+// event is what is kept of a sign-in. client and token are nil where there are none.
+func (c *TokenController) event(
+	client *object.Client, p params, took time.Duration, token *object.Token, err error,
+) object.SignInEvent {
+	e := object.SignInEvent{
+		Time: time.Now(), Outcome: object.SignedIn, Took: took, ClientIP: c.Deps.clientIP(c.Ctx.Request),
+		RequestID: requestID(c.Ctx.Request.Context()),
+	}
+	if client != nil {
+		e.Application, e.Organization = client.Application.Name, client.Organization.Name
+		e.Provider = c.Deps.Service.ProviderName(client, p["tag"], p["app_id"])
+	}
+	if err != nil {
+		e.Outcome = string(apiError(err).Code)
+		if upstream, ok := errors.AsType[*provider.Error](err); ok {
+			e.Errcode = upstream.Code
+		}
+		return e
+	}
+	e.User, e.NewUser = token.UserName, token.NewUser
+	return e
 }
 
 func upstreamAttrs(err error) []slog.Attr {

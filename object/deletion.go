@@ -124,7 +124,7 @@ func (s *Service) isIdentityProperty(name string) bool {
 	return false
 }
 
-// deleteTraces deletes a user's sessions of both kinds and Marks, and drops the uploads.
+// deleteTraces deletes a user's sessions of both kinds, lines of the log and Marks, and drops the uploads.
 func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	identities, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
 	if err != nil {
@@ -141,6 +141,10 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	}
 	if _, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state=?",
 		uploadDropped, atOnce, user.Id, uploadKept); err != nil {
+		return err
+	}
+	if _, err := tx.exec("DELETE FROM "+t.logs.name+" WHERE organization=? AND user_name=?",
+		user.Owner, user.Name); err != nil {
 		return err
 	}
 	for _, table := range []string{t.marks.name, t.adminSessions.name} {

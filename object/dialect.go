@@ -110,6 +110,22 @@ func (d dialect) orUpdate(key []string, columns []string) string {
 	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(key, ", "), strings.Join(sets, ", "))
 }
 
+// orAdd ends an INSERT that adds columns to those of a row with the same key.
+func (d dialect) orAdd(table string, key []string, columns []string) string {
+	sets := make([]string, len(columns))
+	for i, c := range columns {
+		if d.driver == "mysql" {
+			sets[i] = fmt.Sprintf("%[1]s=%[1]s+VALUES(%[1]s)", c)
+		} else {
+			sets[i] = fmt.Sprintf("%[2]s=%[1]s.%[2]s+excluded.%[2]s", table, c)
+		}
+	}
+	if d.driver == "mysql" {
+		return " ON DUPLICATE KEY UPDATE " + strings.Join(sets, ", ")
+	}
+	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(key, ", "), strings.Join(sets, ", "))
+}
+
 // Errors after which the same transaction may succeed when run again.
 const (
 	mysqlLockTimeout  = 1205

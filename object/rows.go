@@ -106,7 +106,7 @@ func (m tableNames) Obj2Table(name string) string {
 	case "ProviderOptions":
 		name = "MiniProgramProvider"
 	case "Identity", "Session", "Union", "Conflict", "State", "Mark", "Event", "Media", "Upload",
-		"AdminSession", "Attempt":
+		"AdminSession", "Attempt", "Log", "Stat":
 		name = "MiniProgram" + name
 	}
 	return m.prefix + m.SnakeMapper.Obj2Table(name)

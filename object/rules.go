@@ -82,6 +82,8 @@ func rules() map[string]rule {
 		"get-sessions":        own,
 		"get-session":         ownSelf,
 		"delete-session":      ownSelf,
+
+		"get-sign-ins": own,
 	}
 }
 

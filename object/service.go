@@ -119,4 +119,14 @@ func (s *Service) providerOf(m miniProgram, platform provider.Platform) (provide
 	return p, nil
 }
 
+// ProviderName returns the name of the provider that a sign-in with that tag and AppID is for, or "".
+func (s *Service) ProviderName(c *Client, tag, appID string) string {
+	p := &person{}
+	_ = s.choose(p, SignInRequest{Client: c, Tag: tag, AppID: appID}) // then there is none
+	if p.program.row == nil {
+		return ""
+	}
+	return p.program.row.Name
+}
+
 func (s *Service) stamp() string { return timestamp(s.now()) }

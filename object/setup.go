@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func (s *Store) ownTables() []any {
 	tables := []any{
 		new(Identity), new(Session), new(Union), new(ProviderOptions), new(Conflict), new(State),
 		new(Mark), new(Event), new(Media), new(Upload),
-		new(AdminSession), new(Attempt),
+		new(AdminSession), new(Attempt), new(Log), new(Stat),
 	}
 	if s.beside {
 		return tables
@@ -184,6 +185,15 @@ func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // newID returns a UUID that begins with the time (RFC 9562 §5.7): what is made together lies together in every index, which
 // in a large SQLite file saves a page of writing for each.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// idAt is newID for what happened at another time.
+func idAt(t time.Time) string {
+	id := uuid.Must(uuid.NewV7())
+	var stamp [8]byte
+	binary.BigEndian.PutUint64(stamp[:], uint64(max(t.UnixMilli(), 0)))
+	copy(id[:6], stamp[2:])
+	return id.String()
+}
 
 func newClientID() string     { return randomHex(10) }
 func newClientSecret() string { return randomHex(20) }

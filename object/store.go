@@ -61,6 +61,8 @@ type Store struct {
 	media         *table[Media]
 	adminSessions *table[AdminSession]
 	attempts      *table[Attempt]
+	logs          *table[Log]
+	stats         *table[Stat]
 }
 
 // Open connects to the database. In one of our own it creates or upgrades the schema and, when that is empty, makes what
@@ -165,6 +167,8 @@ func (s *Store) mapTables(found schema) error {
 		mapTable(s, &s.media, nil),
 		mapTable(s, &s.adminSessions, nil),
 		mapTable(s, &s.attempts, nil),
+		mapTable(s, &s.logs, nil),
+		mapTable(s, &s.stats, nil),
 	)
 	if has := found.has("record"); has != nil || !s.beside {
 		err = errors.Join(err, mapTable(s, &s.records, has))

@@ -98,7 +98,11 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		return err
 	}
 	tables := []sweptTable{{"token", tokens.next}, {"session", s.nextSessions}}
-	tables = append(tables, s.oldRows()...)
+	old, err := s.oldRows(ctx)
+	if err != nil {
+		return err
+	}
+	tables = append(tables, old...)
 	for progress.Table < len(tables) {
 		if err := s.sweepTable(ctx, tables[progress.Table], progress); err != nil {
 			return err

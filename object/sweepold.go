@@ -7,34 +7,53 @@ import (
 	"time"
 )
 
-// attemptLife is how long wrong passwords for names that nobody has are remembered, at least.
-const attemptLife = 24 * time.Hour
+// How long rows are kept that nobody ends.
+const (
+	attemptLife    = 24 * time.Hour      // of wrong passwords for names that nobody has
+	logLife        = 30 * 24 * time.Hour // of the log of sign-ins
+	maxLog         = 1_000_000           // lines of it
+	minuteLife     = 48 * time.Hour      // of the counts of minutes
+	statLife       = 90 * 24 * time.Hour // of the counts of hours
+	minute, anHour = int64(time.Minute / time.Second), int64(time.Hour / time.Second)
+)
 
 // oldRows are the tables whose rows go when a time in them is past.
-func (s *Sweeper) oldRows() []sweptTable {
+func (s *Sweeper) oldRows(ctx context.Context) ([]sweptTable, error) {
 	now := s.Now()
-	return []sweptTable{
-		{"admin_session", s.below(s.adminSessions.name, "expires_time", timestamp(now))},
-		{"attempt", s.below(s.attempts.name, "updated_time", timestamp(now.Add(-attemptLife)))},
+	oldest := idPrefix(now.Add(-logLife))
+	err := scanOne(s.read(ctx), []any{&oldest}, fmt.Sprintf("SELECT id FROM %s WHERE id>? ORDER BY id DESC LIMIT 1 OFFSET %d",
+		s.logs.name, maxLog-1), oldest)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
 	}
+	stats := func(step int64, life time.Duration) sweptTable {
+		return sweptTable{"stat", below(s, fmt.Sprintf("%s WHERE step=%d AND ", s.stats.name, step), "began",
+			now.Add(-life).Unix())}
+	}
+	return []sweptTable{
+		{"admin_session", below(s, s.adminSessions.name+" WHERE ", "expires_time", timestamp(now))},
+		{"attempt", below(s, s.attempts.name+" WHERE ", "updated_time", timestamp(now.Add(-attemptLife)))},
+		{"log", below(s, s.logs.name+" WHERE ", "id", oldest)},
+		stats(minute, minuteLife), stats(anHour, statLife),
+	}, nil
 }
 
 // below returns what deletes the rows of a table where a column is less than a value, a batch at a time. The column has
 // an index; rows that share a value of it go at once.
-func (s *Sweeper) below(
-	table, column, value string,
+func below[V string | int64](
+	s *Sweeper, tableWhere, column string, value V,
 ) func(ctx context.Context, cursor []string) (behind []string, deleted int64, err error) {
 	return func(ctx context.Context, _ []string) (behind []string, deleted int64, err error) {
 		bound, compare := value, "<?"
-		err = scanOne(s.read(ctx), []any{&bound}, fmt.Sprintf("SELECT %[2]s FROM %[1]s WHERE %[2]s<? "+
-			"ORDER BY %[2]s LIMIT 1 OFFSET %[3]d", table, column, s.Batch-1), value)
+		err = scanOne(s.read(ctx), []any{&bound}, fmt.Sprintf("SELECT %[2]s FROM %[1]s%[2]s<? ORDER BY %[2]s LIMIT 1 OFFSET %[3]d",
+			tableWhere, column, s.Batch-1), value)
 		if err == nil {
-			behind, compare = []string{bound}, "<=?"
+			behind, compare = []string{fmt.Sprint(bound)}, "<=?"
 		} else if !errors.Is(err, ErrNotFound) {
 			return nil, 0, err
 		}
 		err = s.write(ctx, func(tx *txn) (err error) {
-			deleted, err = tx.exec("DELETE FROM "+table+" WHERE "+column+compare, bound)
+			deleted, err = tx.exec("DELETE FROM "+tableWhere+column+compare, bound)
 			return err
 		})
 		return behind, deleted, err

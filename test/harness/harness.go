@@ -73,6 +73,7 @@ type Server struct {
 	Fake        *fakewechat.Server
 	Store       *object.Store
 	Service     *object.Authority
+	Watch       *object.Watch // writes when the test has it do so
 	Log         *Log
 	Folder      string             // of avatars
 	SealKey     string             // in base64
@@ -115,6 +116,8 @@ func Start(t testing.TB, o Options) *Server {
 		Metrics: metrics, MetricsToken: MetricsToken, Limits: s.limits(t, o, log, metrics),
 	}
 	metrics.WatchStore(s.Store)
+	s.Watch = object.NewWatch(s.Store, object.WatchConfig{Lost: metrics.LogLost, Logger: log})
+	deps.Watch = s.Watch
 	if o.Deps != nil {
 		o.Deps(&deps)
 	}

@@ -44,6 +44,7 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Push":       s.testPush,
 		"Privacy":    s.testPrivacy,
 		"Password":   s.testPassword,
+		"Watch":      s.testWatch,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,6 +20,7 @@ func RunSweep(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Instances": testSweepInstances,
 		"Run":       testSweepRun,
 		"Admins":    testSweepAdminSessions,
+		"Watch":     testSweepWatch,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t, empty(t))) })
 	}
