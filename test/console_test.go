@@ -102,7 +102,7 @@ func signInGlobal(t *testing.T, s *harness.Server) *admin {
 }
 
 const (
-	bossPassword   = "boss-password-1"
+	chiefPassword  = "chief-password-1"
 	memberPassword = "member-password-1"
 	foreignName    = "elsewhere"
 )
@@ -121,7 +121,7 @@ func consoleRows() harness.Rows {
 		}},
 		"certs": {{"owner": foreignName, "name": "cert-foreign", "cryptoAlgorithm": "ES256"}},
 		"users": {
-			{"owner": harness.Organization, "name": "chief", "isAdmin": true, "password": bossPassword,
+			{"owner": harness.Organization, "name": "chief", "isAdmin": true, "password": chiefPassword,
 				"displayName": "Chief", "signupApplication": harness.Application},
 			{"owner": harness.Organization, "name": "member", "password": memberPassword, "displayName": "Member"},
 			{"owner": foreignName, "name": "stranger", "displayName": "Stranger"},
