@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/test/harness"
 )
 
@@ -179,4 +180,9 @@ func TestConsolePages(t *testing.T) {
 			assert.NotContains(t, page, "ZgotmplZ", path)
 		}
 	}
+}
+
+// globalCaller may do everything.
+func globalCaller() *object.Caller {
+	return &object.Caller{Role: object.Global, Organization: "built-in", Name: "admin"}
 }

@@ -1,10 +1,12 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
@@ -55,12 +57,24 @@ type consoleWalk struct {
 // at waits for a page that has got some element, and checks what holds of all pages.
 func (w *consoleWalk) at(name, element string) {
 	w.t.Helper()
-	w.do(chromedp.WaitReady(chromedp.CSS(fmt.Sprintf(`main[data-page="%s"] %s`, name, element))))
+	ready := chromedp.CSS(fmt.Sprintf(`html:not([data-left]) main[data-page="%s"] %s`, name, element))
+	ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.WaitReady(ready)); err != nil {
+		w.t.Fatalf("no %s with %s, but %s", name, element, w.text("main"))
+	}
 	assert.Equal(w.t, w.visit.language, get(w.page, chromedp.Evaluate[string](`document.documentElement.lang`)), name)
 	assert.Equal(w.t, 1, get(w.page, chromedp.Evaluate[int](`document.querySelectorAll("h1").length`)), "headings of %s", name)
 	w.checkWidth(name)
 	w.checkAccess(w.axe, name)
 	w.screenshot(name)
+}
+
+// click leaves the page: what waits for the next one must not take this one for it.
+func (w *consoleWalk) click(selector string) {
+	w.t.Helper()
+	w.do(chromedp.Evaluate[chromedp.Void](`document.documentElement.dataset.left = "";undefined`))
+	w.page.click(selector)
 }
 
 // to opens a page by its address.
@@ -111,7 +125,7 @@ func (w *consoleWalk) overview() {
 		w.follow("span="+span, "overview", `a[href*="`+span+`"][aria-current]`)
 	}
 	assert.Equal(w.t, 3, get(w.page, chromedp.Evaluate[int](`document.querySelectorAll(".chart svg desc").length`)))
-	w.click(".chart summary")
+	w.page.click(".chart summary")
 	w.do(chromedp.WaitVisible(chromedp.CSS(".chart table")))
 	w.click(`footer button[name="theme"][value="dark"]`)
 	w.do(chromedp.WaitReady(chromedp.CSS(`html[data-theme="dark"]`)))
@@ -128,7 +142,7 @@ func (w *consoleWalk) providers() {
 		"wx-second")
 	w.send("form", `#clientId-problem`)
 	w.enter("clientId", "wxabcdef0123456789", "clientSecret", "0123456789abcdef0123456789abcdef")
-	w.click(`#checkNickname`)
+	w.page.click(`#checkNickname`)
 	w.send("provider", `.note.good`)
 	assert.NotContains(w.t, w.text("main"), "0123456789abcdef0123456789abcdef")
 	w.click(`main form .primary`)
@@ -156,7 +170,7 @@ func (w *consoleWalk) applications() {
 	w.follow("/applications/add", "form", "#displayName")
 	w.send("form", `#displayName[aria-invalid="true"]`)
 	w.enter("displayName", "小程序二号", "name", "app-two", "expireInHours", "12")
-	w.click(`input[name="providers"][value="` + harness.Provider + `"]`)
+	w.page.click(`input[name="providers"][value="` + harness.Provider + `"]`)
 	w.send("secret", "#client-secret")
 	secret := w.text("#client-secret")
 	w.click(`main .primary`)
@@ -209,11 +223,11 @@ func (w *consoleWalk) log() {
 	w.send("log", `#rows tr .tag.bad`)
 	w.to("/console/log?errcode=x", "log", `#errcode-problem`)
 	w.to("/console/log?user=wechat-oLive", "log", "#no-rows")
-	w.click("#follow")
+	w.page.click("#follow")
 	w.server.SignIn(w.t, "oLive")
 	w.server.Watch.Flush(w.t.Context())
 	w.at("log", `#rows tr a[href*="oLive"]`)
-	w.click("#follow")
+	w.page.click("#follow")
 	w.do(chromedp.WaitReady(chromedp.CSS(`#follow[aria-pressed="false"]`)))
 	w.to("/console/log", "log", "#rows tr")
 }
