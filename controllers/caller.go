@@ -1,12 +1,23 @@
 package controllers
 
-import "github.com/minidoor/minidoor/object"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/minidoor/minidoor/object"
+)
 
 // caller returns who asks: an application that shows its client secret, in the query as Casdoor's SDKs do or by HTTP
 // Basic authentication, the user of a bearer token, or the one who is signed in with a password. Whoever shows nothing
 // is nobody.
 func (b *Base) caller() (*object.Caller, error) {
 	r := b.Ctx.Request
+	for _, values := range r.URL.Query() {
+		if text := strings.Join(values, ""); !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			return nil, badRequest("the query has control characters")
+		}
+	}
 	c, err := b.identify()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -180,6 +181,9 @@ func (b *Base) change() (*object.Caller, json.RawMessage, error) {
 	body, err := b.body()
 	if err != nil {
 		return nil, nil, err
+	}
+	if bytes.Contains(body, []byte(`\u0000`)) {
+		return nil, nil, badRequest("the body has a NUL, which databases do not take")
 	}
 	_, err = decodeObject(body) // which refuses a field that is there twice
 	return caller, body, err

@@ -232,7 +232,7 @@ func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Applicat
 		{s.users.name, "signup_application"}, {s.tokens.name, "application"},
 	} {
 		var n int
-		err := scanOne(tx, []any{&n}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s WHERE %s=? LIMIT %d) some",
+		err := scanOne(tx, []any{&n}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s WHERE %s=? LIMIT %d) sub",
 			f.table, f.column, maxFollowing+1), old.Name)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"crypto"
 	"slices"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -66,7 +67,7 @@ func (k *key) matches() bool {
 	if k.private == nil {
 		return true
 	}
-	public, ok := k.private.Public().(interface{ Equal(x any) bool })
+	public, ok := k.private.Public().(interface{ Equal(x crypto.PublicKey) bool })
 	return ok && public.Equal(k.public)
 }
 

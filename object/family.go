@@ -291,11 +291,19 @@ func (f *Family[T]) restore(row, old *T, names []string) {
 		field := v.FieldByIndex(c.field)
 		masked := slices.Contains(f.secrets, c.name) && field.String() == mask
 		named := slices.Contains(names, c.name)
-		hidden := slices.Contains(f.hidden, c.name) && field.IsZero() && !named
+		hidden := slices.Contains(f.hidden, c.name) && isBlank(field) && !named
 		if masked || hidden || names != nil && !named {
 			field.Set(was.FieldByIndex(c.field))
 		}
 	}
+}
+
+// isBlank is true for a field that holds nothing, in whatever way JSON says so.
+func isBlank(field reflect.Value) bool {
+	if field.Kind() == reflect.Slice {
+		return field.Len() == 0 || field.Type() == reflect.TypeFor[json.RawMessage]() && string(field.Bytes()) == "null"
+	}
+	return field.IsZero()
 }
 
 // store judges and writes a row.

@@ -1,5 +1,10 @@
 package object
 
+import (
+	"maps"
+	"slices"
+)
+
 // reach is whose rows a role may reach with an action. Each one holds those before it.
 type reach int
 
@@ -126,3 +131,6 @@ func (c *Caller) check(action string, h home) error {
 	}
 	return notAllowed()
 }
+
+// Actions returns all that the rules are about, by the last part of Casdoor's paths, in order.
+func Actions() []string { return slices.Sorted(maps.Keys(rules())) }

@@ -56,7 +56,7 @@ func (f *Family[T]) from(s *selection, columns string) (from string, args []any)
 		separator = " AND "
 	}
 	if s.bounded {
-		from = fmt.Sprintf("(SELECT %s FROM %s LIMIT %d) some", columns, from, maxFound)
+		from = fmt.Sprintf("(SELECT %s FROM %s LIMIT %d) sub", columns, from, maxFound)
 	}
 	return from, args
 }
@@ -116,7 +116,7 @@ func (f *Family[T]) search(ctx context.Context, c *Caller, q ListQuery, s *selec
 	if err != nil {
 		return err
 	}
-	s.add(f.table.dialect.quote(column)+" LIKE ? ESCAPE '!'", "%"+escapeLike(q.Value)+"%")
+	s.add(f.table.asText(column)+" LIKE ? ESCAPE '!'", "%"+escapeLike(q.Value)+"%")
 	return nil
 }
 

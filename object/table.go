@@ -128,6 +128,21 @@ func (t *table[T]) columnOf(name string) (string, bool) {
 	return "", false
 }
 
+// asText is a column as a text, in SQL.
+func (t *table[T]) asText(name string) string {
+	quoted := t.dialect.quote(name)
+	for _, c := range t.pick(name) {
+		if reflect.TypeFor[T]().FieldByIndex(c.field).Type.Kind() == reflect.String || c.json && !c.binary {
+			continue
+		}
+		if t.dialect.driver == "mysql" {
+			return "CAST(" + quoted + " AS CHAR)"
+		}
+		return "CAST(" + quoted + " AS TEXT)"
+	}
+	return quoted
+}
+
 // columnNames returns the names of all columns.
 func (t *table[T]) columnNames() []string {
 	names := make([]string, len(t.columns))

@@ -78,7 +78,7 @@ func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User)
 	for _, column := range provingColumns() {
 		is, was := a.store.users.texts(row, []string{column}), a.store.users.texts(old, []string{column})
 		if c.Role != Global && len(is) > 0 && !reflect.DeepEqual(is[0].Interface(), was[0].Interface()) &&
-			!is[0].IsZero() {
+			!isBlank(is[0]) {
 			return refuse(AccessDenied, "%s can be set by an administrator of %s only", column, builtInName)
 		}
 	}

@@ -65,7 +65,7 @@ func (a *Authority) seekUsers(ctx context.Context, f searchFor, s *selection) (b
 		return false, nil
 	}
 	var users int
-	err := scanOne(a.store.readOnce(ctx), []any{&users}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s LIMIT %d) some",
+	err := scanOne(a.store.readOnce(ctx), []any{&users}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s LIMIT %d) sub",
 		a.store.users.name, manyUsers+1))
 	if err != nil || users <= manyUsers {
 		return false, err

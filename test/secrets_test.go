@@ -212,9 +212,46 @@ func everything(t *testing.T, s *harness.Server, password string) {
 	for _, path := range []string{"/api/health", "/.well-known/jwks", "/.well-known/openid-configuration", "/nope"} {
 		s.Call(t, "GET", path, u.token, nil)
 	}
+	everyManagement(t, s)
 	everyCapability(t, s, u.token)
 	everyMistake(t, s, u.token)
 	everyFault(t, s)
+}
+
+// everyManagement reads and changes all that a back end may, with the secret in the header and in the query. What it is
+// given, its own client secret and the key that it signs with, it is not asked for here.
+func everyManagement(t *testing.T, s *harness.Server) {
+	secret := "clientId=" + harness.ClientID + "&clientSecret=" + harness.ClientSecret
+	for _, action := range []string{
+		"organizations", "providers", "applications", "organization-applications", "certs", "global-certs", "users",
+		"global-users", "tokens", "records", "resources", "organization-names", "user-count",
+		"provider?id=admin/" + harness.Provider, "organization?id=admin/shop", "user?id=shop/protected",
+		"default-application?id=admin/shop", "app-login?type=code&responseType=code", "users?field=passwordSalt&value=x",
+		"user-application?id=shop/boss", "sorted-users?sorter=score&limit=5",
+	} {
+		path := "/api/get-" + action
+		s.Call(t, "GET", path, "", nil)
+		if !strings.Contains(action, "application?") { // which tell an application its own secret
+			path += map[bool]string{true: "&", false: "?"}[strings.Contains(action, "?")] + secret
+		}
+		assert.Less(t, s.Call(t, "GET", path, "", nil).Status, 400, path)
+	}
+	for _, body := range []fieldsOf{
+		{"owner": "shop", "name": "managed", "password": "password-of-the-user"},
+		{"owner": "shop", "name": "managed", "password": "password-of-the-user", "email": "password-of-the-user"},
+		{"owner": "admin", "name": harness.Provider, "clientSecret": harness.AppSecret},
+		{"owner": "shop", "name": "p2", "clientSecret": harness.AppSecret, "type": "WeChatMiniProgram"},
+		{"owner": "admin", "name": "a2", "organization": "shop", "clientSecret": harness.ClientSecret, "clientId": harness.ClientID},
+		{"owner": "shop", "name": "c2", "privateKey": harness.AppSecret, "certificate": harness.AppSecret},
+	} {
+		for _, family := range []string{"user", "provider", "application", "cert", "token", "record"} {
+			for _, verb := range []string{"add", "update", "delete"} {
+				id := fmt.Sprintf("/api/%s-%s?id=%s/%s&%s", verb, family, body["owner"], body["name"], secret)
+				s.Call(t, "POST", id, "", body)
+				s.Call(t, "POST", id, "", harness.Text{ContentType: "text/plain", Body: harness.ClientSecret})
+			}
+		}
+	}
 }
 
 func decodeAESKey(t *testing.T) []byte {

@@ -80,7 +80,9 @@ func TestSecurityHeaders(t *testing.T) {
 	for _, path := range []string{
 		harness.PathToken, harness.PathRefresh, harness.PathIntrospect, harness.PathAccount, harness.PathUpdateUser,
 		harness.PathProfile, "/api/logout", "/api/userinfo", "/api/get-user", "/api/health", "/api/mini-program/health",
-		"/.well-known/openid-configuration", "/.well-known/jwks", "/", "/nothing/here", "/api/../etc/passwd",
+		"/.well-known/openid-configuration", "/.well-known/jwks", "/", "/nothing/here", "/api/get-users", "/api/add-user",
+		"/api/get-application", "/api/update-cert", "/api/delete-token", "/api/get-resources", "/api/get-app-login",
+		"/api/get-user-count", "/api/upload-resource", "/api/../etc/passwd",
 	} {
 		for method := range strings.FieldsSeq("GET HEAD POST PUT DELETE OPTIONS TRACE CONNECT PATCH") {
 			w := httptest.NewRecorder()

@@ -66,7 +66,7 @@ func (s *Server) Call(t testing.TB, method, path, bearer string, body any) Reply
 	if s.address != "" {
 		r.Header.Set("X-Forwarded-For", s.address)
 	}
-	require.NoError(t, setBody(r, body))
+	require.NoError(t, SetBody(r, body))
 	return s.Do(t, r)
 }
 
@@ -81,7 +81,8 @@ func (s *Server) Do(t testing.TB, r *http.Request) Reply {
 	return Reply{reply.StatusCode, reply.Header, string(text)}
 }
 
-func setBody(r *http.Request, body any) error {
+// SetBody gives a request a body: see Call.
+func SetBody(r *http.Request, body any) error {
 	var text Text
 	switch b := body.(type) {
 	case nil:

@@ -45,6 +45,7 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Privacy":    s.testPrivacy,
 		"Password":   s.testPassword,
 		"Watch":      s.testWatch,
+		"Manage":     s.testManage,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,51 @@
+package test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/test/harness"
+)
+
+// A back end in Node.js manages users, providers and tokens through casdoor-nodejs-sdk.
+func TestNodeSDK(t *testing.T) {
+	t.Parallel()
+	_, err := exec.LookPath("npm")
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skip("npm is missing")
+	}
+	require.NoError(t, err)
+	folder := t.TempDir()
+	for _, name := range []string{"package.json", "package-lock.json", "sdk.js"} {
+		text, err := os.ReadFile(filepath.Join("node", name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), text, 0o600))
+	}
+	run := func(env string, name string, args ...string) ([]byte, error) {
+		cmd := exec.CommandContext(t.Context(), name, args...)
+		cmd.Dir, cmd.Env = folder, append(os.Environ(), env)
+		return cmd.CombinedOutput()
+	}
+	out, err := run("", "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("npm ci: %s", out)
+	}
+	require.NoError(t, err, "%s", out)
+
+	s := harness.Start(t, harness.Options{})
+	settings, err := json.Marshal(map[string]string{
+		"endpoint": s.URL, "clientId": harness.ClientID, "clientSecret": harness.ClientSecret,
+		"certificate": s.Certificate, "organization": harness.Organization, "application": harness.Application,
+		"accessToken": s.SignIn(t, "oNode").AccessToken, "user": "wechat-oNode",
+	})
+	require.NoError(t, err)
+	out, err = run("MINIDOOR="+string(settings), "node", "sdk.js")
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, "done\n", string(out))
+}

@@ -1,0 +1,167 @@
+package storetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+// testManage looks after the rows of each family, whichever database they are in.
+func (s *suite) testManage(t *testing.T) {
+	n := s.tenant(t, setup{})
+	token := n.signIn(t, "oManaged")
+	t.Run("users", func(t *testing.T) { testManageUsers(t, n) })
+	t.Run("tokens", func(t *testing.T) { testManageTokens(t, n, token) })
+	t.Run("settings", func(t *testing.T) { testManageSettings(t, n) })
+	t.Run("nobody", func(t *testing.T) {
+		_, err := n.service.Users().List(t.Context(), &object.Caller{}, object.ListQuery{})
+		assertRefused(t, err, object.AccessDenied)
+	})
+}
+
+func jsonOf(t *testing.T, v any) json.RawMessage {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return text
+}
+
+func testManageUsers(t *testing.T, n *tenant) {
+	users, app := n.service.Users(), n.app()
+	for i := range 7 {
+		require.NoError(t, users.Add(t.Context(), app, jsonOf(t, row{
+			"owner": n.name, "name": fmt.Sprintf("user-%d", i), "displayName": fmt.Sprintf("Nick_%d%%", i), "score": i,
+			"phone": fmt.Sprintf("1380000000%d", i), "createdTime": fmt.Sprintf("2020-01-0%dT00:00:00Z", i+1),
+		})))
+	}
+	assertRefused(t, users.Add(t.Context(), app, jsonOf(t, row{"owner": n.name, "name": "user-1"})), object.InvalidRequest)
+	for _, q := range []object.ListQuery{
+		{Field: "displayName", Value: "_3%"}, {Field: "name", Value: "user-3"}, {Field: "phone", Value: "00003"},
+		{Field: "score", Value: "3"},
+	} {
+		q.Owner, q.PageSize = n.name, 5
+		page, err := users.List(t.Context(), app, q)
+		require.NoError(t, err, q.Field)
+		assert.Equal(t, 1, page.Total, q.Field)
+		require.Len(t, page.Rows, 1, q.Field)
+		assert.Equal(t, "user-3", page.Rows[0].Name)
+	}
+	byOpenID, err := users.List(t.Context(), app, object.ListQuery{Field: "openId", Value: "oManaged", PageSize: 5})
+	require.NoError(t, err)
+	require.Len(t, byOpenID.Rows, 1)
+	assert.Equal(t, "wechat-oManaged", byOpenID.Rows[0].Name)
+	for _, sort := range []string{"", "name", "score"} {
+		for _, direction := range []string{"ascend", "descend"} {
+			checkPaging(t, n, object.ListQuery{Owner: n.name, SortField: sort, SortOrder: direction, PageSize: 3})
+		}
+	}
+	done, err := users.Update(t.Context(), app, n.name, "user-0", []string{"is_forbidden"}, jsonOf(t, row{
+		"isForbidden": true, "score": 99,
+	}))
+	require.NoError(t, err)
+	assert.True(t, done)
+	user := n.find(t, "user-0")
+	assert.True(t, user.IsForbidden)
+	assert.Zero(t, user.Score)
+	count, err := n.service.CountUsers(t.Context(), app, n.name, new(false))
+	require.NoError(t, err)
+	assert.Equal(t, 8, count)
+	for _, want := range []bool{true, false} {
+		done, err = users.Delete(t.Context(), app, n.name, "user-0")
+		require.NoError(t, err)
+		assert.Equal(t, want, done)
+	}
+}
+
+// checkPaging reads a list page by page, by numbers and by keys, and compares with the list as a whole.
+func checkPaging(t *testing.T, n *tenant, q object.ListQuery) {
+	t.Helper()
+	whole := q
+	whole.PageSize = 0
+	all, err := n.service.Users().List(t.Context(), n.app(), whole)
+	require.NoError(t, err)
+	var numbered, keyed []*sdk.User
+	for q.Page = 1; q.Page <= 4; q.Page++ {
+		page, err := n.service.Users().List(t.Context(), n.app(), q)
+		require.NoError(t, err)
+		assert.Equal(t, len(all.Rows), page.Total)
+		numbered = append(numbered, page.Rows...)
+	}
+	for q.Page = 0; len(keyed) <= len(all.Rows); {
+		page, err := n.service.Users().List(t.Context(), n.app(), q)
+		require.NoError(t, err)
+		keyed = append(keyed, page.Rows...)
+		if q.After = page.Next; q.After == "" {
+			break
+		}
+	}
+	assert.Equal(t, all.Rows, numbered, "%+v", q)
+	assert.Equal(t, all.Rows, keyed, "%+v", q)
+}
+
+func testManageTokens(t *testing.T, n *tenant, token *object.Token) {
+	app := n.app()
+	page, err := n.service.Tokens().List(t.Context(), app, object.ListQuery{PageSize: 10})
+	require.NoError(t, err)
+	require.Len(t, page.Rows, 1)
+	assert.Equal(t, 1, page.Total)
+	assert.Equal(t, "***", page.Rows[0].AccessTokenHash)
+	_, err = n.service.Users().Update(t.Context(), app, n.name, "wechat-oManaged", []string{"name"}, jsonOf(t, row{
+		"name": "other-name",
+	}))
+	require.NoError(t, err)
+	assert.Equal(t, "other-name", n.principal(t, token).User.Name)
+	identities, err := n.service.UserIdentities(t.Context(), app, n.name, "other-name")
+	require.NoError(t, err)
+	require.Len(t, identities, 1)
+	assert.Equal(t, "oManaged", identities[0].OpenID)
+	export, err := n.service.ExportUser(t.Context(), app, n.name, "other-name")
+	require.NoError(t, err)
+	assert.Len(t, export.Tokens, 1)
+	ended, err := n.service.EndUserSessions(t.Context(), app, n.name, "other-name")
+	require.NoError(t, err)
+	assert.Equal(t, 1, ended)
+	_, err = n.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.InvalidToken)
+	records, err := n.service.Records().List(t.Context(), app, object.ListQuery{PageSize: 3})
+	require.NoError(t, err)
+	assert.Equal(t, "end-user-sessions", records.Rows[0].Action)
+	assert.Greater(t, records.Rows[0].Id, records.Rows[1].Id)
+}
+
+func testManageSettings(t *testing.T, n *tenant) {
+	app, ctx := n.app(), t.Context()
+	require.NoError(t, n.service.Certs().Add(ctx, app, jsonOf(t, row{
+		"owner": n.name, "name": "cert-" + n.name, "cryptoAlgorithm": "ES256",
+	})))
+	require.NoError(t, n.service.Providers().Add(ctx, app, jsonOf(t, row{
+		"owner": n.name, "name": "p-" + n.name, "type": "WeChatMiniProgram", "clientSecret": "s",
+	})))
+	require.NoError(t, n.service.Applications().Add(ctx, app, jsonOf(t, row{
+		"owner": "admin", "name": "second-" + n.name, "organization": n.name, "cert": "cert-" + n.name,
+		"providers": []row{{"name": "p-" + n.name}},
+	})))
+	_, err := n.service.Providers().Update(ctx, app, n.name, "p-"+n.name, nil, jsonOf(t, row{
+		"name": "renamed-" + n.name, "clientSecret": "***",
+	}))
+	require.NoError(t, err)
+	second, err := n.service.Applications().Get(ctx, app, "admin", "second-"+n.name)
+	require.NoError(t, err)
+	assert.Equal(t, "renamed-"+n.name, second.Providers[0].Name)
+	assert.Equal(t, "***", second.Providers[0].Provider.ClientSecret)
+	assert.Equal(t, "s", n.row(t, `SELECT client_secret FROM "provider" WHERE name=?`, "renamed-"+n.name)["client_secret"])
+	_, err = n.service.Certs().Delete(ctx, app, n.name, "cert-"+n.name)
+	assertRefused(t, err, object.InvalidRequest)
+	done, err := n.service.Applications().Delete(ctx, app, "admin", "second-"+n.name)
+	require.NoError(t, err)
+	assert.True(t, done)
+	done, err = n.service.Certs().Delete(ctx, app, n.name, "cert-"+n.name)
+	require.NoError(t, err)
+	assert.True(t, done)
+}
