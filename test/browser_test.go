@@ -69,7 +69,9 @@ type page struct {
 	url   string // of the server
 	visit visit
 	steps []string // that the log should have; never nil
-	shots int
+
+	refusals *regexp.Regexp // what the browser says of answers that are meant to be errors; nil: there are none
+	shots    int
 
 	mu       sync.Mutex
 	problems []string // what a visitor would see in the browser's console, and requests that leave the server
@@ -98,6 +100,9 @@ func (p *page) listen(event any) {
 	case *runtime.EventConsoleAPICalled:
 		p.note("console: " + string(e.Type))
 	case *log.EventEntryAdded: // violations of the content security policy too
+		if e.Entry.Source == log.SourceNetwork && p.refusals != nil && p.refusals.MatchString(e.Entry.Text) {
+			return
+		}
 		p.note("log: " + e.Entry.Text)
 	case *network.EventRequestWillBeSent:
 		if !strings.HasPrefix(e.Request.URL, p.url+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
