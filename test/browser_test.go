@@ -100,7 +100,7 @@ func (p *page) listen(event any) {
 	case *runtime.EventConsoleAPICalled:
 		p.note("console: " + string(e.Type))
 	case *log.EventEntryAdded: // violations of the content security policy too
-		if e.Entry.Source == log.SourceNetwork && p.refusals != nil && p.refusals.MatchString(e.Entry.Text) {
+		if e.Entry.Source == log.EntrySourceNetwork && p.refusals != nil && p.refusals.MatchString(e.Entry.Text) {
 			return
 		}
 		p.note("log: " + e.Entry.Text)
