@@ -126,6 +126,7 @@ func (w *consoleWalk) overview() {
 	for _, span := range []string{"day", "month", "hour"} {
 		w.follow("span="+span, "overview", `a[href*="`+span+`"][aria-current]`)
 	}
+	w.picture("overview")
 	assert.Equal(w.t, 3, get(w.page, chromedp.Evaluate[int](`document.querySelectorAll(".chart svg desc").length`)))
 	w.page.click(".chart summary")
 	w.do(chromedp.WaitVisible(chromedp.CSS(".chart table")))
@@ -278,13 +279,18 @@ func (w *consoleWalk) signOut() {
 	w.to("/console/users", "sign-in", "#password")
 }
 
-// picture takes one for the README, where CONSOLE_PICTURES names a folder: in the widest window, in English.
+// picture takes one for the README, where CONSOLE_PICTURES names a folder: of the widest window in English, and of the
+// narrowest in Chinese.
 func (w *consoleWalk) picture(name string) {
 	w.t.Helper()
 	folder := os.Getenv("CONSOLE_PICTURES")
-	if folder == "" || w.visit.width != 1440 || w.visit.language != "en" {
+	wide := w.visit.width == 1440 && w.visit.language == "en"
+	if folder == "" || !wide && (w.visit.width != 375 || w.visit.language == "en") {
 		return
 	}
+	if !wide {
+		name += "-phone"
+	}
 	png := get(w.page, chromedp.CaptureScreenshot())
-	require.NoError(w.t, os.WriteFile(filepath.Join(folder, name+".png"), png, 0o600))
+	require.NoError(w.t, os.WriteFile(filepath.Join(folder, "console-"+name+".png"), png, 0o644))
 }
