@@ -70,8 +70,8 @@ func TestWordsAreThoseOfThePages(t *testing.T) {
 		}
 		for _, m := range made.FindAllStringSubmatch(text, -1) {
 			begins = append(begins, m[1])
-			assert.True(t, slices.ContainsFunc(sortedKeys(w), func(key string) bool { return strings.HasPrefix(key, m[1]) }),
-				"no text begins with %s", m[1])
+			begun := func(key string) bool { return strings.HasPrefix(key, m[1]) }
+			assert.True(t, slices.ContainsFunc(sortedKeys(w), begun), "no text begins with %s", m[1])
 		}
 	}
 	pages, err := fs.Glob(consoleFiles, "pages/console/*.html")
@@ -133,7 +133,8 @@ func TestPreferredLanguage(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]string{
 		"": "en", "fr": "en", "en-GB": "en", "zh": "zh-CN", "zh-TW": "zh-CN", "zh-Hans-CN": "zh-CN",
-		"fr, zh-CN;q=0.8, en;q=0.5": "zh-CN", "en;q=0.5, zh;q=0.9": "zh-CN", "zh;q=0, en": "en", "zh;q=x": "en", ";;,": "en",
+		"fr, zh-CN;q=0.8, en;q=0.5": "zh-CN", "en;q=0.5, zh;q=0.9": "zh-CN",
+		"zh;q=0, en": "en", "zh;q=x": "en", ";;,": "en",
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/console", nil)
 		require.NoError(t, err)
@@ -149,7 +150,8 @@ func TestNextStaysInTheConsole(t *testing.T) {
 	for path, want := range map[string]string{
 		"/console/users?after=x": "/console/users?after=x", "/console": "/console", "": "/console",
 		"https://evil.example/console": "/console", "//evil.example/console": "/console", "/console/../api": "/console",
-		"/consolex": "/console", "/api/logout": "/console", `/console\@evil`: "/console", "javascript:alert(1)": "/console",
+		"/consolex": "/console", "/api/logout": "/console", `/console\@evil`: "/console",
+		"javascript:alert(1)": "/console",
 		"/console/%2e%2e/api": "/console",
 	} {
 		assert.Equal(t, want, nextOf(path), path)
@@ -183,7 +185,10 @@ func TestCharts(t *testing.T) {
 
 func TestGroupedNumbers(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 500000: "500,000", -1234: "-1,234", -12: "-12"} {
+	for n, want := range map[int]string{
+		0: "0", 999: "999", 1000: "1,000", 500000: "500,000",
+		-1234: "-1,234", -12: "-12",
+	} {
 		assert.Equal(t, want, grouped(n))
 	}
 }

@@ -23,7 +23,7 @@ type form struct {
 // field is one thing to enter.
 type field struct {
 	Name         string
-	Kind         string   // of an input, "select", "checks" for any of the options, or "secret": one that is never shown again
+	Kind         string   // an input's, "select", "checks": any of the options, or "secret": never shown again
 	Value        string   // of a checkbox: "on" or empty
 	Values       []string // of checks
 	Options      []option

@@ -132,7 +132,9 @@ func consoleRows() harness.Rows {
 
 func startConsole(t *testing.T) *harness.Server {
 	t.Helper()
-	return harness.Start(t, harness.Options{Rows: consoleRows()})
+	return harness.Start(t, harness.Options{
+		Rows: consoleRows(), Application: harness.Row{"enablePassword": true},
+	})
 }
 
 // consoleProviderID is the id of the harness's provider, and so on.
@@ -149,11 +151,13 @@ func consolePaths(user string) []string {
 		"/console/providers/view?id=" + consoleProviderID, "/console/providers/edit?id=" + consoleProviderID,
 		"/console/providers/options?id=" + consoleProviderID, "/console/providers/delete?id=" + consoleProviderID,
 		"/console/applications", "/console/applications/add", "/console/applications/view?id=" + consoleApplicationID,
-		"/console/applications/edit?id=" + consoleApplicationID, "/console/applications/secret?id=" + consoleApplicationID,
+		"/console/applications/edit?id=" + consoleApplicationID,
+		"/console/applications/secret?id=" + consoleApplicationID,
 		"/console/applications/key?id=" + consoleApplicationID, "/console/applications/delete?id=" + consoleApplicationID,
 		"/console/users", "/console/users/view?id=" + user, "/console/users/forbid?id=" + user,
 		"/console/users/allow?id=" + user, "/console/users/end-sessions?id=" + user, "/console/users/delete?id=" + user,
-		"/console/log", "/console/certs", "/console/certs/add", "/console/certs/delete?id=" + foreignName + "/cert-foreign",
+		"/console/log", "/console/certs", "/console/certs/add",
+		"/console/certs/delete?id=" + foreignName + "/cert-foreign",
 		"/console/records",
 	}
 }

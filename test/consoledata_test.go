@@ -44,15 +44,18 @@ func fillConsole(t *testing.T, s *harness.Server) {
 		at := now.Add(-time.Duration(minute) * time.Minute)
 		for i := range 6 + (minute*7)%11 {
 			s.Watch.Add(object.SignInEvent{
-				Time: at, Organization: harness.Organization, Application: harness.Application, Provider: harness.Provider,
-				Outcome: object.SignedIn, User: fmt.Sprintf("wechat-oShop%02d_kXyZ7Ab3Qw9Lm2Nc5Vb", i%len(nicknames())),
-				NewUser: (minute+i)%9 == 0, Took: time.Duration(18+(minute*i)%40) * time.Millisecond, ClientIP: "203.0.113.24",
+				Time: at, Organization: harness.Organization, Application: harness.Application,
+				Provider: harness.Provider,
+				Outcome:  object.SignedIn, User: fmt.Sprintf("wechat-oShop%02d_kXyZ7Ab3Qw9Lm2Nc5Vb", i%len(nicknames())),
+				NewUser: (minute+i)%9 == 0, Took: time.Duration(18+(minute*i)%40) * time.Millisecond,
+				ClientIP: "203.0.113.24",
 			})
 		}
 		if f := failures[minute%len(failures)]; minute%5 < 3 {
 			s.Watch.Add(object.SignInEvent{
-				Time: at, Organization: harness.Organization, Application: harness.Application, Provider: harness.Provider,
-				Outcome: f.outcome, Errcode: f.errcode, Took: 30 * time.Millisecond, ClientIP: "198.51.100.7",
+				Time: at, Organization: harness.Organization, Application: harness.Application,
+				Provider: harness.Provider,
+				Outcome:  f.outcome, Errcode: f.errcode, Took: 30 * time.Millisecond, ClientIP: "198.51.100.7",
 			})
 		}
 	}
