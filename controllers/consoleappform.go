@@ -36,7 +36,8 @@ func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
 	}
 	chosen := &field{Name: "providers", Kind: "checks", Group: "signIn"}
 	for _, p := range providers {
-		chosen.Options = append(chosen.Options, option{Value: p.Name, Text: titleOf(p.DisplayName, p.Name) + " · " + p.ClientId})
+		text := titleOf(p.DisplayName, p.Name) + " · " + p.ClientId
+		chosen.Options = append(chosen.Options, option{Value: p.Name, Text: text})
 		if uses(row, p.Name) {
 			chosen.Values = append(chosen.Values, p.Name)
 		}
@@ -74,14 +75,15 @@ func hoursIn(f *form, name string) float64 {
 	return hours
 }
 
-// read returns the columns of an application that a form sets.
+// readApplication returns the columns of an application that a form sets.
 func (v *visit) readApplication(f *form, before []*sdk.ProviderItem) (columns []string, row map[string]any, err error) {
 	rows, err := v.miniPrograms()
 	if err != nil {
 		return nil, nil, err
 	}
 	row = map[string]any{
-		"displayName": f.value("displayName"), "enableSignUp": f.on("enableSignUp"), "tokenFormat": f.value("tokenFormat"),
+		"displayName": f.value("displayName"), "enableSignUp": f.on("enableSignUp"),
+		"tokenFormat":   f.value("tokenFormat"),
 		"expireInHours": hoursIn(f, "expireInHours"), "refreshExpireInHours": hoursIn(f, "refreshExpireInHours"),
 		"cert": f.value("cert"), "providers": chosenItems(f.field("providers"), rows, before),
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -20,7 +21,9 @@ func applicationPages() []consolePage {
 		{path: "/applications/edit", show: (*visit).showApplicationForm, change: (*visit).changeApplication, owner: true},
 		{path: "/applications/secret", show: (*visit).askNewSecret, change: (*visit).renewSecret, owner: true},
 		{path: "/applications/key", show: (*visit).showKeyForm, change: (*visit).rotateKey, owner: true},
-		{path: "/applications/delete", show: (*visit).askDeleteApplication, change: (*visit).deleteApplication, owner: true},
+		{
+			path: "/applications/delete", show: (*visit).askDeleteApplication, change: (*visit).deleteApplication, owner: true,
+		},
 	}
 }
 
@@ -85,7 +88,7 @@ func (v *visit) viewApplication() error {
 	}
 	server := v.Deps.origin(v.r)
 	data := applicationData{
-		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: server[:5] != "https",
+		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: !strings.HasPrefix(server, "https://"),
 		Lifetime: hoursOf(row), Refresh: max(row.RefreshExpireInHours, 0),
 	}
 	certs, err := v.certs()
@@ -166,7 +169,8 @@ func (v *visit) renewSecret() error {
 		return err
 	}
 	secret := object.NewClientSecret()
-	if err := v.setApplication(row, []string{"clientSecret"}, map[string]any{"clientSecret": secret.Reveal()}); err != nil {
+	err = v.setApplication(row, []string{"clientSecret"}, map[string]any{"clientSecret": secret.Reveal()})
+	if err != nil {
 		return err
 	}
 	return v.showSecret(row, secret, false)

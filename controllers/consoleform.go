@@ -23,7 +23,7 @@ type form struct {
 // field is one thing to enter.
 type field struct {
 	Name         string
-	Kind         string   // "text", "password", "number", "checkbox", "select" or "checks": any of the options
+	Kind         string   // an input's, "select", "checks": any of the options, or "secret": never shown again
 	Value        string   // of a checkbox: "on" or empty
 	Values       []string // of checks
 	Options      []option
@@ -85,6 +85,9 @@ func (f *form) wrong(name, problem string) {
 	f.field(name).Problem = problem
 	f.Wrong = true
 }
+
+// IsSecret reports whether a page must not show the value.
+func (f *field) IsSecret() bool { return f.Kind == "password" || f.Kind == "secret" }
 
 // IsOptional reports whether a text may be left empty, which is worth saying.
 func (f *field) IsOptional() bool {

@@ -36,8 +36,8 @@ const logTime = "2006-01-02T15:04:05.000Z"
 // outcomes are how sign-ins can end, as far as one would look for it.
 func outcomes() []string {
 	return []string{
-		"", object.SignedIn, "failed", string(object.InvalidGrant), string(object.AccessDenied), string(object.InvalidClient),
-		string(object.InvalidRequest), string(object.SlowDown), string(object.Unavailable), "server_error",
+		"", object.SignedIn, "failed", string(object.InvalidGrant), string(object.AccessDenied),
+		string(object.InvalidClient), string(object.InvalidRequest), string(object.SlowDown), string(object.Unavailable), "server_error",
 	}
 }
 

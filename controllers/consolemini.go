@@ -11,6 +11,7 @@ func miniProgramCode(server, clientID string) string {
 	if err != nil {
 		panic(err) // it is embedded
 	}
-	return strings.NewReplacer(`"{server}"`, strconv.QuoteToASCII(server), `"{clientId}"`, strconv.QuoteToASCII(clientID)).
-		Replace(string(text))
+	values := strings.NewReplacer(
+		`"{server}"`, strconv.QuoteToASCII(server), `"{clientId}"`, strconv.QuoteToASCII(clientID))
+	return values.Replace(string(text))
 }

@@ -47,8 +47,8 @@ func optionFields() []*field {
 		{Name: "checkAvatar", Kind: "select", Options: labelled("check.", "", "async", "sync")},
 		{Name: "onReview", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept")},
 		{Name: "onUnchecked", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept")},
-		{Name: "pushToken", Kind: "password", Max: 32, Group: "push"},
-		{Name: "pushEncodingAESKey", Kind: "password", Max: 43},
+		{Name: "pushToken", Kind: "secret", Max: 32, Group: "push"},
+		{Name: "pushEncodingAESKey", Kind: "secret", Max: 43},
 		checkbox("clearPush", false),
 		{Name: "shareUnionId", Kind: "checkbox", Group: "more"},
 	}
@@ -88,7 +88,7 @@ func optionsOf(f *form, owner, name string) object.ProviderOptions {
 func providerFields(isNew bool) []*field {
 	fields := []*field{
 		{Name: "clientId", Kind: "text", Required: true, Group: "wechat"},
-		{Name: "clientSecret", Kind: "password", Required: isNew, Max: 200},
+		{Name: "clientSecret", Kind: "secret", Required: isNew, Max: 200},
 		{Name: "displayName", Kind: "text", Required: true, Group: "name"},
 	}
 	if isNew {

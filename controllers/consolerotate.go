@@ -59,7 +59,8 @@ func (v *visit) rotateKey() error {
 		return err
 	}
 	// A signing method of the application's own would be the old key's.
-	err = v.setApplication(app, []string{"cert", "tokenSigningMethod"}, map[string]any{"cert": name, "tokenSigningMethod": ""})
+	err = v.setApplication(app, []string{"cert", "tokenSigningMethod"},
+		map[string]any{"cert": name, "tokenSigningMethod": ""})
 	if err != nil {
 		// Nobody signs with it. One that stays does no harm either.
 		_, _ = v.Deps.Console.Certs().Delete(context.WithoutCancel(v.r.Context()), v.caller, owner, name)

@@ -47,7 +47,9 @@ func (v *visit) identify() error {
 }
 
 func membersMayNot() *APIError {
-	return &APIError{Status: http.StatusForbidden, Code: object.AccessDenied, Message: "The console is for administrators"}
+	return &APIError{
+		Status: http.StatusForbidden, Code: object.AccessDenied, Message: "The console is for administrators",
+	}
 }
 
 // isOwner reports whether this server is the Casdoor itself, whose rows it may change.
@@ -55,6 +57,7 @@ func (v *visit) isOwner() bool { return v.Deps.Authority != nil }
 
 // view is what a page's template gets.
 type view struct {
+	Page     string // the template's name
 	Section  string // of the navigation
 	Data     any
 	Caller   *object.Caller
@@ -75,7 +78,8 @@ func (v *visit) render(status int, page string, data any) error {
 	}
 	var text bytes.Buffer
 	err := v.Deps.site().page(v.words.tag, page).Execute(&text, view{
-		Section: sectionOf(v.r.URL.Path), Data: data, Caller: v.caller, Path: path, Language: v.words.tag, Theme: v.theme,
+		Page: page, Section: sectionOf(v.r.URL.Path), Data: data, Caller: v.caller, Path: path,
+		Language: v.words.tag, Theme: v.theme,
 		Done: v.done(query.Get("done")), Owner: v.isOwner(), Casdoor: v.casdoor(),
 	})
 	if err != nil {

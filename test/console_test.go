@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/test/harness"
 )
 
@@ -102,7 +103,7 @@ func signInGlobal(t *testing.T, s *harness.Server) *admin {
 }
 
 const (
-	bossPassword   = "boss-password-1"
+	chiefPassword  = "chief-password-1"
 	memberPassword = "member-password-1"
 	foreignName    = "elsewhere"
 )
@@ -121,7 +122,7 @@ func consoleRows() harness.Rows {
 		}},
 		"certs": {{"owner": foreignName, "name": "cert-foreign", "cryptoAlgorithm": "ES256"}},
 		"users": {
-			{"owner": harness.Organization, "name": "chief", "isAdmin": true, "password": bossPassword,
+			{"owner": harness.Organization, "name": "chief", "isAdmin": true, "password": chiefPassword,
 				"displayName": "Chief", "signupApplication": harness.Application},
 			{"owner": harness.Organization, "name": "member", "password": memberPassword, "displayName": "Member"},
 			{"owner": foreignName, "name": "stranger", "displayName": "Stranger"},
@@ -131,7 +132,9 @@ func consoleRows() harness.Rows {
 
 func startConsole(t *testing.T) *harness.Server {
 	t.Helper()
-	return harness.Start(t, harness.Options{Rows: consoleRows()})
+	return harness.Start(t, harness.Options{
+		Rows: consoleRows(), Application: harness.Row{"enablePassword": true},
+	})
 }
 
 // consoleProviderID is the id of the harness's provider, and so on.
@@ -148,11 +151,13 @@ func consolePaths(user string) []string {
 		"/console/providers/view?id=" + consoleProviderID, "/console/providers/edit?id=" + consoleProviderID,
 		"/console/providers/options?id=" + consoleProviderID, "/console/providers/delete?id=" + consoleProviderID,
 		"/console/applications", "/console/applications/add", "/console/applications/view?id=" + consoleApplicationID,
-		"/console/applications/edit?id=" + consoleApplicationID, "/console/applications/secret?id=" + consoleApplicationID,
+		"/console/applications/edit?id=" + consoleApplicationID,
+		"/console/applications/secret?id=" + consoleApplicationID,
 		"/console/applications/key?id=" + consoleApplicationID, "/console/applications/delete?id=" + consoleApplicationID,
 		"/console/users", "/console/users/view?id=" + user, "/console/users/forbid?id=" + user,
 		"/console/users/allow?id=" + user, "/console/users/end-sessions?id=" + user, "/console/users/delete?id=" + user,
-		"/console/log", "/console/certs", "/console/certs/add", "/console/certs/delete?id=" + foreignName + "/cert-foreign",
+		"/console/log", "/console/certs", "/console/certs/add",
+		"/console/certs/delete?id=" + foreignName + "/cert-foreign",
 		"/console/records",
 	}
 }
@@ -179,4 +184,9 @@ func TestConsolePages(t *testing.T) {
 			assert.NotContains(t, page, "ZgotmplZ", path)
 		}
 	}
+}
+
+// globalCaller may do everything.
+func globalCaller() *object.Caller {
+	return &object.Caller{Role: object.Global, Organization: "built-in", Name: "admin"}
 }

@@ -49,6 +49,7 @@ func testDemo(t *testing.T, binary string) {
 	banner := c.process.Output()
 	assert.Contains(t, banner, c.URL+"/demo")
 	assert.Regexp(t, `Client id: demo-client\n`, banner)
+	checkDemoConsole(t, c, banner)
 	assert.Regexp(t, `user built-in/admin, password \S{12,} `, banner)
 	for _, address := range listening(t, c.process) {
 		assert.Contains(t, address, "127.0.0.1:", "the demo is open to others")
@@ -74,6 +75,17 @@ func testDemo(t *testing.T, binary string) {
 	left, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	assert.Empty(t, left, "the demo leaves files behind")
+}
+
+// checkDemoConsole signs in to the console as the banner says.
+func checkDemoConsole(t *testing.T, c *child, banner string) {
+	t.Helper()
+	login := regexp.MustCompile(`Console: (\S+), organization (\S+), name (\S+), password (\S+)\n`).FindStringSubmatch(banner)
+	require.Len(t, login, 5)
+	assert.Equal(t, c.URL+"/console", login[1])
+	a := newAdmin(t, c.Server)
+	a.signIn(login[2], login[3], login[4])
+	assert.Contains(t, a.get("/console/providers"), "Demo mini program")
 }
 
 // listening returns the addresses of a server's listening sockets where the system tells.

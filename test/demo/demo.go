@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ const (
 	ClientID     = "demo-client"
 	AppID        = "wxdemo0000000000"
 	appSecret    = "demo-app-secret"
+	adminName    = "demo" // of the organization built-in: who may do everything
 )
 
 // Demo is the surroundings of a server that runs with -demo.
@@ -33,6 +35,8 @@ type Demo struct {
 	wechat *fakewechat.Server
 	server *http.Server
 	keys   map[string]string
+
+	adminPassword string
 }
 
 // Start makes the folder and starts the fake WeChat.
@@ -46,6 +50,7 @@ func Start() (*Demo, error) {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	d := &Demo{folder: folder, wechat: fakewechat.New(fakewechat.Options{AppID: AppID, AppSecret: appSecret})}
+	d.adminPassword = strings.ToLower(rand.Text()[:12])
 	d.server = &http.Server{Handler: d.wechat, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = d.server.Serve(listener) }() // ends with Close
 	d.keys = map[string]string{
@@ -106,6 +111,8 @@ func (d *Demo) Banner(w io.Writer, address string) {
 	_, _ = fmt.Fprintf(w, `
 minidoor demo: %[1]s/demo in a browser. Ctrl-C ends it, and nothing is kept.
 
+Console: %[1]s/console, organization built-in, name %[3]s, password %[4]s
+
 Client id: %[2]s
 
 Sign in, as a mini program does with the code of wx.login:
@@ -120,7 +127,7 @@ Store the phone number, with the code of the phone button:
 
 curl -s %[1]s/api/mini-program/phone -H "Authorization: Bearer $TOKEN" -d code=$(curl -s '%[1]s/demo/phone-code?user=alice')
 
-`, address, ClientID)
+`, address, ClientID, adminName, d.adminPassword)
 }
 
 // Close ends the fake WeChat and removes the folder.
@@ -131,6 +138,10 @@ func (d *Demo) Close() error {
 func (d *Demo) writeInitData() error {
 	type row = map[string]any
 	text, err := json.Marshal(row{
+		"users": []row{{
+			"owner": "built-in", "name": adminName, "displayName": "Demo", "isAdmin": true, "password": d.adminPassword,
+			"signupApplication": "app-built-in",
+		}},
 		"organizations": []row{{"owner": "admin", "name": Organization, "displayName": "Demo"}},
 		"providers": []row{{
 			"owner": "admin", "name": "wechat-demo", "displayName": "Demo mini program", "category": "OAuth",

@@ -1,0 +1,241 @@
+package test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/test/harness"
+)
+
+func TestConsoleProvider(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	add := []string{
+		"clientId", "wxabcdef0123456789", "clientSecret", "SECRET-of-the-new-one", "displayName", "二号", "name", "wx-two",
+		"application", consoleApplicationID, "checkAvatar", "async", "onReview", "", "onUnchecked", "accept",
+		"pushToken", "PushToken1", "shareUnionId", "on",
+	}
+	page := a.done("/console/providers/add", add...)
+	assert.Contains(t, page, "does not look like WeChat")
+	assert.Contains(t, page, "later: the new picture waits")
+	assert.Contains(t, page, s.URL+"/api/mini-program/push/wx-two")
+	assert.Contains(t, a.get("/console/applications/view?id="+consoleApplicationID), "wx-two")
+	for _, path := range []string{"view", "edit", "options"} {
+		shown := a.get("/console/providers/" + path + "?id=admin/wx-two")
+		assert.NotContains(t, shown, "SECRET-of")
+		assert.NotContains(t, shown, "PushToken1")
+	}
+
+	again := a.post("/console/providers/add", add...)
+	assert.Equal(t, http.StatusUnprocessableEntity, again.status)
+	assert.Regexp(t, `id="name"[^>]* aria-invalid="true" aria-describedby="name-problem"`, again.body)
+	assert.NotContains(t, again.body, "SECRET-of")
+	assert.Equal(t, http.StatusConflict, a.post("/console/providers/delete", "id", "admin/wx-two").status)
+
+	a.done("/console/providers/edit", "id", "admin/wx-two", "clientId", "wxabcdef0123456789", "displayName", "Two",
+		"checkAvatar", "", "onReview", "", "onUnchecked", "", "clearPush", "on")
+	assert.NotContains(t, a.get("/console/providers/view?id=admin/wx-two"), "mini-program/push")
+	row, err := s.Service.Providers().Get(t.Context(), globalCaller(), "admin", "wx-two")
+	require.NoError(t, err)
+	assert.Equal(t, "Two", row.DisplayName)
+	assert.NotEmpty(t, row.ClientSecret, "an empty field keeps the AppSecret")
+}
+
+func TestConsoleProviderForm(t *testing.T) {
+	t.Parallel()
+	a := signInGlobal(t, startConsole(t))
+	good := map[string]string{
+		"clientId": "wxabcdef0123456789", "clientSecret": "s", "displayName": "x", "name": "wx-x", "application": "",
+		"checkAvatar": "", "onReview": "", "onUnchecked": "",
+	}
+	for name, c := range map[string]struct{ field, value, marked string }{
+		"no AppID":        {"clientId", "", "clientId"},
+		"bad AppID":       {"clientId", "gh_123", "clientId"},
+		"no secret":       {"clientSecret", "", "clientSecret"},
+		"no name":         {"name", "", "name"},
+		"bad name":        {"name", "a/b", "name"},
+		"long name":       {"displayName", string(make([]rune, 101)), "displayName"},
+		"bad choice":      {"checkAvatar", "never", "checkAvatar"},
+		"bad token":       {"pushToken", "a b", "pushToken"},
+		"bad key":         {"pushEncodingAESKey", "short", "pushEncodingAESKey"},
+		"bad application": {"application", "admin/none", "application"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			form := url.Values{}
+			for field, value := range good {
+				form.Set(field, value)
+			}
+			form.Set(c.field, c.value)
+			if name == "long name" {
+				form.Set(c.field, regexp.MustCompile(`.`).ReplaceAllString(string(make([]byte, 101)), "长"))
+			}
+			reply := a.do(http.MethodPost, "/console/providers/add", form, nil)
+			assert.Equal(t, http.StatusUnprocessableEntity, reply.status)
+			assert.Contains(t, reply.body, `id="`+c.marked+`-problem"`)
+			assert.NotContains(t, reply.body, "problem.")
+		})
+	}
+}
+
+func TestConsoleTestsProviders(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	a.language = "zh-CN"
+	test := func() string {
+		reply := a.post("/console/providers/test", "id", consoleProviderID)
+		require.Equal(t, http.StatusOK, reply.status)
+		return reply.body
+	}
+	assert.Contains(t, test(), "测试通过")
+	for errcode, words := range map[int]string{
+		40001: "AppSecret 错误", 40125: "AppSecret 错误", 40013: "微信不认识这个 AppID", 40243: "AppSecret 已被冻结",
+		89503: "需要小程序管理员确认此地址", 89506: "小程序管理员拒绝了此地址", 50004: "微信禁止此小程序", 50007: "小程序账号已被微信冻结",
+		45009: "微信接口配额已用完", 12345: "12345",
+	} {
+		s.Fake.Inject(fakewechat.PathStableToken, fakewechat.Errcode(errcode), 1)
+		page := test()
+		assert.Contains(t, page, words, errcode)
+		assert.Contains(t, page, "<ol>", errcode)
+	}
+	s.Fake.Inject(fakewechat.PathStableToken, fakewechat.ErrcodeMessage(40164,
+		"invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"), 1)
+	assert.Contains(t, test(), `<code id="address">203.0.113.7</code>`)
+	s.Fake.Inject(fakewechat.PathStableToken, fakewechat.HTML(), 1)
+	assert.Contains(t, test(), "无法连接微信")
+}
+
+var shownSecret = regexp.MustCompile(`<code id="client-secret">([0-9a-f]{40})</code>`)
+
+func TestConsoleApplication(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	fields := []string{
+		"displayName", "App 二", "organization", harness.Organization, "providers", harness.Provider, "enableSignUp", "on",
+		"tokenFormat", "JWT", "expireInHours", "24", "refreshExpireInHours", "48", "cert", "cert-built-in",
+	}
+	made := a.post("/console/applications/add", append(fields, "name", "app-two")...)
+	require.Equal(t, http.StatusOK, made.status, made.body)
+	assert.Equal(t, "no-store", made.header.Get("Cache-Control"))
+	secret := shownSecret.FindStringSubmatch(made.body)
+	require.Len(t, secret, 2)
+	const id = "admin/app-two"
+	page := a.get("/console/applications/view?id=" + id)
+	assert.NotContains(t, page, secret[1])
+	assert.Contains(t, page, "24 hours")
+
+	renewed := a.post("/console/applications/secret", "id", id)
+	fresh := shownSecret.FindStringSubmatch(renewed.body)
+	require.Len(t, fresh, 2, renewed.body)
+	assert.NotEqual(t, secret[1], fresh[1])
+	row, err := s.Service.Applications().Get(t.Context(), globalCaller(), "admin", "app-two")
+	require.NoError(t, err)
+	assert.Equal(t, fresh[1], row.ClientSecret)
+	require.Len(t, row.Providers, 1)
+	assert.True(t, row.Providers[0].CanSignIn)
+
+	fields[3], fields[11] = "", "1.5"
+	a.done("/console/applications/edit", append(fields, "id", id)...)
+	wrong := a.post("/console/applications/edit", "id", id, "displayName", "x", "expireInHours", "-1",
+		"refreshExpireInHours", "x", "tokenFormat", "none", "cert", "none")
+	assert.Equal(t, http.StatusUnprocessableEntity, wrong.status)
+	for _, field := range []string{"expireInHours", "refreshExpireInHours", "tokenFormat", "cert"} {
+		assert.Contains(t, wrong.body, `id="`+field+`-problem"`)
+	}
+	a.done("/console/applications/delete", "id", id)
+	s.SignIn(t, "oFirst")
+	assert.Equal(t, http.StatusConflict, a.post("/console/applications/delete", "id", consoleApplicationID).status)
+}
+
+// What the old key signed goes on, and is told until when.
+func TestConsoleRotatesKeys(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	old := s.SignIn(t, "oAlice")
+	page := a.done("/console/applications/key", "id", consoleApplicationID, "algorithm", "ES256")
+	assert.Regexp(t, `cert-shop-\d{8}-\d{6}`, page)
+	assert.Contains(t, page, "Former keys verify tokens until")
+	s.Account(t, old.AccessToken)
+	s.Account(t, s.SignIn(t, "oAlice").AccessToken)
+
+	name := regexp.MustCompile(`cert-shop-\d{8}-\d{6}`).FindString(page)
+	pem := a.do(http.MethodGet, "/console/certs/download?id=admin/"+name, nil, nil)
+	assert.Contains(t, pem.header.Get("Content-Disposition"), name+".pem")
+	assert.Contains(t, pem.body, "BEGIN CERTIFICATE")
+	assert.NotContains(t, pem.body, "PRIVATE")
+	assert.Equal(t, http.StatusConflict, a.post("/console/certs/delete", "id", "admin/"+name).status)
+	a.done("/console/certs/add", "name", "cert-more", "algorithm", "RS256")
+	again := a.post("/console/certs/add", "name", "cert-more", "algorithm", "RS256")
+	assert.Equal(t, http.StatusUnprocessableEntity, again.status)
+	a.done("/console/certs/delete", "id", "admin/cert-more")
+}
+
+func TestConsoleUser(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	token := s.SignIn(t, "oAlice").AccessToken
+	const id = harness.Organization + "/wechat-oAlice"
+	valid := func() bool {
+		return s.Call(t, http.MethodGet, harness.PathAccount, token, nil).Map(t)["status"] == "ok"
+	}
+
+	assert.Contains(t, a.get("/console/users/view?id="+id), "oAlice")
+	assert.Contains(t, a.get("/console/users?by=wechat&value=oAlice"), "wechat-oAlice")
+	assert.Contains(t, a.get("/console/users?by=name&value=nobody"), "Nobody is found")
+	a.done("/console/users/forbid", "id", id)
+	assert.False(t, valid())
+	a.done("/console/users/allow", "id", id)
+	assert.True(t, valid())
+	export := a.do(http.MethodGet, "/console/users/export?id="+id, nil, nil)
+	assert.Contains(t, export.header.Get("Content-Disposition"), "attachment")
+	assert.Contains(t, export.body, `"openId": "oAlice"`)
+	a.done("/console/users/end-sessions", "id", id)
+	assert.False(t, valid())
+	a.done("/console/users/delete", "id", id)
+	assert.Equal(t, http.StatusNotFound, a.do(http.MethodGet, "/console/users/view?id="+id, nil, nil).status)
+
+	for _, path := range []string{"delete", "forbid"} {
+		assert.Equal(t, http.StatusConflict, a.post("/console/users/"+path, "id", "built-in/admin").status, path)
+	}
+	records := a.get("/console/records")
+	for _, action := range []string{"update-user", "end-user-sessions", "delete-user"} {
+		assert.Contains(t, records, action)
+	}
+	assert.Contains(t, records, "127.0.0.1")
+	assert.Contains(t, a.get("/console/records?action=delete-user&user=admin"), "delete-user")
+}
+
+func TestConsoleLog(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	s.SignIn(t, "oAlice")
+	s.Fake.Inject(fakewechat.PathCode2Session, fakewechat.Errcode(40029), 1)
+	s.Call(t, http.MethodPost, harness.PathToken, "", harness.SignInForm(s.NewCode("oBob")))
+	s.Watch.Flush(t.Context())
+	page := a.get("/console/log")
+	assert.Contains(t, page, "wechat-oAlice")
+	assert.Contains(t, page, "errcode 40029")
+	assert.NotContains(t, a.get("/console/log?outcome=failed"), "wechat-oAlice")
+	assert.NotContains(t, a.get("/console/log?user=wechat-oAlice"), "errcode 40029")
+	assert.NotContains(t, a.get("/console/log?errcode=40029"), "wechat-oAlice")
+	assert.Contains(t, a.get("/console/log?to=2001-01-01T00:00"), "No sign-in is found")
+	assert.Equal(t, http.StatusUnprocessableEntity, a.do(http.MethodGet, "/console/log?from=x", nil, nil).status)
+
+	rows := a.get("/console/log/rows?since=2026-01-01T00:00:00.000Z")
+	assert.Contains(t, rows, "wechat-oAlice")
+	assert.NotContains(t, rows, "<html")
+	assert.NotContains(t, a.get("/console/log/rows?since=2100-01-01T00:00:00.000Z"), "wechat-oAlice")
+	assert.Equal(t, http.StatusBadRequest, a.do(http.MethodGet, "/console/log/rows?since=x", nil, nil).status)
+	assert.Contains(t, a.get("/console"), "code wrong or spent · errcode 40029")
+}
