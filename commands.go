@@ -23,13 +23,16 @@ type command func(ctx context.Context, c console) error
 type console struct {
 	cfg   *conf.Config
 	store *object.Store
+	log   *slog.Logger
 	w     io.Writer
 }
 
 func (o *options) defineCommands(flags *flag.FlagSet) {
-	flags.BoolFunc("check", "report the state of the database and of the adopted users, and exit", func(string) error {
-		return o.setCommand(check)
-	})
+	flags.BoolFunc("check", "try the settings: database, Redis, WeChat, certs, clock and adopted users; report, and exit",
+		func(string) error {
+			o.check = true
+			return o.setCommand(check)
+		})
 	flags.BoolFunc("adopt", "look at all users of the Casdoor beside once more, adopt those who can be, and exit",
 		func(string) error { return o.setCommand(adoptAgain) })
 	flags.BoolFunc("reseal", "seal all SessionKeys with the first key of sealKey, so that old keys can go, and exit",
@@ -63,12 +66,13 @@ func runCommand(ctx context.Context, c command, cfg *conf.Config, log *slog.Logg
 	if cfg.Remote() {
 		return errors.New("there is no database in remote mode")
 	}
-	store, _, err := object.Open(ctx, storeConfig(cfg, log))
+	store, first, err := object.Open(ctx, storeConfig(cfg, log))
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	return c(ctx, console{cfg, store, p.stdout})
+	tellFirstStart(p.stdout, first)
+	return c(ctx, console{cfg, store, log, p.stdout})
 }
 
 // backup does without a store: to open one may upgrade the schema, and back-ups are made before upgrades too.
@@ -87,8 +91,8 @@ func backup(ctx context.Context, file string, cfg *conf.Config, w io.Writer) err
 	return nil
 }
 
-// check reports; what an admin has to decide is an error.
-func check(ctx context.Context, c console) error {
+// checkAdoption reports; what an admin has to decide is an error.
+func checkAdoption(ctx context.Context, c console) error {
 	store, w := c.store, c.w
 	if !store.Beside() {
 		_, err := fmt.Fprintln(w, "ok: the database is minidoor's own")
@@ -129,7 +133,7 @@ func adoptAgain(ctx context.Context, c console) error {
 	if _, err := c.store.Adopt(ctx, adoptionProgress(c.w)); err != nil {
 		return err
 	}
-	return check(ctx, c)
+	return checkAdoption(ctx, c)
 }
 
 // adoptionProgress writes a line every second, and one at the end.

@@ -56,6 +56,7 @@ type options struct {
 	demo    bool
 	version bool
 	command command // nil: serve
+	check   bool    // command is check
 	backup  string  // the file to back up into; empty: none
 }
 
@@ -110,6 +111,9 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	}
 	if o.backup != "" {
 		return backup(ctx, o.backup, cfg, p.stdout)
+	}
+	if o.check && cfg.Remote() {
+		return checkRemote(ctx, cfg, log, p.stdout)
 	}
 	if o.command != nil {
 		return runCommand(ctx, o.command, cfg, log, p)
@@ -232,11 +236,7 @@ func openStore(ctx context.Context, cfg *conf.Config, log *slog.Logger, p proces
 	if err != nil {
 		return nil, err
 	}
-	if first != nil {
-		// At once: it would be lost with a start that fails further down.
-		fmt.Fprintf(p.stdout, "First start: user %s, password %s (shown this once)\n",
-			first.AdminName, first.AdminPassword)
-	}
+	tellFirstStart(p.stdout, first) // at once: it would be lost with a start that fails further down
 	if cfg.InitDataFile != "" {
 		err = store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly)
 	}
@@ -248,6 +248,12 @@ func openStore(ctx context.Context, cfg *conf.Config, log *slog.Logger, p proces
 		return nil, err
 	}
 	return store, nil
+}
+
+func tellFirstStart(w io.Writer, first *object.FirstStart) {
+	if first != nil {
+		fmt.Fprintf(w, "First start: user %s, password %s (shown this once)\n", first.AdminName, first.AdminPassword)
+	}
 }
 
 func storeConfig(cfg *conf.Config, log *slog.Logger) object.StoreConfig {

@@ -32,6 +32,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.own.ServeHTTP(w, r)
 		return
 	}
+	w, done := g.deps.Metrics.request(w, r, routeCasdoor)
+	defer done()
 	g.deps.sayGoodbye(w.Header())
 	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to lift.
 	lift := http.NewResponseController(w)

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -13,7 +12,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/minidoor/minidoor/object"
-	"github.com/minidoor/minidoor/provider"
 )
 
 // LimitsConfig says how much clients may ask for. What is per something is a number a minute, which may also come all at
@@ -196,11 +194,7 @@ func (p *pass) end(ctx context.Context, clientID string, err error) {
 		p.limits.lastWork.Store(int64(time.Since(p.began)))
 	}
 	p.limits.signIns.add(-1)
-	upstream, _ := errors.AsType[*provider.Error](err)
-	bad := upstream != nil && upstream.Kind == provider.KindInvalidCode && upstream.Code != 0 // else nobody was asked
-	if bad || err == nil {
-		p.limits.failed.count(context.WithoutCancel(ctx), p.network, clientID, bad)
-	}
+	p.limits.failed.judge(ctx, p.network, clientID, err)
 }
 
 // work lets in what goes straight to signing or the database; leave must be called when it is done.
@@ -236,55 +230,4 @@ func (l *Limits) busy(ctx context.Context, reason string) error {
 	e := unavailable("The server is busy, please try again", busyRetry(), nil)
 	e.Told = true
 	return e
-}
-
-// strictWeight is what a failed sign-in counts while most of its application's fail.
-const strictWeight = 10
-
-// failures is the budget of failed sign-ins. A client address that has used it up is turned away before the platform is
-// asked. Those in flight at that moment still fail: they are counted, and lengthen the wait.
-type failures struct {
-	*limit
-	share   int // per cent; 0: none
-	blocked *blocks
-	shares  *shares
-}
-
-func newFailures(cfg LimitsConfig, shared *sharedLimits) (*failures, error) {
-	l, err := newLimit("failed", cfg.FailedPerIP, cfg.Now, shared)
-	if l == nil || err != nil {
-		return nil, err
-	}
-	f := &failures{limit: l, share: cfg.FailedShare}
-	var err2 error
-	f.blocked, err = newBlocks(cfg.Now)
-	f.shares, err2 = newShares(cfg.Now)
-	return f, cmp.Or(err, err2)
-}
-
-// wait returns how long a client address has to wait, or 0.
-func (f *failures) wait(network string) time.Duration {
-	if f == nil || network == "" {
-		return 0
-	}
-	return f.blocked.left(network)
-}
-
-// count counts a sign-in that the platform has judged.
-func (f *failures) count(ctx context.Context, network, clientID string, bad bool) {
-	if f == nil {
-		return
-	}
-	strict := f.shares.count(clientID, bad) > f.share && f.share > 0
-	if !bad || network == "" {
-		return
-	}
-	weight := 1
-	if strict {
-		weight = min(strictWeight, f.local.burst)
-	}
-	wait := max(f.local.charge(network, weight), f.shared.take(ctx, f.name+":"+network, f.local.burst, weight))
-	if wait > 0 {
-		f.blocked.add(network, wait)
-	}
 }

@@ -144,6 +144,47 @@ func TestFailedSignInsUseUpTheirOwnBudget(t *testing.T) {
 	assert.InDelta(t, 21, s.Metric(t, `minidoor_turned_away_total{limit="failed"}`), 0)
 }
 
+// Who has signed in cannot go on guessing where other codes are taken.
+func TestBadCodesOfSignedInUsersCountToo(t *testing.T) {
+	t.Parallel()
+	const budget = 6
+	for name, c := range map[string]struct{ path, upstream string }{
+		"account":  {harness.PathDelete, fakewechat.PathCode2Session},
+		"phone":    {harness.PathPhone, fakewechat.PathPhone},
+		"sign-ins": {harness.PathToken, fakewechat.PathCode2Session},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clock := harness.NewClock()
+			s := limited(t, controllers.LimitsConfig{FailedPerIP: budget}, harness.Options{Now: clock.Now})
+			bad, good := s.From("203.0.113.1"), s.From("198.51.100.1")
+			token := bad.SignIn(t, "oGuesser").AccessToken
+			send := func(from *harness.Server, path, code string) harness.Reply {
+				return from.Call(t, "POST", path, token, harness.SignInForm(code))
+			}
+			for range 2 * budget {
+				assert.Equal(t, http.StatusBadRequest, send(bad, c.path, "\x7f").Status, "WeChat is not asked about it")
+			}
+			for n := range budget {
+				code := fmt.Sprintf("made-up-%d", n)
+				assert.Equal(t, http.StatusBadRequest, send(bad, c.path, code).Status)
+			}
+			asked := s.Fake.Calls(c.upstream)
+			for _, path := range []string{harness.PathDelete, harness.PathPhone, harness.PathToken} {
+				tooMany(t, send(bad, path, "made-up"), 10*time.Second)
+			}
+			assert.Equal(t, asked, s.Fake.Calls(c.upstream))
+			assert.Equal(t, http.StatusBadRequest, send(good, c.path, "made-up").Status, "another address")
+			clock.Advance(10 * time.Second)
+			code := s.NewCode("oGuesser")
+			if c.path == harness.PathPhone {
+				code = s.Fake.NewPhoneCode("oGuesser", fakewechat.Phone{CountryCode: "86", Number: "13800000000"})
+			}
+			assert.Equal(t, http.StatusOK, send(bad, c.path, code).Status)
+		})
+	}
+}
+
 // A storm from many addresses leaves each of them less.
 func TestFailedShareOfAnApplication(t *testing.T) {
 	t.Parallel()

@@ -36,11 +36,14 @@ func BenchmarkLimits(b *testing.B) {
 // BenchmarkMetrics is what metrics add to a sign-in, with one read and one transaction.
 func BenchmarkMetrics(b *testing.B) {
 	m, token := NewMetrics(prometheus.NewRegistry(), "bench"), &object.Token{}
+	w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		m.Called("code2Session", 80*time.Millisecond, nil)
 		m.Read(time.Millisecond, nil)
 		m.Written(time.Millisecond, nil)
 		m.signIn(90*time.Millisecond, token, nil)
+		_, done := m.request(w, r, "/api/login/oauth/access_token")
+		done()
 	}
 }

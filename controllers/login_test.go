@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -207,4 +208,21 @@ func TestPasswordsPerIP(t *testing.T) {
 	w := login(s, "boss", bossPassword, nil)
 	assert.Equal(t, http.StatusTooManyRequests, w.Code)
 	assert.NotEmpty(t, w.Header().Get("Retry-After"))
+}
+
+// To learn that nobody has a name takes as long as a wrong password does. The least of a few times tells it from noise.
+func TestNamesAreNotToldByTime(t *testing.T) {
+	s := withPasswords(t, harness.Options{})
+	least := func(user string) time.Duration {
+		least := time.Hour
+		for range 4 {
+			start := time.Now()
+			assert.Contains(t, login(s, user, "wrong", nil).Body.String(), "remaining chances")
+			least = min(least, time.Since(start))
+		}
+		return least
+	}
+	known, unknown := least("boss"), least("nobody")
+	t.Logf("known name %s, unknown name %s", known, unknown)
+	assert.Greater(t, unknown, known/4, "without the work for nobody's password it is a fiftieth")
 }

@@ -31,6 +31,7 @@ type Metrics struct {
 	swept         *prometheus.CounterVec
 	logLost       prometheus.Counter
 	errcodes      errcodes
+	requests      requests
 	platform      platformState
 }
 
@@ -53,6 +54,7 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 			Namespace: namespace, Name: "sign_in_log_lost_total", Help: "Lines that the log of sign-ins has lost.",
 		}),
 		errcodes: errcodes{known: map[int]string{0: ""}},
+		requests: newRequests(),
 	}
 	m.signedIn = m.signIns.WithLabelValues("ok", "", "")
 	database := prometheus.NewHistogramVec(histogram("database_seconds",
@@ -67,7 +69,9 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	registry.MustRegister(
 		m.signIns, m.newUsers, m.signInSeconds, m.upstream, m.breakers, database, databaseErrors, m.turnedAway, m.swept,
-		m.logLost, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.logLost,
+		m.requests.answered, m.requests.took, build, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
 }

@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"context"
+
 	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/provider"
 )
@@ -33,7 +35,7 @@ func (c *MiniProgramController) Phone() {
 		if sent["code"] == "" {
 			return badRequest("code is missing: it comes from the getPhoneNumber button")
 		}
-		if err := c.Deps.Service.StorePhone(c.Ctx.Request.Context(), p, sent["app_id"], sent["code"]); err != nil {
+		if err := c.spend(p, sent, c.Deps.Service.StorePhone); err != nil {
 			return err
 		}
 		c.replyAccount(p)
@@ -99,10 +101,21 @@ func (c *MiniProgramController) Delete() {
 		if sent["code"] == "" {
 			return badRequest("code is missing: a fresh one of wx.login proves who asks")
 		}
-		if err := c.Deps.Service.Delete(c.Ctx.Request.Context(), p, sent["app_id"], sent["code"]); err != nil {
+		if err := c.spend(p, sent, c.Deps.Service.Delete); err != nil {
 			return err
 		}
 		c.replyData("Affected")
 		return nil
+	})
+}
+
+// spend has do send a code to the platform. Codes that it refuses count as those of sign-ins do: one who has signed in
+// could else go on guessing here.
+func (c *MiniProgramController) spend(
+	p *object.Principal, sent params, do func(ctx context.Context, p *object.Principal, appID, code string) error,
+) error {
+	ctx := c.Ctx.Request.Context()
+	return c.Deps.Limits.spend(ctx, c.Deps.network(c.Ctx.Request), p.ClientID(), func() error {
+		return do(ctx, p, sent["app_id"], sent["code"])
 	})
 }

@@ -23,6 +23,7 @@ func newProxy(deps *Deps) *httputil.ReverseProxy {
 			r.SetURL(deps.Upstream)
 			r.Out.Host = r.In.Host
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
+			dropSession(r.Out)
 			deps.forward(r.In, r.Out.Header)
 		},
 		Transport:    newProxyTransport(),
@@ -40,6 +41,20 @@ func newProxyTransport() *http.Transport {
 		MaxIdleConnsPerHost: 512,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true, // what the client did not ask for is not unpacked for it
+	}
+}
+
+// dropSession takes the cookie of the console out of a request: the Casdoor could do with it what the admin can.
+func dropSession(r *http.Request) {
+	if _, ours := sessionToken(r); !ours {
+		return
+	}
+	cookies := r.Cookies()
+	r.Header.Del("Cookie")
+	for _, cookie := range cookies {
+		if cookie.Name != sessionCookie {
+			r.AddCookie(cookie)
+		}
 	}
 }
 

@@ -95,17 +95,16 @@ func register(app *web.HttpServer, deps *Deps) map[string]string {
 	return allowed
 }
 
-// methodsOf returns the methods of a path, and whether there is such a path.
-func methodsOf(allowed map[string]string, path string) (methods string, known bool) {
-	if methods, known = allowed[path]; known {
-		return methods, true
+// routeOf returns the path of the route that a request's path is for, and its methods, or routeUnknown and none.
+func routeOf(allowed map[string]string, path string) (route, methods string) {
+	if methods, known := allowed[path]; known {
+		return path, methods
 	}
-	folder := path[:strings.LastIndexByte(path, '/')+1]
-	if folder == path {
-		return "", false
+	route = path[:strings.LastIndexByte(path, '/')+1] + anyName
+	if methods, known := allowed[route]; known && !strings.HasSuffix(path, "/") {
+		return route, methods
 	}
-	methods, known = allowed[folder+anyName]
-	return methods, known
+	return routeUnknown, ""
 }
 
 func allows(methods, method string) bool {

@@ -86,6 +86,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(withRequestID(r), timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
+	route, methods := routeOf(s.allowed, r.URL.Path)
+	conn := w
+	w, done := s.deps.Metrics.request(conn, r, route)
+	defer done()
 	header := w.Header()
 	header.Set(requestIDHeader, requestID(ctx))
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -95,30 +99,31 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back
 	}
+	form := shapeOf(r.URL.Path)
 	if err := s.limit(r); err != nil {
-		s.deny(w, r, apiError(err))
-	} else if methods, known := methodsOf(s.allowed, r.URL.Path); !known {
-		s.deny(w, r, notFound())
+		s.deny(w, r, form, apiError(err))
+	} else if route == routeUnknown {
+		s.deny(w, r, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
 		header.Set("Allow", methods)
-		s.deny(w, r, methodNotAllowed(methods))
+		s.deny(w, r, form, methodNotAllowed(methods))
 	} else if err := s.deps.sameSite(r); err != nil {
 		logError(s.deps.Logger, r, "request refused", err)
-		s.deny(w, r, err)
+		s.deny(w, r, form, err)
 	} else {
-		r.Body = http.MaxBytesReader(w, r.Body, body)
+		r.Body = http.MaxBytesReader(conn, r.Body, body) // of net/http itself: it closes the connection then
 		hideForm(r)
 		s.next.ServeHTTP(w, r)
 	}
 }
 
-// deny answers with an error: in the form of the path, or on a page.
-func (s *server) deny(w http.ResponseWriter, r *http.Request, e *APIError) {
+// deny answers with an error: in a form of the API, or on a page.
+func (s *server) deny(w http.ResponseWriter, r *http.Request, form shape, e *APIError) {
 	if isConsole(r.URL.Path) && s.deps.Console != nil {
 		s.deps.errorPage(w, r, e)
 		return
 	}
-	writeError(w, shapeOf(r.URL.Path), e)
+	writeError(w, form, e)
 }
 
 // limit counts the request of a client. A load balancer may always ask how the server is.
@@ -144,5 +149,5 @@ func (s *server) recover(w http.ResponseWriter, r *http.Request) {
 		panic(cause)
 	}
 	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
-	s.deny(w, r, serverError(nil))
+	s.deny(w, r, shapeOf(r.URL.Path), serverError(nil))
 }

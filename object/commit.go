@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -170,25 +171,45 @@ func (s *statements) transact(ctx context.Context, fns ...func(*txn) error) erro
 	if s.closed.Load() {
 		return errClosed
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	fresh, err := s.transactOn(ctx, fns)
 	if err != nil {
 		return err
+	}
+	for _, query := range fresh {
+		// Where this fails the next transaction does without.
+		_, _ = s.prepare(ctx, query)
+	}
+	return nil
+}
+
+// transactOn runs the transaction on a connection and returns the queries that are not prepared yet.
+func (s *statements) transactOn(ctx context.Context, fns []func(*txn) error) (fresh []string, err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { s.release(conn, err) }()
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
 	}
 	t := &txn{ctx: ctx, tx: tx, stmts: s}
 	for _, fn := range fns {
 		if err := fn(t); err != nil {
 			_ = tx.Rollback()
-			return err
+			return nil, err
 		}
 	}
-	if err := tx.Commit(); err != nil {
-		return err
+	return t.fresh, tx.Commit()
+}
+
+// release gives a connection back, or ends one on which nothing can be written: a new one may reach the server that has
+// taken the other's place. The driver of MySQL does so itself.
+func (s *statements) release(conn *sql.Conn, err error) {
+	if sqlState(err) == pgReadOnly {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
-	for _, query := range t.fresh {
-		// Where this fails the next transaction does without.
-		_, _ = s.prepare(ctx, query)
-	}
-	return nil
+	_ = conn.Close()
 }
 
 // commitQueue lets the writers that wait together share one commit of SQLite, whose cost is one fsync.
@@ -277,7 +298,7 @@ func (q *commitQueue) gather(first *job) []*job {
 }
 
 // commit writes a batch. Where one job of several fails, all are undone and each is run again alone, so that it is
-// judged by itself.
+// judged by itself; but not where the database could not be written to: one after the other would wait for it as long.
 func (q *commitQueue) commit(batch []*job) {
 	if len(batch) == 0 {
 		return
@@ -288,8 +309,9 @@ func (q *commitQueue) commit(batch []*job) {
 	}
 	// A shared commit must not end with one caller's patience.
 	err := q.stmts.transact(context.Background(), fns...)
+	again := err != nil && len(batch) > 1 && !isBusy(err)
 	for _, j := range batch {
-		if err != nil && len(batch) > 1 {
+		if again {
 			j.done <- q.stmts.transact(context.Background(), j.fn)
 		} else {
 			j.done <- err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -42,6 +43,36 @@ func TestFailingJobHarmsNobodyElse(t *testing.T) {
 	assert.NoError(t, <-batch[2].done)
 	assert.ErrorContains(t, <-batch[3].done, "UNIQUE")
 	assert.Equal(t, []string{"a", "c"}, s.openIDs(t))
+}
+
+// Those who wait together for a lock that another process holds are refused together, and not one after the other.
+func TestBusyBatchWaitsOnce(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	_, err := s.writes.db.Exec("PRAGMA busy_timeout=100")
+	require.NoError(t, err)
+	holder, err := s.reads.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer holder.Close()
+	_, err = holder.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+	require.NoError(t, err)
+	batch := make([]*job, 50)
+	for i := range batch {
+		batch[i] = jobOf(t.Context(), s, fmt.Sprint(i), nil)
+	}
+	start := time.Now()
+	s.queue.commit(batch)
+	assert.Less(t, time.Since(start), 2*time.Second)
+	for _, j := range batch {
+		err := <-j.done
+		assert.True(t, isBusy(err), "%v", err)
+		assert.True(t, IsUnavailable(err))
+	}
+	assert.Empty(t, s.openIDs(t))
+	_, err = holder.ExecContext(t.Context(), "ROLLBACK")
+	require.NoError(t, err)
+	s.queue.commit([]*job{jobOf(t.Context(), s, "again", nil)})
+	assert.Equal(t, []string{"again"}, s.openIDs(t))
 }
 
 func TestGather(t *testing.T) {

@@ -25,7 +25,8 @@ func (s *Service) Delete(ctx context.Context, p *Principal, appID, code string) 
 	if err != nil {
 		return err
 	}
-	session, err := m.upstream.Exchange(ctx, code)
+	// A client that leaves does not stop what the platform counts, as in SignIn.
+	session, err := m.upstream.Exchange(context.WithoutCancel(ctx), code)
 	if err != nil {
 		return err
 	}

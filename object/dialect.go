@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
 )
 
 // dialect is what differs between the databases in the few statements that are written by hand.
@@ -17,6 +18,7 @@ type dialect struct {
 	numbered  bool // $1 rather than ?
 	lock      string
 	unlock    string
+	clock     string // selects the seconds since 1970; empty: it runs in our process
 	forUpdate string // ends a SELECT that keeps other writers from the row; SQLite has one writer only
 }
 
@@ -36,11 +38,13 @@ func dialectOf(driverName string) (dialect, error) {
 			// The server has one name space for the locks of all its databases.
 			lock:   fmt.Sprintf("SELECT GET_LOCK(CONCAT('%s ', MD5(DATABASE())), 60)", setUpLockName),
 			unlock: fmt.Sprintf("SELECT RELEASE_LOCK(CONCAT('%s ', MD5(DATABASE())))", setUpLockName), forUpdate: " FOR UPDATE",
+			clock: "SELECT UNIX_TIMESTAMP(NOW(3))",
 		}, nil
 	case "postgres":
 		return dialect{
 			driver: "pgx", quoteMark: `"`, numbered: true,
 			lock: fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", setUpLockNumber), forUpdate: " FOR UPDATE",
+			clock: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)",
 		}, nil
 	default:
 		return dialect{}, fmt.Errorf("driverName %q: want sqlite, mysql or postgres", driverName)
@@ -135,6 +139,9 @@ const (
 	pgUniqueViolation = "23505" // two transactions that took the same free key: the next run sees the other's row
 )
 
+// pgReadOnly is what a server says that another one has taken the place of.
+const pgReadOnly = "25006"
+
 func isTransient(err error) bool {
 	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return my.Number == mysqlDeadlock || my.Number == mysqlLockTimeout
@@ -144,6 +151,13 @@ func isTransient(err error) bool {
 		return true
 	}
 	return false
+}
+
+// isBusy reports whether somebody else kept writing to SQLite's file for longer than we wait.
+func isBusy(err error) bool {
+	const busy, primary = 5, 0xff // SQLITE_BUSY; what the extended codes of one have in common
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&primary == busy
 }
 
 // sqlState returns PostgreSQL's code of err, or "" for any other error.

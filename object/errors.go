@@ -71,7 +71,7 @@ func IsUnavailable(err error) bool {
 			return true
 		}
 	}
-	return isA[*sqlite.Error](err) || isA[*mysql.MySQLError](err) || isA[*pgconn.PgError](err) ||
+	return pgconn.SafeToRetry(err) || isA[*sqlite.Error](err) || isA[*mysql.MySQLError](err) || isA[*pgconn.PgError](err) ||
 		isA[*pgconn.ConnectError](err) || isA[*casdoorError](err) || isA[net.Error](err)
 }
 

@@ -33,7 +33,8 @@ func (s *Service) StorePhone(ctx context.Context, p *Principal, appID, code stri
 	if err := s.profileRules(org).allowField(profileField{json: "phone", item: "Phone"}, ""); err != nil {
 		return err
 	}
-	phone, err := fetcher.Phone(ctx, m.identity.OpenID, code)
+	// A client that leaves does not stop what the platform counts, as in SignIn.
+	phone, err := fetcher.Phone(context.WithoutCancel(ctx), m.identity.OpenID, code)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,9 @@ type Principal struct {
 	marked []Mark // what update stores with the columns: of each Field one Mark, or none where the Reason is empty
 }
 
+// ClientID returns the client id of the application that the token is for.
+func (p *Principal) ClientID() string { return p.clientID }
+
 // tokenClaims is what we read of our tokens.
 type tokenClaims struct {
 	TokenType string `json:"tokenType"`

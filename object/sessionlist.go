@@ -91,8 +91,8 @@ func (l *sessionList) args(more ...any) []any {
 }
 
 func (l *sessionList) page(limit, offset int) ([]*sdk.Session, error) {
-	rows, err := l.reader.query(l.query("DISTINCT user_name, application")+" ORDER BY user_name, application LIMIT ? OFFSET ?",
-		l.args(limit, offset)...)
+	rows, err := l.reader.query(l.query("DISTINCT user_name, application")+
+		" ORDER BY user_name, application LIMIT ? OFFSET ?", l.args(limit, offset)...)
 	if err != nil {
 		return nil, err
 	}

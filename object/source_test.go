@@ -45,6 +45,7 @@ func TestMySQLDSN(t *testing.T) {
 		assert.Equal(t, []string{c.want, c.user, c.password}, []string{got.DBName, got.User, got.Passwd}, c.given)
 		assert.Contains(t, got.FormatDSN(), "charset=utf8mb4")
 		assert.False(t, got.ClientFoundRows)
+		assert.True(t, got.RejectReadOnly)
 	}
 }
 

@@ -106,11 +106,13 @@ func (q LogQuery) selection() (where string, args []any) {
 
 // Statistics are the sign-ins of a span of time, ready to draw.
 type Statistics struct {
-	Step    time.Duration    `json:"step"`   // from one point to the next, in ns
-	Points  []StatPoint      `json:"points"` // without gaps, the oldest first
-	SignIns int64            `json:"signIns"`
-	Users   int64            `json:"newUsers"`
-	Causes  map[string]int64 `json:"causes"` // why the others failed: OAuth's error, with the platform's errcode behind a space
+	Step    time.Duration `json:"step"`   // from one point to the next, in ns
+	Points  []StatPoint   `json:"points"` // without gaps, the oldest first
+	SignIns int64         `json:"signIns"`
+	Users   int64         `json:"newUsers"`
+
+	// Causes say why the others failed: OAuth's error, with the platform's errcode behind a space where there is one.
+	Causes map[string]int64 `json:"causes"`
 }
 
 // StatPoint is what happened between its time and the next point's.

@@ -125,8 +125,17 @@ func testRemoteProcess(t *testing.T, binary string) {
 	require.Len(t, entries, 1, "there is nothing to keep in files")
 	assert.Equal(t, "avatars", entries[0].Name(), "but pictures")
 	output, failed := w.command(t, "-check")
+	assert.False(t, failed, output)
+	assert.Contains(t, output, "ok: Casdoor: "+upstream.URL+" answers\n")
+	assert.Contains(t, output, "AppID "+harness.AppID+": the platform accepts it\n")
+	assert.Contains(t, output, "ok: clock: as WeChat's\n")
+	output, failed = w.command(t, "-adopt")
 	assert.True(t, failed)
 	assert.Contains(t, output, "there is no database in remote mode")
+	w.cfg.Env["casdoorClientSecret"] = "wrong"
+	output, failed = w.command(t, "-check")
+	assert.True(t, failed)
+	assert.Contains(t, output, "problem: Casdoor: ")
 	c.stop(t)
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/assert"
@@ -76,4 +77,43 @@ func testRedis(t *testing.T, binary string) {
 	output, failed := w.command(t)
 	assert.True(t, failed)
 	assert.Contains(t, output, "redis endpoint: want")
+}
+
+// testCheck runs -check on settings that are right, and on some that are not.
+func testCheck(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	check := func(wantFailed bool) string {
+		t.Helper()
+		output, failed := w.command(t, "-check")
+		assert.Equal(t, wantFailed, failed, output)
+		assert.NotContains(t, output, harness.AppSecret)
+		return output
+	}
+	output := check(false)
+	assert.Contains(t, output, "First start: user built-in/admin, password ")
+	assert.Contains(t, output, "warning: there is no provider of a mini program")
+	w.start(t).stop(t)
+	output = check(false)
+	for _, line := range []string{
+		"ok: configuration\n", "ok: provider admin/wxmp, AppID " + harness.AppID + ": the platform accepts it\n",
+		"ok: cert admin/cert-built-in: valid until 20", "ok: clock: as WeChat's\n", "ok: the database is minidoor's own\n",
+	} {
+		assert.Contains(t, output, line)
+	}
+
+	w.fake.Inject(fakewechat.PathStableToken, fakewechat.ErrcodeMessage(40164, "invalid ip 203.0.113.7, not in whitelist"), 1)
+	output = check(true)
+	assert.Contains(t, output, "problem: provider admin/wxmp")
+	assert.Contains(t, output, "203.0.113.7")
+	assert.Contains(t, output, "minidoor: 1 problems")
+	w.fake.Inject(fakewechat.PathStableToken, func(rw http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		rw.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
+		answer(rw, r)
+	}, 1)
+	assert.Regexp(t, `problem: clock: it differs by (1h0m[0-2]s|59m5\ds) from WeChat's`, check(true))
+	w.cfg.Env["redisEndpoint"] = "127.0.0.1:1"
+	assert.Contains(t, check(true), "problem: Redis: ")
+	redis := miniredis.RunT(t)
+	w.cfg.Env["redisEndpoint"] = redis.Addr()
+	assert.Contains(t, check(false), "ok: Redis: it answers")
 }

@@ -18,8 +18,12 @@ func TestDashboardFitsTheMetrics(t *testing.T) {
 	t.Parallel()
 	dashboard, err := os.ReadFile("../examples/grafana/minidoor.json")
 	require.NoError(t, err)
-	source, err := os.ReadFile("../controllers/metrics.go")
-	require.NoError(t, err)
+	var source []byte
+	for _, file := range []string{"metrics.go", "metricshttp.go"} {
+		text, err := os.ReadFile("../controllers/" + file)
+		require.NoError(t, err)
+		source = append(source, text...)
+	}
 	asked := map[string]bool{}
 	suffix := regexp.MustCompile(`_(bucket|count|sum)$`)
 	for _, name := range regexp.MustCompile(`minidoor_[a-z_]+`).FindAllString(string(dashboard), -1) {

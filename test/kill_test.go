@@ -2,102 +2,79 @@ package test
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/object"
-	"github.com/minidoor/minidoor/test/harness"
 	"github.com/minidoor/minidoor/test/testdb"
 )
 
-// killRounds is how often the server is killed: KILL_ROUNDS, or a few times.
-func killRounds(t *testing.T, kind string) int {
-	t.Helper()
-	if text := os.Getenv("KILL_ROUNDS"); text != "" {
-		rounds, err := strconv.Atoi(text)
-		require.NoError(t, err, "KILL_ROUNDS")
-		return rounds
-	}
-	if kind == "sqlite" {
-		return 3
-	}
-	return 1
-}
+var killRounds = flag.Int("kill", 2, "how often TestProcess/databases/SIGKILL kills the server on each database")
 
 // testKill kills the server while it is under load, over and over, and holds it to every answer that it gave.
 func testKill(t *testing.T, binary string) {
 	testdb.Each(t, func(t *testing.T, store object.StoreConfig) {
 		w := newWorld(t, binary, store)
-		load := &killLoad{tokens: map[string]string{}}
-		for range killRounds(t, store.DriverName) {
-			c := w.start(t)
-			load.run(t, c)
-			load.check(t, w.start(t))
+		load := newKillLoad()
+		for round := range *killRounds {
+			load.run(t, w.start(t))
+			load.check(t, w.start(t), round+1 == *killRounds)
 			checkIdentities(t, store)
 		}
+		t.Logf("%d rounds: %d sign-ins, %d of them the first, %d refreshes, %d updates, %d logouts were acknowledged",
+			*killRounds, load.signIns.Load(), load.newUsers.Load(), load.refreshes.Load(), load.updates.Load(), load.logouts.Load())
 	})
 }
 
+// How many do what at once.
 const (
-	signingIn = 8  // workers
-	updating  = 4  // workers, each of whom changes a profile of its own
-	people    = 40 // who sign in: often enough two at once for the first time
+	returning  = 4
+	coming     = 3
+	updating   = 3 // each a profile of its own
+	refreshing = 3 // each the tokens of an own sign-in
+	leaving    = 2
+	people     = 40 // who sign in again and again: often enough two at once for the first time
 )
-
-// killLoad is what the server has acknowledged, in all rounds.
-type killLoad struct {
-	killed   atomic.Bool // or about to be
-	mu       sync.Mutex
-	tokens   map[string]string // access token → user name
-	profiles [updating]profileState
-	wrong    []error // failures before the kill
-	cancel   context.CancelFunc
-}
-
-// profileState is where the counter in a display name is: at acknowledged or, as an update that was not answered may
-// have been done, up to sent.
-type profileState struct {
-	token              string
-	acknowledged, sent int
-}
 
 // run puts c under load and kills it at a random moment.
 func (l *killLoad) run(t *testing.T, c *child) {
 	t.Helper()
+	l.c = c
 	l.killed.Store(false)
-	for i := range l.profiles {
-		openID := fmt.Sprintf("oProfile%d", i)
-		l.profiles[i].token = c.SignIn(t, openID).AccessToken
-		l.tokens[l.profiles[i].token] = "wechat-" + openID
-	}
+	l.prepare(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	l.cancel = cancel
 	acknowledged := make(chan struct{})
 	var workers sync.WaitGroup
-	for range signingIn {
-		workers.Go(func() { l.work(ctx, acknowledged, func() error { return l.signIn(ctx, c) }) })
+	start := func(count int, action func(ctx context.Context, worker int) error) {
+		for worker := range count {
+			workers.Go(func() { l.work(ctx, acknowledged, func() error { return action(ctx, worker) }) })
+		}
 	}
-	for i := range l.profiles {
-		workers.Go(func() { l.work(ctx, acknowledged, func() error { return l.update(ctx, c, &l.profiles[i]) }) })
-	}
-	for range 1 + rand.IntN(500) {
+	start(returning, l.signInAgain)
+	start(coming, l.signInNew)
+	start(updating, l.update)
+	start(refreshing, l.refresh)
+	start(leaving, l.logOut)
+	for range 1 + rand.IntN(400) {
 		select {
 		case <-acknowledged:
 		case <-ctx.Done():
+		}
+	}
+	wait := time.After(rand.N(20 * time.Millisecond)) // so that it is not always right behind an answer
+	for waiting := true; waiting; {
+		select {
+		case <-acknowledged:
+		case <-wait:
+			waiting = false
 		}
 	}
 	l.killed.Store(true)
@@ -131,88 +108,68 @@ func (l *killLoad) fail(err error) {
 	l.cancel()
 }
 
-func (l *killLoad) signIn(ctx context.Context, c *child) error {
-	openID := fmt.Sprintf("oKill%d", rand.IntN(people))
-	reply, err := c.try(ctx, harness.PathToken, "", harness.SignInForm(c.NewCode(openID)))
-	if err != nil {
-		return err
-	}
-	var tokens harness.Tokens
-	if json.Unmarshal([]byte(reply), &tokens) != nil || tokens.AccessToken == "" {
-		return errors.New(reply)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.tokens[tokens.AccessToken] = "wechat-" + openID
-	return nil
-}
-
-func (l *killLoad) update(ctx context.Context, c *child, p *profileState) error {
-	p.sent++
-	reply, err := c.try(ctx, harness.PathProfile, p.token, url.Values{"nickName": {strconv.Itoa(p.sent)}})
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(reply, fmt.Sprintf(`"displayName":"%d"`, p.sent)) {
-		return errors.New(reply)
-	}
-	p.acknowledged = p.sent
-	return nil
-}
-
-// check looks for everything that was acknowledged.
-func (l *killLoad) check(t *testing.T, c *child) {
+// check looks for everything that was acknowledged: of what earlier rounds have seen already at a part, unless all is
+// asked for.
+func (l *killLoad) check(t *testing.T, c *child, all bool) {
 	t.Helper()
-	c.holdsAll(t, l.tokens)
-	for i := range l.profiles {
-		p := &l.profiles[i]
-		text, _ := c.Account(t, p.token)["displayName"].(string)
-		var stored int
-		if text != "" {
-			var err error
-			stored, err = strconv.Atoi(text)
-			require.NoError(t, err)
-		}
-		require.GreaterOrEqual(t, stored, p.acknowledged, "an acknowledged update of profile %d is lost", i)
-		require.LessOrEqual(t, stored, p.sent)
-		p.acknowledged, p.sent = stored, stored
+	const part = 100
+	l.c = c
+	held, ended := l.held, l.ended
+	if !all {
+		held, ended = sampleOf(held, l.fresh, part), sampleOf(ended, l.fresh, part)
 	}
-	t.Logf("%d tokens and %d profiles are there", len(l.tokens), len(l.profiles))
+	c.holdsAll(t, held)
+	for token, name := range ended {
+		_, ok := c.holds(t, token)
+		require.False(t, ok, "an ended token of %s lives again", name)
+	}
+	clear(l.fresh)
+	for i := range l.profiles {
+		l.profiles[i].check(t, c)
+	}
+	for i := range l.families {
+		l.families[i].check(t, c)
+	}
+	t.Logf("%d tokens are there, %d are not", len(held), len(ended))
 	c.stop(t)
 }
 
-// checkIdentities looks past the server for users and identities that do not belong together.
-func checkIdentities(t *testing.T, store object.StoreConfig) {
-	t.Helper()
-	db := testdb.Connect(t, store)
-	for what, query := range identityProblems() {
-		assert.Zero(t, count(t, db, store, query), what)
+// sampleOf returns the entries that are fresh, and some others.
+func sampleOf(all map[string]string, fresh map[string]bool, others int) map[string]string {
+	sample := map[string]string{}
+	for key, value := range all {
+		if fresh[key] {
+			sample[key] = value
+		} else if others > 0 {
+			sample[key] = value
+			others--
+		}
 	}
+	return sample
 }
 
-// identityProblems are queries that count what must not be.
-func identityProblems() map[string]string {
-	const identityOfUser = "SELECT 1 FROM mini_program_identity i WHERE i.organization=u.owner AND i.user_id=u.id"
-	return map[string]string{
-		"users without identity": "SELECT COUNT(*) FROM {user} u WHERE u.name LIKE 'wechat-%' AND NOT EXISTS (" +
-			identityOfUser + ")",
-		"identities without user": "SELECT COUNT(*) FROM mini_program_identity i WHERE NOT EXISTS " +
-			"(SELECT 1 FROM {user} u WHERE i.organization=u.owner AND i.user_id=u.id)",
-		"identities that share a user": "SELECT COUNT(*)-COUNT(DISTINCT user_id) FROM mini_program_identity",
-		"users that share an OpenID":   "SELECT COUNT(*)-COUNT(DISTINCT u.wechat) FROM {user} u WHERE u.name LIKE 'wechat-%'",
-		"identities without session": "SELECT COUNT(*) FROM mini_program_identity i WHERE NOT EXISTS " +
-			"(SELECT 1 FROM mini_program_session s WHERE s.organization=i.organization AND s.app_id=i.app_id " +
-			"AND s.open_id=i.open_id)",
-		"tokens without user": "SELECT COUNT(*) FROM token t WHERE NOT EXISTS " +
-			"(SELECT 1 FROM {user} u WHERE u.owner=t.organization AND u.name=t.{user})",
+func (p *profileState) check(t *testing.T, c *child) {
+	t.Helper()
+	text, _ := c.Account(t, p.token)["displayName"].(string)
+	stored := 0
+	if text != "" {
+		_, err := fmt.Sscan(text, &stored)
+		require.NoError(t, err)
 	}
+	require.GreaterOrEqual(t, stored, p.acknowledged, "an acknowledged update is lost")
+	require.LessOrEqual(t, stored, p.sent)
+	p.acknowledged, p.sent = stored, stored
 }
 
-// count runs a query in which {user} stands for the word as the database wants it quoted.
-func count(t *testing.T, db *sql.DB, store object.StoreConfig, query string) int {
+// check refreshes once more. A refresh that was not answered may have been done or not: nothing is known of its family.
+func (f *familyState) check(t *testing.T, c *child) {
 	t.Helper()
-	quoted := map[string]string{"postgres": `"user"`, "mysql": "`user`", "sqlite": "`user`"}[store.DriverName]
-	var n int
-	require.NoError(t, db.QueryRowContext(t.Context(), strings.ReplaceAll(query, "{user}", quoted)).Scan(&n), query)
-	return n
+	if f.unanswered {
+		return
+	}
+	_, ok := c.holds(t, f.tokens.AccessToken)
+	require.True(t, ok, "the access token of an acknowledged refresh is lost")
+	f.tokens = c.refresh(t, f.tokens.RefreshToken).Tokens(t)
+	_, ok = c.holds(t, f.tokens.AccessToken)
+	require.True(t, ok)
 }

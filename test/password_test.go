@@ -12,14 +12,14 @@ import (
 	"github.com/minidoor/minidoor/test/harness"
 )
 
-const bossPassword = "boss123"
+const adminPassword = "boss123"
 
 // withBoss is a server whose admin has a password.
 func withBoss(t *testing.T) *harness.Server {
 	t.Helper()
 	s := harness.Start(t, harness.Options{Application: harness.Row{"enablePassword": true}})
 	s.Apply(t, harness.Rows{"users": {{
-		"owner": harness.Organization, "name": harness.AdminName, "isAdmin": true, "password": bossPassword,
+		"owner": harness.Organization, "name": harness.AdminName, "isAdmin": true, "password": adminPassword,
 		"signupApplication": harness.Application,
 	}}})
 	return s
@@ -63,18 +63,18 @@ func TestSetPassword(t *testing.T) {
 		_, err := sdk.CheckUserPassword(&casdoorsdk.User{Owner: harness.Organization, Name: harness.AdminName, Password: password})
 		return err
 	}
-	require.NoError(t, check(bossPassword))
+	require.NoError(t, check(adminPassword))
 	require.EqualError(t, check("nope"), "password or code is incorrect, you have 4 remaining chances")
 
-	cookie := browser(t, s, bossPassword)
+	cookie := browser(t, s, adminPassword)
 	own := url.Values{"userOwner": {harness.Organization}, "userName": {harness.AdminName}, "newPassword": {"second-1"}}
 	assert.Contains(t, asBrowser(t, s, cookie, "/api/set-password", own), "Password cannot be empty", "one's own needs the old one")
 	own.Set("oldPassword", "wrong")
 	assert.Contains(t, asBrowser(t, s, cookie, "/api/set-password", own), "4 remaining chances")
-	own.Set("oldPassword", bossPassword)
+	own.Set("oldPassword", adminPassword)
 	assert.Contains(t, asBrowser(t, s, cookie, "/api/set-password", own), `"status":"ok"`)
 	assert.False(t, signedIn(t, s, cookie), "the sessions of the old password have ended")
-	require.Error(t, check(bossPassword))
+	require.Error(t, check(adminPassword))
 	require.NoError(t, check("second-1"))
 
 	cookie = browser(t, s, "second-1")
@@ -95,7 +95,7 @@ func TestSetPassword(t *testing.T) {
 	require.EqualError(t, err, "The user: shop/nobody doesn't exist")
 	_, err = sdk.SetPassword("built-in", "admin", "", "fourth-1")
 	require.EqualError(t, err, "Unauthorized operation")
-	for _, secret := range []string{bossPassword, "second-1", "third-1", cookie.Value} {
+	for _, secret := range []string{adminPassword, "second-1", "third-1", cookie.Value} {
 		assert.NotContains(t, s.Log.String(), secret)
 	}
 }
@@ -112,11 +112,11 @@ func TestPasswordLockOutIsOne(t *testing.T) {
 	}
 	_, err := sdk.SetPassword(user.Owner, user.Name, "wrong", "another-1")
 	require.ErrorContains(t, err, "you have 0 remaining")
-	_, err = sdk.CheckUserPassword(&casdoorsdk.User{Owner: user.Owner, Name: user.Name, Password: bossPassword})
+	_, err = sdk.CheckUserPassword(&casdoorsdk.User{Owner: user.Owner, Name: user.Name, Password: adminPassword})
 	require.ErrorContains(t, err, "please wait for 15 minutes")
 	reply := s.Call(t, http.MethodPost, "/api/login", "", map[string]any{
 		"application": harness.Application, "organization": harness.Organization, "username": harness.AdminName,
-		"password": bossPassword, "type": "login",
+		"password": adminPassword, "type": "login",
 	})
 	assert.Contains(t, reply.Body, "please wait for 15 minutes")
 
@@ -136,7 +136,7 @@ func TestSessions(t *testing.T) {
 	t.Parallel()
 	s := withBoss(t)
 	sdk := s.SDK()
-	cookie := browser(t, s, bossPassword)
+	cookie := browser(t, s, adminPassword)
 	first, second := s.SignIn(t, "oMember").AccessToken, s.SignIn(t, "oMember").AccessToken
 	other := s.SignIn(t, "oOther").AccessToken
 	s.Call(t, http.MethodPost, harness.PathToken, "", url.Values{
@@ -243,11 +243,11 @@ func TestLogoutEverywhere(t *testing.T) {
 	assert.True(t, account(other))
 	require.Error(t, sdk.Logout(two.AccessToken))
 
-	first, second := browser(t, s, bossPassword), browser(t, s, bossPassword)
+	first, second := browser(t, s, adminPassword), browser(t, s, adminPassword)
 	assert.Contains(t, asBrowser(t, s, first, "/api/sso-logout", url.Values{"logoutAll": {"false"}}), `"ok"`)
 	assert.False(t, signedIn(t, s, first))
 	assert.True(t, signedIn(t, s, second))
-	third := browser(t, s, bossPassword)
+	third := browser(t, s, adminPassword)
 	assert.Contains(t, asBrowser(t, s, third, "/api/sso-logout", nil), `"ok"`)
 	assert.False(t, signedIn(t, s, second))
 	assert.Contains(t, s.Call(t, http.MethodGet, "/api/sso-logout", "", nil).Body, "Please login first")

@@ -46,6 +46,7 @@ func TestProcess(t *testing.T) {
 		"new seal key":            testReseal,
 		"Redis":                   testRedis,
 		"back-up and restore":     testBackup,
+		"check":                   testCheck,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,14 +10,17 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// load is what one measurement sends: requests of workers that each wait for the answer before they go on.
+// load is what one measurement sends: requests of workers, each of whom waits for the answer.
 type load struct {
-	address  string // host:port
-	workers  int
-	duration time.Duration
+	addresses []string // host:port; workers take them in turn
+	workers   int
+	duration  time.Duration
+	interval  time.Duration // from one request to the next, however long answers take; 0: who has an answer goes on
+	failed    *atomic.Int64 // counts wrong answers; nil: the first of them ends the measurement
 
 	// request appends the n-th request of a worker, as HTTP/1.1 has it on the wire, to buf.
 	request func(buf []byte, worker, n int) []byte
@@ -27,19 +30,20 @@ type load struct {
 
 // sample is the outcome of one measurement.
 type sample struct {
-	Rate float64       // answers a second
-	P50  time.Duration // latencies
-	P90  time.Duration
-	P99  time.Duration
+	Count int           // answers
+	Rate  float64       // answers a second
+	P50   time.Duration // latencies
+	P90   time.Duration
+	P99   time.Duration
 }
 
-// run measures. A wrong answer is an error.
+// run measures.
 func (l load) run(ctx context.Context) (sample, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	clients := make([]*client, l.workers)
 	for w := range clients {
-		c, err := dial(ctx, l.address)
+		c, err := dial(ctx, l.addresses[w%len(l.addresses)])
 		if err != nil {
 			return sample{}, err
 		}
@@ -49,10 +53,11 @@ func (l load) run(ctx context.Context) (sample, error) {
 	latencies := make([][]time.Duration, l.workers)
 	var workers sync.WaitGroup
 	start := time.Now()
+	p := &pace{start: start, end: start.Add(l.duration), interval: l.interval}
 	for w, c := range clients {
 		workers.Go(func() {
 			var err error
-			if latencies[w], err = l.work(ctx, c, w, start.Add(l.duration)); err != nil {
+			if latencies[w], err = l.work(ctx, c, w, p); err != nil {
 				cancel(err)
 			}
 		})
@@ -65,30 +70,64 @@ func (l load) run(ctx context.Context) (sample, error) {
 	return newSample(slices.Concat(latencies...), elapsed), nil
 }
 
-func (l load) work(ctx context.Context, c *client, worker int, end time.Time) ([]time.Duration, error) {
-	latencies := make([]time.Duration, 0, 1<<14)
+func (l load) work(ctx context.Context, c *client, worker int, p *pace) ([]time.Duration, error) {
+	latencies := make([]time.Duration, 0, 1<<10)
 	var request []byte
-	for before, n := time.Now(), 0; before.Before(end) && ctx.Err() == nil; n++ {
+	for n := 0; ; n++ {
+		due, ok := p.next(ctx)
+		if !ok {
+			return latencies, nil
+		}
 		request = l.request(request[:0], worker, n)
 		status, body, err := c.do(request)
-		if err != nil {
+		if err == nil && (status != http.StatusOK || !bytes.Contains(body, l.want)) {
+			err = fmt.Errorf("wrong answer: %d %.200s", status, body)
+		}
+		switch {
+		case err == nil:
+			latencies = append(latencies, time.Since(due))
+		case l.failed == nil:
 			return nil, err
+		default:
+			l.failed.Add(1)
+			if status == 0 {
+				return latencies, nil // the connection is gone
+			}
 		}
-		if status != http.StatusOK || !bytes.Contains(body, l.want) {
-			return nil, fmt.Errorf("wrong answer: %d %.200s", status, body)
-		}
-		after := time.Now()
-		latencies = append(latencies, after.Sub(before))
-		before = after
 	}
-	return latencies, nil
+}
+
+// pace says when requests are due.
+type pace struct {
+	start, end time.Time
+	interval   time.Duration // 0: at once
+	taken      atomic.Int64
+}
+
+// next waits until the next request is due, and returns when that was: one that starts late, because all workers wait
+// for answers, has waited too. It returns false when the measurement is over.
+func (p *pace) next(ctx context.Context) (due time.Time, ok bool) {
+	if p.interval == 0 {
+		due = time.Now()
+		return due, due.Before(p.end) && ctx.Err() == nil
+	}
+	due = p.start.Add(time.Duration(p.taken.Add(1)-1) * p.interval)
+	if !due.Before(p.end) {
+		return due, false
+	}
+	select {
+	case <-time.After(time.Until(due)):
+		return due, true
+	case <-ctx.Done():
+		return due, false
+	}
 }
 
 func newSample(latencies []time.Duration, elapsed time.Duration) sample {
 	slices.Sort(latencies)
 	return sample{
-		Rate: float64(len(latencies)) / elapsed.Seconds(),
-		P50:  percentile(latencies, 50), P90: percentile(latencies, 90), P99: percentile(latencies, 99),
+		Count: len(latencies), Rate: float64(len(latencies)) / elapsed.Seconds(),
+		P50: percentile(latencies, 50), P90: percentile(latencies, 90), P99: percentile(latencies, 99),
 	}
 }
 

@@ -2,21 +2,26 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/minidoor/minidoor/test/process"
 )
 
-// bench is a run: a server for each number of users and a floor for each algorithm. One at a time is under load.
+// bench is a run: servers on each database and a floor for each algorithm. One at a time is under load.
 type bench struct {
 	options
 
-	folder  string // for everything that is written
-	say     func(format string, args ...any)
-	binary  string // minidoor's
-	wechat  string // URL of the fake WeChat
-	servers []*server
-	floors  map[string]*floor // by the algorithm's flag; empty without floor
-	series  int               // how many measurements there were: no two send the same code
+	folder string // for everything that is written
+	say    func(format string, args ...any)
+	binary string // minidoor's
+	wechat *upstream
+	sites  []*site
+	floors map[string]*floor // by the algorithm's flag; empty without floor
+	series int               // how many measurements there were: no two send the same code
 }
 
 // start builds and starts everything. It all ends with ctx.
@@ -37,163 +42,161 @@ func (b *bench) start(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, users := range b.users {
-		b.say("preparing %d users", users)
-		s, err := b.startServer(ctx, users)
-		if err != nil {
-			return fmt.Errorf("server with %d users: %w", users, err)
+	for _, kind := range b.databases {
+		instances := 1
+		if takesSeveral(kind) {
+			instances = slices.Max(b.instances)
 		}
-		b.servers = append(b.servers, s)
+		for _, users := range b.users {
+			began := time.Now()
+			if _, err := b.startSite(ctx, kind, users, instances); err != nil {
+				return fmt.Errorf("%s with %d users: %w", kind, users, err)
+			}
+			b.say("%s with %d users is there after %.1f s", kind, users, time.Since(began).Seconds())
+		}
 	}
 	return nil
 }
 
-// close ends the children.
-func (b *bench) close() {
-	for _, s := range b.servers {
-		s.Kill()
+// build compiles the server and, when its source is there, floor. Without it the returned path is empty.
+func (b *bench) build(ctx context.Context) (floor string, err error) {
+	b.binary = filepath.Join(b.folder, "minidoor")
+	if err := process.Build(ctx, "", process.Minidoor, b.binary); err != nil {
+		return "", err
+	}
+	if b.floor == "" {
+		b.say("floor's source is not here (-floor): there will be no shares")
+		return "", nil
+	}
+	floor = filepath.Join(b.folder, "floor")
+	return floor, process.Build(ctx, b.floor, ".", floor)
+}
+
+// close ends the children and drops the databases.
+func (b *bench) close() (err error) {
+	for _, s := range b.sites {
+		err = errors.Join(err, s.close())
 	}
 	for _, f := range b.floors {
-		f.Kill()
+		if f != nil {
+			f.Kill()
+		}
 	}
+	return err
 }
 
-// operation is something that clients do.
-type operation struct {
-	name     string
-	signedIn bool // each worker is a user with an access token; else it signs in, which floor can do too
-	want     string
-	requests func(s *server, a algorithm, tokens []string) requester
-}
-
-// requester appends the n-th request of a worker to buf. The series tells the requests of measurements apart.
-type requester func(buf []byte, series, worker, n int) []byte
-
-// The names of the operations.
-const (
-	returningSignIn = "sign-in, returning"
-	newSignIn       = "sign-in, new"
-	accountRead     = "account read"
-	profileUpdate   = "profile update"
-)
-
-// operations has the one that makes users at the end: those before it find as many as they are told.
-func operations() []operation {
-	const token = `"access_token":"ey`
-	return []operation{
-		{returningSignIn, false, token, func(s *server, a algorithm, _ []string) requester {
-			return signInRequests(a, func(int, int, int) string { return openID(rand.IntN(s.users)) })
-		}},
-		{accountRead, true, `"status":"ok"`, func(_ *server, _ algorithm, tokens []string) requester {
-			return accountRequests(tokens)
-		}},
-		{profileUpdate, true, `"data":"Affected"`, func(s *server, _ algorithm, tokens []string) requester {
-			return updateRequests(tokens, s.users)
-		}},
-		{newSignIn, false, token, func(_ *server, a algorithm, _ []string) requester {
-			return signInRequests(a, func(series, worker, n int) string {
-				return fmt.Sprintf("oNew-%d-%d-%d", series, worker, n)
-			})
-		}},
+// targets returns what is measured, and says what is not.
+func (b *bench) targets() (all []target, left []string) {
+	for _, s := range b.sites {
+		for _, instances := range b.instances {
+			if instances > 1 && !takesSeveral(s.kind) {
+				left = append(left, fmt.Sprintf("%s, %d instances, %d users: n/a, such a database is one server's",
+					s.kind, instances, s.users))
+				continue
+			}
+			all = append(all, target{s, instances})
+		}
 	}
+	return all, left
 }
 
-func signInRequests(a algorithm, openID func(series, worker, n int) string) requester {
-	clientID := a.clientID()
-	return func(buf []byte, series, worker, n int) []byte {
-		body := fmt.Appendf(nil, "tag=wechat_miniprogram&client_id=%s&code=u:%s::%d-%d-%d",
-			clientID, openID(series, worker, n), series, worker, n)
-		return appendPost(buf, "/api/login/oauth/access_token", "application/x-www-form-urlencoded", "", body)
-	}
-}
-
-func accountRequests(tokens []string) requester {
-	return func(buf []byte, _, worker, _ int) []byte {
-		buf = append(buf, "GET /api/get-account HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer "...)
-		return append(append(buf, tokens[worker]...), "\r\n\r\n"...)
-	}
-}
-
-func updateRequests(tokens []string, users int) requester {
-	return func(buf []byte, series, worker, n int) []byte {
-		name := "wechat-" + openID(worker%users)
-		body := fmt.Appendf(nil,
-			`{"owner":"bench","name":%q,"displayName":"name %d-%d-%d","avatar":"https://example.com/%d/%d.png"}`,
-			name, series, worker, n, series, n)
-		path := "/api/update-user?columns=display_name,avatar&id=bench/" + name
-		return appendPost(buf, path, "application/json", tokens[worker], body)
-	}
-}
-
-func appendPost(buf []byte, path, contentType, token string, body []byte) []byte {
-	buf = fmt.Appendf(buf, "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: %s\r\nContent-Length: %d\r\n",
-		path, contentType, len(body))
-	if token != "" {
-		buf = append(append(append(buf, "Authorization: Bearer "...), token...), "\r\n"...)
-	}
-	return append(append(buf, "\r\n"...), body...)
-}
-
-// measure measures every operation with every algorithm on every server, and floor right before.
+// measure measures every operation with every algorithm on every target.
 func (b *bench) measure(ctx context.Context) (*report, error) {
-	r := &report{Machine: machine(), Workers: b.workers, Seconds: b.duration.Seconds(), Rounds: b.rounds}
-	for _, s := range b.servers {
-		r.Idle = append(r.Idle, idle{s.users, float64(s.idle) / (1 << 20)})
+	r := &report{
+		Machine: machine(), Workers: b.workers, Seconds: b.duration.Seconds(), Rounds: b.rounds,
+		LatencyMS: milliseconds(b.latency), SignatureMS: map[string]float64{},
 	}
+	for _, a := range b.algorithms {
+		cost, err := a.cost()
+		if err != nil {
+			return nil, err
+		}
+		r.SignatureMS[a.label] = milliseconds(cost)
+	}
+	for _, s := range b.sites {
+		r.Idle = append(r.Idle, idle{s.kind, s.users, mebibytes(s.idle)})
+	}
+	var targets []target
+	targets, r.Left = b.targets()
 	for _, op := range operations() {
 		for _, a := range b.algorithms {
 			b.say("measuring %s, %s", op.name, a.label)
-			rows, err := b.compare(ctx, op, a)
+			rows, err := b.compare(ctx, op, a, targets)
+			if err == nil && op.name == returningSignIn {
+				rows, err = b.addHalfRate(ctx, op, a, targets, rows)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", op.name, a.label, err)
 			}
 			r.Rows = append(r.Rows, rows...)
 		}
 	}
-	return r, nil
+	return r, b.measureCrowds(ctx, r)
 }
 
-// compare measures one operation with one algorithm, in rounds that go through all servers, so that what slows the
-// machine down for a while slows all of them down.
-func (b *bench) compare(ctx context.Context, op operation, a algorithm) ([]row, error) {
-	requests := make([]requester, len(b.servers))
-	for i, s := range b.servers {
+// compare measures one operation with one algorithm, in rounds that go through all targets, so that what slows the
+// machine down for a while slows all of them down. floor is measured right before each on SQLite.
+func (b *bench) compare(ctx context.Context, op operation, a algorithm, targets []target) ([]row, error) {
+	all := make([]samples, len(targets))
+	requests := make([]requester, len(targets))
+	for i, t := range targets {
 		var tokens []string
 		if op.signedIn {
 			var err error
-			if tokens, err = s.tokensOf(ctx, a, b.workers); err != nil {
+			if tokens, err = t.tokensOf(ctx, a, b.workers); err != nil {
 				return nil, err
 			}
 		}
-		requests[i] = op.requests(s, a, tokens)
+		requests[i] = op.requests(t.site, a, tokens)
 	}
-	ours, floors := make([][]sample, len(b.servers)), make([][]sample, len(b.servers))
 	for range b.rounds {
-		for i, s := range b.servers {
-			if f := b.floors[a.flag]; f != nil && !op.signedIn {
-				if err := b.run(ctx, f.address, op, requests[i], &floors[i]); err != nil {
+		for i, t := range targets {
+			l := load{workers: b.workers, duration: b.duration, want: []byte(op.want)}
+			if f := b.floors[a.flag]; f != nil && !op.signedIn && t.kind == "sqlite" {
+				l.addresses = []string{f.address}
+				if err := b.run(ctx, l, requests[i], &all[i].floor); err != nil {
 					return nil, fmt.Errorf("floor: %w", err)
 				}
 			}
-			if err := b.run(ctx, s.address(), op, requests[i], &ours[i]); err != nil {
-				return nil, err
+			l.addresses = t.addresses()
+			if err := b.run(ctx, l, requests[i], &all[i].ours); err != nil {
+				return nil, fmt.Errorf("%s: %w", t.kind, err)
 			}
 		}
 	}
-	rows := make([]row, len(b.servers))
-	for i, s := range b.servers {
-		rows[i] = newRow(op.name, a.label, s.users, ours[i], floors[i], ours[0])
-	}
-	return rows, nil
+	return newRows(op.name, a.label, targets, all), nil
 }
 
-func (b *bench) run(ctx context.Context, address string, op operation, request requester, samples *[]sample) error {
+// addHalfRate adds, behind the rows of an operation, rows of the same at half their rates: requests that come evenly,
+// whether the server is ready for them or not, while WeChat takes its time.
+func (b *bench) addHalfRate(
+	ctx context.Context, op operation, a algorithm, targets []target, rows []row,
+) ([]row, error) {
+	all := make([]samples, len(targets))
+	err := b.wechat.during(b.latency, func() error {
+		for range b.rounds {
+			for i, t := range targets {
+				rate := rows[i].Rate / 2
+				l := load{
+					addresses: t.addresses(), duration: b.duration, want: []byte(op.want),
+					interval: time.Duration(float64(time.Second) / rate),
+					workers:  b.workers + int(2*rate*b.latency.Seconds()), // enough for answers that take twice as long
+				}
+				if err := b.run(ctx, l, op.requests(t.site, a, nil), &all[i].ours); err != nil {
+					return fmt.Errorf("%s: %w", t.kind, err)
+				}
+			}
+		}
+		return nil
+	})
+	return append(rows, newRows(halfRate, a.label, targets, all)...), err
+}
+
+func (b *bench) run(ctx context.Context, l load, request requester, samples *[]sample) error {
 	b.series++
 	series := b.series
-	s, err := load{
-		address: address, workers: b.workers, duration: b.duration, want: []byte(op.want),
-		request: func(buf []byte, worker, n int) []byte { return request(buf, series, worker, n) },
-	}.run(ctx)
+	l.request = func(buf []byte, worker, n int) []byte { return request(buf, series, worker, n) }
+	s, err := l.run(ctx)
 	*samples = append(*samples, s)
 	return err
 }

@@ -47,7 +47,7 @@ func (b *bench) measureProxy(ctx context.Context, out io.Writer) error {
 	for range b.rounds {
 		var round [2]sample
 		for i, address := range []string{bare, gateway} {
-			l := load{address: address, workers: b.workers, duration: b.duration, want: answer[:16],
+			l := load{addresses: []string{address}, workers: b.workers, duration: b.duration, want: answer[:16],
 				request: func(buf []byte, _, _ int) []byte { return append(buf, request...) }}
 			if round[i], err = l.run(ctx); err != nil {
 				return err

@@ -4,51 +4,88 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
-	"text/tabwriter"
 	"time"
 )
 
 // report is what a run has found.
 type report struct {
-	Machine string  `json:"machine"`
-	Workers int     `json:"workers"`
-	Seconds float64 `json:"seconds"` // of one measurement
-	Rounds  int     `json:"rounds"`
-	Rows    []row   `json:"rows"`
-	Idle    []idle  `json:"idle"`
+	Machine     string             `json:"machine"`
+	Workers     int                `json:"workers"`
+	Seconds     float64            `json:"seconds"` // of one measurement
+	Rounds      int                `json:"rounds"`
+	LatencyMS   float64            `json:"latencyMS"`   // WeChat's, at half rate and under a crowd
+	SignatureMS map[string]float64 `json:"signatureMS"` // what one takes, by algorithm
+	Rows        []row              `json:"rows"`
+	Crowds      []crowd            `json:"crowds"`
+	Idle        []idle             `json:"idle"`
+	Left        []string           `json:"left,omitempty"` // what was asked for and is not measured, and why
 }
 
 // row is the median of the rounds of one measurement.
 type row struct {
 	Operation string  `json:"operation"`
 	Algorithm string  `json:"algorithm"`
+	DB        string  `json:"db"`
+	Instances int     `json:"instances"`
 	Users     int     `json:"users"`
 	Rate      float64 `json:"rate"` // a second
+	Low       float64 `json:"low"`  // that of the slowest round
+	High      float64 `json:"high"` // that of the fastest
 	P50       float64 `json:"p50"`  // milliseconds
 	P90       float64 `json:"p90"`
 	P99       float64 `json:"p99"`
-	Floor     float64 `json:"floor,omitempty"` // its rate beside; 0: not measured
-	Share     float64 `json:"share,omitempty"` // Rate of Floor
-	OfFirst   float64 `json:"ofFirst"`         // Rate of that with the first number of users
+	Floor     float64 `json:"floor,omitempty"`    // its rate beside; 0: not measured
+	Share     float64 `json:"share,omitempty"`    // of floor: the median of the rounds' shares
+	OfFirst   float64 `json:"ofFirst"`            // Rate of that with the first number of users
+	OfSQLite  float64 `json:"ofSQLite,omitempty"` // Rate of that of one instance on SQLite; 0: not measured
 }
 
 // idle is the memory of a server right after its start.
 type idle struct {
+	DB    string  `json:"db"`
 	Users int     `json:"users"`
 	MiB   float64 `json:"mib"`
 }
 
-func newRow(operation, algorithm string, users int, ours, floors, first []sample) row {
-	m, f := median(ours), median(floors)
-	return row{
-		Operation: operation, Algorithm: algorithm, Users: users, Rate: m.Rate,
-		P50: milliseconds(m.P50), P90: milliseconds(m.P90), P99: milliseconds(m.P99),
-		Floor: f.Rate, Share: ratio(m.Rate, f.Rate), OfFirst: ratio(m.Rate, median(first).Rate),
+// samples are the rounds of one measurement, and of floor right before each of them.
+type samples struct{ ours, floor []sample }
+
+func newRows(operation, algorithm string, targets []target, all []samples) []row {
+	rows := make([]row, len(targets))
+	for i, t := range targets {
+		rows[i] = newRow(all[i])
+		r := &rows[i]
+		r.Operation, r.Algorithm, r.DB, r.Instances, r.Users = operation, algorithm, t.kind, t.instances, t.users
+		for _, other := range rows[:i+1] {
+			if other.DB == t.kind && other.Instances == t.instances && r.OfFirst == 0 {
+				r.OfFirst = r.Rate / other.Rate
+			}
+			if other.DB == "sqlite" && t.kind != "sqlite" && other.Users == t.users {
+				r.OfSQLite = r.Rate / other.Rate
+			}
+		}
 	}
+	return rows
+}
+
+func newRow(s samples) row {
+	m, f := median(s.ours), median(s.floor)
+	byRate := func(a, b sample) int { return cmp.Compare(a.Rate, b.Rate) }
+	r := row{
+		Rate: m.Rate, Low: slices.MinFunc(s.ours, byRate).Rate, High: slices.MaxFunc(s.ours, byRate).Rate,
+		P50: milliseconds(m.P50), P90: milliseconds(m.P90), P99: milliseconds(m.P99), Floor: f.Rate,
+	}
+	if len(s.floor) > 0 {
+		shares := make([]sample, len(s.ours))
+		for i, ours := range s.ours {
+			shares[i].Rate = ours.Rate / s.floor[i].Rate
+		}
+		r.Share = median(shares).Rate
+	}
+	return r
 }
 
 // median returns the sample with the median rate, of an even number the slower one of the two; the zero sample of none.
@@ -60,45 +97,12 @@ func median(samples []sample) sample {
 	return sorted[(len(sorted)-1)/2]
 }
 
-// ratio returns 0 where there is nothing to compare with.
-func ratio(a, b float64) float64 {
-	if b == 0 {
-		return 0
-	}
-	return a / b
-}
-
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 func machine() string {
 	return fmt.Sprintf("%d CPUs, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-}
-
-// print writes the results as a table.
-func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "\nminidoor on SQLite, with the load on the same machine: %s.\n", r.Machine)
-	fmt.Fprintf(w, "%d requests at a time, %g s each, median of %d.\n\n", r.Workers, r.Seconds, r.Rounds)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	first := r.Rows[0].Users
-	fmt.Fprint(table, "operation\talgorithm\tusers\tper second\tp50 ms\tp90 ms\tp99 ms\tfloor\tof floor\t")
-	fmt.Fprintf(table, "of %d users\t\n", first)
-	for _, row := range r.Rows {
-		fmt.Fprintf(table, "%s\t%s\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%.2f\t\n",
-			row.Operation, row.Algorithm, row.Users, row.Rate, row.P50, row.P90, row.P99,
-			orDash("%.0f", row.Floor), orDash("%.2f", row.Share), row.OfFirst)
-	}
-	_ = table.Flush()
-	fmt.Fprintln(w)
-	for _, i := range r.Idle {
-		fmt.Fprintf(w, "Idle memory with %d users: %.1f MiB\n", i.Users, i.MiB)
-	}
-}
-
-func orDash(format string, value float64) string {
-	if value == 0 {
-		return "-"
-	}
-	return fmt.Sprintf(format, value)
 }
 
 func (r *report) writeJSON(file string) error {
@@ -107,45 +111,4 @@ func (r *report) writeJSON(file string) error {
 		return err
 	}
 	return os.WriteFile(file, append(text, '\n'), 0o644)
-}
-
-// The targets, on one machine of 2 cores that also runs the load.
-const (
-	ofFirstTarget = 0.9 // however many users there are
-	accountTarget = 4000.0
-	updateTarget  = 2000.0
-	idleTarget    = 40.0 // MiB, at most
-)
-
-// shareTargets are shares of floor's sign-ins by algorithm.
-func shareTargets() map[string]float64 { return map[string]float64{"RS256-2048": 0.85, "ES256": 0.5} }
-
-// missed returns the targets that were missed, one a line.
-func (r *report) missed() []string {
-	var missed []string
-	atLeast := func(row row, what string, value, target float64) {
-		if value < target {
-			missed = append(missed, fmt.Sprintf("%s, %s, %d users: %s is %.2f, less than %.2f",
-				row.Operation, row.Algorithm, row.Users, what, value, target))
-		}
-	}
-	for _, row := range r.Rows {
-		if row.Floor > 0 {
-			atLeast(row, "the share of floor", row.Share, shareTargets()[row.Algorithm])
-		}
-		atLeast(row, "the share of the rate with the fewest users", row.OfFirst, ofFirstTarget)
-		switch row.Operation {
-		case accountRead:
-			atLeast(row, "the rate", row.Rate, accountTarget)
-		case profileUpdate:
-			atLeast(row, "the rate", row.Rate, updateTarget)
-		}
-	}
-	for _, i := range r.Idle {
-		if i.MiB > idleTarget {
-			missed = append(missed,
-				fmt.Sprintf("idle memory with %d users is %.1f MiB, more than %.0f", i.Users, i.MiB, idleTarget))
-		}
-	}
-	return missed
 }

@@ -38,7 +38,7 @@ func TestPercentile(t *testing.T) {
 func TestNewSampleSortsAndCounts(t *testing.T) {
 	t.Parallel()
 	s := newSample([]time.Duration{3, 1, 2, 4}, 2*time.Second)
-	assert.Equal(t, sample{Rate: 2, P50: 2, P90: 4, P99: 4}, s)
+	assert.Equal(t, sample{Count: 4, Rate: 2, P50: 2, P90: 4, P99: 4}, s)
 	assert.Equal(t, sample{}, newSample(nil, time.Second))
 }
 
@@ -58,39 +58,62 @@ func TestMedian(t *testing.T) {
 	assert.Equal(t, rates(3)[0], median(rates(9, 1, 5, 3)))
 }
 
-func TestNewRowComparesMedians(t *testing.T) {
+func TestNewRowsCompareMedians(t *testing.T) {
 	t.Parallel()
-	got := newRow(newSignIn, "ES256", 500, rates(90, 100, 500), rates(400, 200, 100), rates(125))
+	few, many, other := &site{kind: "sqlite", users: 10}, &site{kind: "sqlite", users: 500}, &site{kind: "mysql", users: 500}
+	got := newRows(newSignIn, es256, []target{{few, 1}, {many, 1}, {other, 1}, {other, 2}}, []samples{
+		{rates(125), nil},
+		{rates(90, 100, 500), rates(100, 200, 400)}, // the machine has become faster meanwhile
+		{rates(80), nil},
+		{rates(160), nil},
+	})
 	assert.Equal(t, row{
-		Operation: newSignIn, Algorithm: "ES256", Users: 500, Rate: 100, P50: 100, Floor: 200, Share: 0.5, OfFirst: 0.8,
-	}, got)
-	without := newRow(newSignIn, "ES256", 500, rates(100), nil, rates(100))
-	assert.Zero(t, without.Share, "there is no share without floor")
+		Operation: newSignIn, Algorithm: es256, DB: "sqlite", Instances: 1, Users: 500,
+		Rate: 100, Low: 90, High: 500, P50: 100, Floor: 200, Share: 0.9, OfFirst: 0.8,
+	}, got[1])
+	assert.Zero(t, got[0].Share, "there is no share without floor")
+	assert.Equal(t, []float64{0, 0, 0.8, 1.6},
+		[]float64{got[0].OfSQLite, got[1].OfSQLite, got[2].OfSQLite, got[3].OfSQLite})
+	assert.InDelta(t, 1, got[3].OfFirst, 0, "is the first with two instances")
 }
 
 func good() *report {
+	returning := func(algorithm string, share float64) row {
+		return row{Operation: returningSignIn, Algorithm: algorithm, DB: "sqlite", Instances: 1, Users: 1000,
+			Rate: 85, Low: 80, High: 90, Floor: 100, Share: share, OfFirst: 1}
+	}
+	other := func(operation string, rate, p99 float64) row {
+		return row{Operation: operation, Algorithm: rs2048, DB: "mysql", Instances: 2, Users: 2000,
+			Rate: rate, P99: p99, OfFirst: 0.95, OfSQLite: 0.8}
+	}
 	return &report{
+		LatencyMS: 80, SignatureMS: map[string]float64{rs2048: 2, rs4096: 10, es256: 0.1},
 		Rows: []row{
-			{Operation: newSignIn, Algorithm: "RS256-2048", Users: 1000, Rate: 85, Floor: 100, Share: 0.85, OfFirst: 1},
-			{Operation: newSignIn, Algorithm: "ES256", Users: 1000, Rate: 50, Floor: 100, Share: 0.5, OfFirst: 1},
-			{Operation: newSignIn, Algorithm: "RS256-4096", Users: 1000, Rate: 10, Floor: 100, Share: 0.1, OfFirst: 1},
-			{Operation: accountRead, Algorithm: "ES256", Users: 1000, Rate: 4000, OfFirst: 1},
-			{Operation: profileUpdate, Algorithm: "ES256", Users: 2000, Rate: 2000, OfFirst: 0.9},
+			returning(rs2048, 0.9), returning(rs4096, 0.9), returning(es256, 0.65),
+			other(newSignIn, 85, 500), other(accountRead, 8000, 500), other(profileUpdate, 2000, 500),
+			other(halfRate, 42, 86),
 		},
-		Idle: []idle{{Users: 1000, MiB: 40}},
+		Crowds: []crowd{{DB: "mysql", Users: 2000, InFlight: 2000, SignIns: 4000, PeakMiB: 200}},
+		Idle:   []idle{{DB: "sqlite", Users: 1000, MiB: 40}},
 	}
 }
 
 func TestMissed(t *testing.T) {
 	t.Parallel()
-	require.Empty(t, good().missed(), "what is just enough is enough; RS256-4096 has no target")
+	require.Empty(t, good().missed(), "what is just enough is enough")
+	const here, there = ", sqlite, 1 instances, 1000 users: ", ", mysql, 2 instances, 2000 users: "
 	for name, spoil := range map[string]func(*report){
-		"sign-in, new, RS256-2048, 1000 users: the share of floor is 0.84": func(r *report) { r.Rows[0].Share = 0.84 },
-		"sign-in, new, ES256, 1000 users: the share of floor is 0.49":      func(r *report) { r.Rows[1].Share = 0.49 },
-		"account read, ES256, 1000 users: the rate is 3999.00":             func(r *report) { r.Rows[3].Rate = 3999 },
-		"profile update, ES256, 2000 users: the rate is 1999.00":           func(r *report) { r.Rows[4].Rate = 1999 },
-		"profile update, ES256, 2000 users: the share of the rate":         func(r *report) { r.Rows[4].OfFirst = 0.89 },
-		"idle memory with 1000 users is 40.1 MiB":                          func(r *report) { r.Idle[0].MiB = 40.1 },
+		"sign-in, returning, RS256-2048" + here + "the share of floor is 0.89":    func(r *report) { r.Rows[0].Share = 0.89 },
+		"sign-in, returning, RS256-4096" + here + "the share of floor is 0.89":    func(r *report) { r.Rows[1].Share = 0.89 },
+		"sign-in, returning, ES256" + here + "the share of floor is 0.64":         func(r *report) { r.Rows[2].Share = 0.64 },
+		"sign-in, new, RS256-2048" + there + "the share of SQLite's rate is 0.79": func(r *report) { r.Rows[3].OfSQLite = 0.79 },
+		"account read, RS256-2048" + there + "the rate is 7999.00":                func(r *report) { r.Rows[4].Rate = 7999 },
+		"profile update, RS256-2048" + there + "the rate is 1999.00":              func(r *report) { r.Rows[5].Rate = 1999 },
+		"profile update, RS256-2048" + there + "the share of the rate":            func(r *report) { r.Rows[5].OfFirst = 0.94 },
+		"sign-in, half rate, RS256-2048" + there + "p99 is 86.10 ms":              func(r *report) { r.Rows[6].P99 = 86.1 },
+		"2000 in flight, mysql, 2000 users: 1 sign-ins fail":                      func(r *report) { r.Crowds[0].Failures = 1 },
+		"2000 in flight, mysql, 2000 users: peak memory is 200.1 MiB":             func(r *report) { r.Crowds[0].PeakMiB = 200.1 },
+		"sqlite, 1000 users: idle memory is 40.1 MiB":                             func(r *report) { r.Idle[0].MiB = 40.1 },
 	} {
 		r := good()
 		spoil(r)
@@ -98,18 +121,25 @@ func TestMissed(t *testing.T) {
 		require.Len(t, missed, 1, name)
 		assert.Contains(t, missed[0], name)
 	}
+	r := good()
+	r.Rows[6].Algorithm, r.Rows[6].P99 = es256, 100
+	assert.Empty(t, r.missed(), "ES256 has no such target")
 }
 
 func TestPrintShowsSharesWhereThereAreSome(t *testing.T) {
 	t.Parallel()
 	r := good()
-	r.Machine, r.Workers, r.Seconds, r.Rounds = "2 CPUs", 32, 5, 3
+	r.Machine, r.Workers, r.Seconds, r.Rounds, r.Left = "2 CPUs", 32, 5, 3, []string{"sqlite, 2 instances: n/a"}
 	var out bytes.Buffer
 	r.print(&out)
 	assert.Contains(t, out.String(), "32 requests at a time, 5 s each, median of 3.")
-	assert.Regexp(t, `sign-in, new +RS256-2048 +1000 +85 +0.00 +0.00 +0.00 +100 +0.85 +1.00`, out.String())
-	assert.Regexp(t, `account read +ES256 +1000 +4000 +0.00 +0.00 +0.00 +- +- +1.00`, out.String())
-	assert.Contains(t, out.String(), "Idle memory with 1000 users: 40.0 MiB")
+	assert.Regexp(t, `sign-in, returning +RS256-2048 +sqlite +1 +1000 +85 +80 +90 +0.00 +0.00 +0.00 +100 +0.90 +1.00 +-`,
+		out.String())
+	assert.Regexp(t, `account read +RS256-2048 +mysql +2 +2000 +8000 .* 500.00 +- +- +0.95 +0.80`, out.String())
+	assert.Contains(t, out.String(), "\nsqlite, 2 instances: n/a\n")
+	assert.Contains(t, out.String(), "RS256-2048 2.000 ms RS256-4096 10.000 ms ES256 0.100 ms")
+	assert.Contains(t, out.String(), "4000 sign-ins, 0 failures, p99 0 ms, peak memory 200.0 MiB")
+	assert.Contains(t, out.String(), "Idle memory, sqlite, 1000 users: 40.0 MiB")
 }
 
 func TestWriteJSONKeepsEverything(t *testing.T) {

@@ -6,15 +6,14 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/dbserver"
 	"github.com/minidoor/minidoor/test/process"
 )
 
@@ -24,92 +23,104 @@ const (
 	appSecret = "0123456789abcdef0123456789abcdef"
 )
 
-// algorithm is a way to sign tokens. The server has an application for each.
-type algorithm struct {
-	flag  string // its name in -alg, and in floor's
-	label string
-	cert  map[string]any
+// site is a database of the benchmark's own, and the servers on it.
+type site struct {
+	kind    string // Casdoor's driverName
+	users   int    // at the start
+	store   object.StoreConfig
+	cfg     process.Config
+	servers []*process.Server
+	idle    int64 // bytes that the first server held after its start
 }
 
-func algorithms() map[string]algorithm {
-	cert := func(cryptoAlgorithm string, bits int) map[string]any {
-		return map[string]any{"cryptoAlgorithm": cryptoAlgorithm, "bitSize": bits}
-	}
-	return map[string]algorithm{
-		"RS256":  {"RS256", "RS256-2048", cert("RS256", 2048)},
-		"RS4096": {"RS4096", "RS256-4096", cert("RS256", 4096)},
-		"ES256":  {"ES256", "ES256", cert("ES256", 0)},
-	}
-}
-
-func (a algorithm) clientID() string { return "bench-" + a.flag }
-
-// startWeChat starts the fake WeChat and returns its URL. It ends with ctx.
-func startWeChat(ctx context.Context) (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	wechat := fakewechat.New(fakewechat.Options{
-		AppID: appID, AppSecret: appSecret, SelfMintedCodes: true, CodesPerMinute: -1,
-	})
-	server := &http.Server{Handler: wechat, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(listener) }()
-	context.AfterFunc(ctx, func() { _ = server.Close() })
-	return "http://" + listener.Addr().String(), nil
-}
-
-// server is a minidoor on a database of its own.
-type server struct {
-	*process.Server
-
-	users int   // in its database at the start
-	idle  int64 // bytes that it held after its start
-}
-
-func (s *server) address() string { return strings.TrimPrefix(s.URL, "http://") }
-
-// startServer prepares a database of so many users and starts a server on it.
-func (b *bench) startServer(ctx context.Context, users int) (*server, error) {
-	file := filepath.Join(b.folder, fmt.Sprintf("%d.db", users))
+// startSite prepares a database of so many users and starts servers on it.
+func (b *bench) startSite(ctx context.Context, kind string, users, instances int) (*site, error) {
 	initData, err := b.writeInitData()
 	if err != nil {
 		return nil, err
 	}
-	cfg := process.Config{Binary: b.binary, Env: map[string]string{
-		"driverName": "sqlite", "dataSourceName": "file:" + file, "sealKeyFile": file + ".key",
-		"initDataFile": initData, "wechatEndpoint": b.wechat, "limitPerOpenID": "0", // few users, many sign-ins
+	s := &site{kind: kind, users: users, store: newDatabase(kind, b.folder, users)}
+	b.sites = append(b.sites, s) // to be dropped, whatever happens
+	s.cfg = process.Config{Binary: b.binary, Env: map[string]string{
+		"driverName": kind, "dataSourceName": s.store.DataSourceName, "dbName": s.store.DBName,
+		"sealKeyFile":  filepath.Join(b.folder, fmt.Sprintf("%s-%d.key", kind, users)),
+		"initDataFile": initData, "wechatEndpoint": b.wechat.url, "limitPerOpenID": "0", // few users, many sign-ins
 	}}
-	first, err := process.StartServer(ctx, cfg)
-	if err != nil {
+	if err := s.fill(ctx, b.algorithms[0]); err != nil {
 		return nil, err
 	}
-	if _, err := signIn(ctx, first.URL, b.algorithms[0].clientID(), openID(0)); err != nil {
-		return nil, err
+	for range instances {
+		if err := s.start(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err := first.Stop(); err != nil {
-		return nil, err
-	}
-	if err := multiply(ctx, file, users); err != nil {
-		return nil, err
-	}
-	s := &server{users: users}
-	if s.Server, err = process.StartServer(ctx, cfg); err != nil {
-		return nil, err
-	}
-	if err := s.Healthy(ctx); err != nil {
-		return nil, err
-	}
-	s.idle, err = s.RSS()
+	s.idle, err = s.servers[0].RSS()
 	return s, err
 }
 
+// fill makes the users.
+func (s *site) fill(ctx context.Context, a algorithm) error {
+	first, err := process.StartServer(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	if _, err := signIn(ctx, first.URL, a.clientID(), openID(0)); err != nil {
+		return err
+	}
+	if err := first.Stop(); err != nil {
+		return err
+	}
+	return multiply(ctx, s.store, s.users)
+}
+
+// start starts one more server.
+func (s *site) start(ctx context.Context) error {
+	server, err := process.StartServer(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	s.servers = append(s.servers, server)
+	return server.Healthy(ctx)
+}
+
+// stop ends the servers.
+func (s *site) stop() {
+	for _, server := range s.servers {
+		server.Kill()
+	}
+	s.servers = nil
+}
+
+// close ends the servers and drops the database of a database server; that of SQLite goes with its folder.
+func (s *site) close() error {
+	s.stop()
+	if s.kind == "sqlite" {
+		return nil
+	}
+	return dbserver.Drop(context.Background(), s.store)
+}
+
+// target is what is measured: the first so many servers of a site.
+type target struct {
+	*site
+
+	instances int
+}
+
+func (t target) addresses() []string {
+	addresses := make([]string, t.instances)
+	for i, server := range t.servers[:t.instances] {
+		addresses[i] = strings.TrimPrefix(server.URL, "http://")
+	}
+	return addresses
+}
+
 // tokensOf signs users in, one for each of so many workers, and returns their access tokens.
-func (s *server) tokensOf(ctx context.Context, a algorithm, workers int) ([]string, error) {
+func (s *site) tokensOf(ctx context.Context, a algorithm, workers int) ([]string, error) {
 	tokens := make([]string, workers)
 	for w := range tokens {
 		var err error
-		if tokens[w], err = signIn(ctx, s.URL, a.clientID(), openID(w%s.users)); err != nil {
+		if tokens[w], err = signIn(ctx, s.servers[0].URL, a.clientID(), openID(w%s.users)); err != nil {
 			return nil, err
 		}
 	}
@@ -143,45 +154,6 @@ func (b *bench) writeInitData() (string, error) {
 	}
 	file := filepath.Join(b.folder, "init_data.json")
 	return file, os.WriteFile(file, text, 0o600)
-}
-
-// floor is the reference program, running with one algorithm.
-type floor struct {
-	*process.Process
-
-	address string
-}
-
-func (b *bench) startFloor(ctx context.Context, binary string, a algorithm) (*floor, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	p, err := process.Start(ctx, process.Config{Binary: binary, Args: []string{
-		"-addr", address, "-wx", b.wechat, "-alg", a.flag, "-db", filepath.Join(b.folder, "floor-"+a.flag+".db"),
-	}})
-	if err != nil {
-		return nil, err
-	}
-	for {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			return &floor{p, address}, conn.Close()
-		}
-		select {
-		case <-p.Ended():
-			return nil, fmt.Errorf("floor: %w\n%s", p.Wait(), p.Output())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// freeAddress returns a loopback address that nobody listens on.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // signIn returns the access token of a sign-in.

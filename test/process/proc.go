@@ -12,18 +12,23 @@ import (
 )
 
 // RSS returns the memory that the child holds, in bytes. It is there on Linux only.
-func (p *Process) RSS() (int64, error) {
+func (p *Process) RSS() (int64, error) { return p.memory("VmRSS:") }
+
+// PeakRSS returns the most memory that the child has held since its start, in bytes. It is there on Linux only.
+func (p *Process) PeakRSS() (int64, error) { return p.memory("VmHWM:") }
+
+func (p *Process) memory(field string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if value, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("process %d: no VmRSS", p.PID())
+	return 0, fmt.Errorf("process %d: no %s", p.PID(), field)
 }
 
 // Listening returns the TCP addresses that the child listens on. It is there on Linux only, on little-endian machines.

@@ -43,9 +43,10 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Reseal":     s.testReseal,
 		"Push":       s.testPush,
 		"Privacy":    s.testPrivacy,
+		"Manage":     s.testManage,
 		"Password":   s.testPassword,
 		"Watch":      s.testWatch,
-		"Manage":     s.testManage,
+		"Diagnose":   s.testDiagnose,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,32 +2,17 @@
 package testdb
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/dbserver"
 )
-
-// Where the servers are, unless TEST_POSTGRES_DSN and TEST_MYSQL_DSN say otherwise. The user must be allowed to create
-// databases.
-const (
-	defaultPostgres = "host=127.0.0.1 port=5432 user=postgres sslmode=disable"
-	defaultMySQL    = "root@tcp(127.0.0.1:3306)/"
-)
-
-// serverPatience is how long a server may take to answer before it counts as absent.
-const serverPatience = 2 * time.Second
 
 // Each runs test once for each kind of database, in parallel.
 func Each(t *testing.T, test func(t *testing.T, cfg object.StoreConfig)) {
@@ -54,74 +39,47 @@ func Kinds() []Kind {
 // SQLite returns a database in a file that does not exist yet.
 func SQLite(t testing.TB) object.StoreConfig {
 	t.Helper()
-	return object.StoreConfig{
-		DriverName: "sqlite", DataSourceName: "file:" + filepath.Join(t.TempDir(), "test.db"),
-	}
+	return dbserver.SQLite(filepath.Join(t.TempDir(), "test.db"))
 }
 
 // Postgres returns a database that does not exist yet, and that is dropped when the test ends. The test is skipped
 // where no server answers; with CI=true it fails.
 func Postgres(t testing.TB) object.StoreConfig {
 	t.Helper()
-	cfg := object.StoreConfig{
-		DriverName: "postgres", DataSourceName: cmp.Or(os.Getenv("TEST_POSTGRES_DSN"), defaultPostgres), DBName: newName(),
-	}
-	server := cfg
-	server.DBName = "postgres"
-	need(t, server, "TEST_POSTGRES_DSN")
-	t.Cleanup(func() { run(t, server, `DROP DATABASE IF EXISTS "`+cfg.DBName+`" WITH (FORCE)`) })
-	return cfg
+	return onServer(t, dbserver.Postgres(newName()), dbserver.PostgresVariable)
 }
 
 // MySQL is Postgres for MySQL and MariaDB.
 func MySQL(t testing.TB) object.StoreConfig {
 	t.Helper()
-	cfg := object.StoreConfig{
-		DriverName: "mysql", DataSourceName: cmp.Or(os.Getenv("TEST_MYSQL_DSN"), defaultMySQL), DBName: newName(),
-	}
-	server := cfg
-	server.DBName = ""
-	need(t, server, "TEST_MYSQL_DSN")
-	t.Cleanup(func() { run(t, server, "DROP DATABASE IF EXISTS `"+cfg.DBName+"`") })
-	return cfg
+	return onServer(t, dbserver.MySQL(newName()), dbserver.MySQLVariable)
 }
 
-func newName() string { return "minidoor_test_" + strings.ToLower(rand.Text()) }
+func newName() string { return dbserver.NewName("minidoor_test_") }
 
-// need skips the test, or fails it where all servers must be there, unless the server of cfg answers.
-func need(t testing.TB, cfg object.StoreConfig, variable string) {
+// onServer skips the test, or fails it where all servers must be there, unless the server of cfg answers.
+func onServer(t testing.TB, cfg object.StoreConfig, variable string) object.StoreConfig {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), serverPatience)
-	defer cancel()
-	driver, name := DataSource(t, cfg)
-	db, err := sql.Open(driver, name)
-	require.NoError(t, err)
-	defer func() { _ = db.Close() }()
-	if err = db.PingContext(ctx); err == nil {
-		return
+	if err := dbserver.Answers(t.Context(), cfg); err != nil {
+		const advice = "no %s server answers (%s says where it is): %v"
+		if os.Getenv("CI") == "true" {
+			t.Fatalf(advice, cfg.DriverName, variable, err)
+		}
+		t.Skipf(advice, cfg.DriverName, variable, err)
 	}
-	const advice = "no %s server answers (%s says where it is): %v"
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(advice, cfg.DriverName, variable, err)
-	}
-	t.Skipf(advice, cfg.DriverName, variable, err)
+	t.Cleanup(func() { require.NoError(t, dbserver.Drop(context.Background(), cfg)) })
+	return cfg
 }
 
 func run(t testing.TB, cfg object.StoreConfig, statement string) {
 	t.Helper()
-	driver, name := DataSource(t, cfg)
-	db, err := sql.Open(driver, name)
-	require.NoError(t, err)
-	defer func() { _ = db.Close() }()
-	_, err = db.Exec(statement)
-	require.NoError(t, err)
+	require.NoError(t, dbserver.Exec(context.Background(), cfg, statement))
 }
 
 // Connect returns the database itself, for a look past the store. It must exist; it is closed when the test ends.
 func Connect(t testing.TB, cfg object.StoreConfig) *sql.DB {
 	t.Helper()
-	driver, name := DataSource(t, cfg)
-	db, err := sql.Open(driver, name)
+	db, err := dbserver.Open(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
@@ -130,26 +88,7 @@ func Connect(t testing.TB, cfg object.StoreConfig) *sql.DB {
 // DataSource returns the names by which database/sql knows the driver and the database of cfg.
 func DataSource(t testing.TB, cfg object.StoreConfig) (driver, name string) {
 	t.Helper()
-	switch cfg.DriverName {
-	case "sqlite":
-		return "sqlite", cfg.DataSourceName + "?_pragma=busy_timeout(10000)"
-	case "mysql":
-		dsn, err := mysql.ParseDSN(cfg.DataSourceName)
-		require.NoError(t, err)
-		dsn.DBName = cfg.DBName
-		return "mysql", dsn.FormatDSN()
-	default:
-		return "pgx", postgresDSN(t, cfg)
-	}
-}
-
-func postgresDSN(t testing.TB, cfg object.StoreConfig) string {
-	t.Helper()
-	if !strings.Contains(cfg.DataSourceName, "://") {
-		return cfg.DataSourceName + " dbname=" + cfg.DBName
-	}
-	u, err := url.Parse(cfg.DataSourceName)
+	driver, name, err := dbserver.DataSource(cfg)
 	require.NoError(t, err)
-	u.Path = "/" + cfg.DBName
-	return u.String()
+	return driver, name
 }

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/minidoor/minidoor/conf"
+	"github.com/minidoor/minidoor/idp"
+	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
+)
+
+// checkTimeout is for each thing that is tried.
+const checkTimeout = 10 * time.Second
+
+// check tries all settings and writes a line about each; what does not work is an error, and so is what an admin has to
+// decide.
+func check(ctx context.Context, c console) error {
+	r := newReport(c.w, c.cfg)
+	r.redis(ctx, c.cfg)
+	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {
+		return c.store.DiagnoseProviders(ctx, r.registry(c.cfg, c.log))
+	})
+	r.run(ctx, "certs", func(ctx context.Context) ([]object.Finding, error) {
+		return c.store.DiagnoseCerts(ctx, time.Now())
+	})
+	r.run(ctx, "clock", func(ctx context.Context) ([]object.Finding, error) {
+		theirs, err := c.store.Clock(ctx)
+		if errors.Is(err, object.ErrNotFound) {
+			return nil, nil
+		}
+		return []object.Finding{object.DiagnoseClock(time.Now(), theirs, "the database's")}, err
+	})
+	r.wechatClock()
+	return errors.Join(checkAdoption(ctx, c), r.err())
+}
+
+// checkRemote is check where the users are behind a Casdoor's API.
+func checkRemote(ctx context.Context, cfg *conf.Config, log *slog.Logger, w io.Writer) error {
+	r := newReport(w, cfg)
+	r.redis(ctx, cfg)
+	r.run(ctx, "Casdoor", func(ctx context.Context) ([]object.Finding, error) {
+		service, err := object.NewRemoteService(ctx, remoteConfig(cfg),
+			object.ServiceConfig{Registry: r.registry(cfg, log), Logger: log})
+		if err != nil {
+			return nil, err
+		}
+		if err := service.Ping(ctx); err != nil {
+			return nil, err
+		}
+		answers := object.Finding{Severity: object.Fine, Text: "Casdoor: " + cfg.CasdoorEndpoint + " answers"}
+		all, err := service.DiagnoseProviders(ctx, cfg.CasdoorClientID)
+		return append([]object.Finding{answers}, all...), err
+	})
+	r.wechatClock()
+	return r.err()
+}
+
+// report writes findings and counts the problems among them.
+type report struct {
+	w        io.Writer
+	wechat   dates
+	problems int
+}
+
+func newReport(w io.Writer, cfg *conf.Config) *report {
+	r := &report{w: w}
+	if len(cfg.Unknown) > 0 {
+		r.add(object.Finding{Severity: object.Warning,
+			Text: "configuration: keys that mean nothing here: " + strings.Join(cfg.Unknown, ", ")})
+	} else {
+		r.add(object.Finding{Severity: object.Fine, Text: "configuration"})
+	}
+	return r
+}
+
+func (r *report) add(f object.Finding) {
+	if f.Severity == object.Problem {
+		r.problems++
+	}
+	fmt.Fprintf(r.w, "%s: %s\n", f.Severity, f.Text)
+}
+
+// run writes what look has found. That it could not look is a problem.
+func (r *report) run(ctx context.Context, what string, look func(context.Context) ([]object.Finding, error)) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	all, err := look(ctx)
+	if err != nil {
+		all = append(all, object.Finding{Severity: object.Problem, Text: what + ": " + err.Error()})
+	}
+	for _, f := range all {
+		r.add(f)
+	}
+}
+
+func (r *report) err() error {
+	if r.problems == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d problems", r.problems)
+}
+
+func (r *report) redis(ctx context.Context, cfg *conf.Config) {
+	if cfg.RedisEndpoint == "" {
+		return
+	}
+	r.run(ctx, "Redis", func(ctx context.Context) ([]object.Finding, error) {
+		o, err := idp.RedisOptions(cfg.RedisEndpoint)
+		if err != nil {
+			return nil, err
+		}
+		client := redis.NewClient(o)
+		defer func() { _ = client.Close() }()
+		if err := client.Ping(ctx).Err(); err != nil {
+			return nil, err
+		}
+		return []object.Finding{{Severity: object.Fine, Text: "Redis: it answers"}}, nil
+	})
+}
+
+// registry knows WeChat's mini programs, and hears what WeChat's clock says.
+func (r *report) registry(cfg *conf.Config, log *slog.Logger) *provider.Registry {
+	registry, err := provider.NewRegistry(idp.WeChatPlatform(idp.Options{
+		Endpoint: cfg.WeChatEndpoint, Logger: log, HTTPClient: &http.Client{Transport: &r.wechat},
+	}))
+	if err != nil {
+		panic(err) // one platform cannot be there twice
+	}
+	return registry
+}
+
+func (r *report) wechatClock() {
+	if theirs, ours, known := r.wechat.last(); known {
+		r.add(object.DiagnoseClock(ours, theirs, "WeChat's"))
+	}
+}
+
+// dates is an http.RoundTripper that remembers the last Date of an answer, and when it came.
+type dates struct {
+	mu           sync.Mutex
+	theirs, ours time.Time
+}
+
+// RoundTrip implements http.RoundTripper.
+func (d *dates) RoundTrip(r *http.Request) (*http.Response, error) {
+	reply, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if date, err := http.ParseTime(reply.Header.Get("Date")); err == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.theirs, d.ours = date, time.Now()
+	}
+	return reply, nil
+}
+
+func (d *dates) last() (theirs, ours time.Time, known bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.theirs, d.ours, !d.theirs.IsZero()
+}

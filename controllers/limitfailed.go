@@ -1,0 +1,85 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/minidoor/minidoor/provider"
+)
+
+// strictWeight is what a failed sign-in counts while most of its application's fail.
+const strictWeight = 10
+
+// failures is the budget of codes that the platform refuses. A client address that has used it up is turned away before the platform is
+// asked. Those in flight at that moment still fail: they are counted, and lengthen the wait.
+type failures struct {
+	*limit
+	share   int // per cent; 0: none
+	blocked *blocks
+	shares  *shares
+}
+
+func newFailures(cfg LimitsConfig, shared *sharedLimits) (*failures, error) {
+	l, err := newLimit("failed", cfg.FailedPerIP, cfg.Now, shared)
+	if l == nil || err != nil {
+		return nil, err
+	}
+	f := &failures{limit: l, share: cfg.FailedShare}
+	var err2 error
+	f.blocked, err = newBlocks(cfg.Now)
+	f.shares, err2 = newShares(cfg.Now)
+	return f, cmp.Or(err, err2)
+}
+
+// wait returns how long a client address has to wait, or 0.
+func (f *failures) wait(network string) time.Duration {
+	if f == nil || network == "" {
+		return 0
+	}
+	return f.blocked.left(network)
+}
+
+// judge counts what came of a code, also when its client has left.
+func (f *failures) judge(ctx context.Context, network, clientID string, err error) {
+	upstream, _ := errors.AsType[*provider.Error](err)
+	bad := upstream != nil && upstream.Code != 0 && // else nobody was asked
+		(upstream.Kind == provider.KindInvalidCode || upstream.Kind == provider.KindInvalidPhoneCode)
+	if bad || err == nil {
+		f.count(context.WithoutCancel(ctx), network, clientID, bad)
+	}
+}
+
+// count counts a code that the platform has judged.
+func (f *failures) count(ctx context.Context, network, clientID string, bad bool) {
+	if f == nil {
+		return
+	}
+	strict := f.shares.count(clientID, bad) > f.share && f.share > 0
+	if !bad || network == "" {
+		return
+	}
+	weight := 1
+	if strict {
+		weight = min(strictWeight, f.local.burst)
+	}
+	wait := max(f.local.charge(network, weight), f.shared.take(ctx, f.name+":"+network, f.local.burst, weight))
+	if wait > 0 {
+		f.blocked.add(network, wait)
+	}
+}
+
+// spend has do send a code to the platform for an application's user who is signed in, unless the client address has
+// used up its budget.
+func (l *Limits) spend(ctx context.Context, network, clientID string, do func() error) error {
+	if l == nil {
+		return do()
+	}
+	if err := l.judge(ctx, overFailed, l.failed.wait(network)); err != nil {
+		return err
+	}
+	err := do()
+	l.failed.judge(ctx, network, clientID, err)
+	return err
+}

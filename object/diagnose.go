@@ -1,0 +1,151 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/minidoor/minidoor/provider"
+)
+
+// Severity says how bad a Finding is.
+type Severity string
+
+// The severities.
+const (
+	Fine    Severity = "ok"
+	Warning Severity = "warning" // it works, but somebody should look at it
+	Problem Severity = "problem" // it does not work
+)
+
+// Finding is what a look at the settings has found, in a line for the admin. It holds no secret.
+type Finding struct {
+	Severity Severity
+	Text     string
+}
+
+func found(s Severity, format string, args ...any) Finding {
+	return Finding{s, fmt.Sprintf(format, args...)}
+}
+
+// DiagnoseProviders tries the AppID and AppSecret of each provider that the registry knows the type of.
+func (s *Store) DiagnoseProviders(ctx context.Context, registry *provider.Registry) ([]Finding, error) {
+	rows, err := s.providers.find(s.read(ctx), "ORDER BY owner, name")
+	if err != nil {
+		return nil, err
+	}
+	var all []Finding
+	for _, row := range rows {
+		if platform, ours := registry.ByType(row.Type); ours {
+			all = append(all, diagnose(ctx, platform, row))
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, found(Warning, "there is no provider of a mini program: nobody can sign in"))
+	}
+	return all, nil
+}
+
+// DiagnoseProviders is the Store's for an application of a Service that may have none.
+func (s *Service) DiagnoseProviders(ctx context.Context, clientID string) ([]Finding, error) {
+	client, err := s.Client(ctx, clientID)
+	if err != nil {
+		return nil, err
+	}
+	var all []Finding
+	for _, m := range client.miniPrograms {
+		if platform, ours := s.registry.ByType(m.row.Type); ours {
+			all = append(all, diagnose(ctx, platform, m.row))
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, found(Warning, "the application %s has no provider of a mini program", client.Application.Name))
+	}
+	return all, nil
+}
+
+func diagnose(ctx context.Context, platform provider.Platform, row *sdk.Provider) Finding {
+	name := fmt.Sprintf("provider %s/%s, AppID %s", row.Owner, row.Name, row.ClientId)
+	p, err := platform.New(provider.Config{
+		Type: row.Type, SubType: row.SubType, ClientID: row.ClientId, ClientSecret: provider.Secret(row.ClientSecret),
+	})
+	if err != nil {
+		return found(Problem, "%s: %s", name, err)
+	}
+	diagnoser, ok := p.(provider.TokenDiagnoser)
+	if !ok {
+		return found(Fine, "%s: cannot be tried", name)
+	}
+	err = diagnoser.Diagnose(ctx)
+	if err == nil {
+		return found(Fine, "%s: the platform accepts it", name)
+	}
+	if upstream, ok := errors.AsType[*provider.Error](err); ok && upstream.Hint != "" {
+		return found(Problem, "%s: %s: %s", name, err, upstream.Hint)
+	}
+	return found(Problem, "%s: %s", name, err)
+}
+
+// certWarning is how long before a cert's end admins hear of it.
+const certWarning = 90 * 24 * time.Hour
+
+// DiagnoseCerts looks for certs that cannot be read, or whose end is near.
+func (s *Store) DiagnoseCerts(ctx context.Context, now time.Time) ([]Finding, error) {
+	rows, err := s.certs.find(s.read(ctx), "ORDER BY owner, name")
+	if err != nil {
+		return nil, err
+	}
+	var all []Finding
+	for _, row := range rows {
+		if row.Scope == "" || row.Scope == "JWT" {
+			all = append(all, s.diagnoseCert(row, now))
+		}
+	}
+	return all, nil
+}
+
+func (s *Store) diagnoseCert(row *sdk.Cert, now time.Time) Finding {
+	name := fmt.Sprintf("cert %s/%s", row.Owner, row.Name)
+	key, err := s.keyring.parse(row)
+	if err != nil {
+		return found(Problem, "%s: %s", name, err)
+	}
+	if key.certificate == nil {
+		return found(Fine, "%s: a bare key, without an end", name)
+	}
+	end := key.certificate.NotAfter
+	switch left := end.Sub(now); {
+	case left <= 0:
+		return found(Problem, "%s: it has expired on %s: make a new one and choose it in the applications", name,
+			end.Format(time.DateOnly))
+	case left < certWarning:
+		return found(Warning, "%s: it expires on %s: make a new one and choose it in the applications", name,
+			end.Format(time.DateOnly))
+	}
+	return found(Fine, "%s: valid until %s", name, end.Format(time.DateOnly))
+}
+
+// maxSkew is how far clocks may be apart.
+const maxSkew = time.Minute
+
+// DiagnoseClock compares a clock with another one, which is named.
+func DiagnoseClock(now, other time.Time, whose string) Finding {
+	skew := now.Sub(other).Round(time.Second)
+	if skew.Abs() > maxSkew {
+		return found(Problem, "clock: it differs by %s from %s: tokens and messages are taken as expired, or not yet valid",
+			skew, whose)
+	}
+	return found(Fine, "clock: as %s", whose)
+}
+
+// Clock returns what the database's server takes for the present, or ErrNotFound where it has no clock of its own.
+func (s *Store) Clock(ctx context.Context) (time.Time, error) {
+	if s.dialect.clock == "" {
+		return time.Time{}, ErrNotFound
+	}
+	var seconds float64
+	err := scanOne(s.read(ctx), []any{&seconds}, s.dialect.clock)
+	return time.UnixMilli(int64(seconds * 1000)), err
+}

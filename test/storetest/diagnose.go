@@ -1,0 +1,44 @@
+package storetest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+func (s *suite) testDiagnose(t *testing.T) {
+	certs := func(at time.Time) map[string]object.Severity {
+		all, err := s.store.DiagnoseCerts(t.Context(), at)
+		require.NoError(t, err)
+		severities := map[string]object.Severity{}
+		for _, f := range all {
+			name, _, _ := strings.Cut(f.Text, ":")
+			severities[name] = f.Severity
+		}
+		return severities
+	}
+	const name = "cert admin/" + fastCert
+	now := time.Now()
+	assert.Equal(t, object.Fine, certs(now)[name])
+	end := now
+	for certs(end)[name] == object.Fine {
+		end = end.AddDate(0, 1, 0)
+	}
+	assert.Equal(t, object.Warning, certs(end)[name])
+	assert.Equal(t, object.Problem, certs(end.AddDate(0, 5, 0))[name])
+
+	clock, err := s.store.Clock(t.Context())
+	if s.cfg.DriverName == "sqlite" {
+		require.ErrorIs(t, err, object.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	assert.WithinDuration(t, time.Now(), clock, 10*time.Second)
+	assert.Equal(t, object.Fine, object.DiagnoseClock(time.Now(), clock, "the database's").Severity)
+	assert.Equal(t, object.Problem, object.DiagnoseClock(time.Now().Add(2*time.Minute), clock, "the database's").Severity)
+}
