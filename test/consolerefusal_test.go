@@ -192,7 +192,9 @@ func TestConsoleShowsNamesAsText(t *testing.T) {
 // Beside a Casdoor, its rows are its own pages' to change.
 func TestConsoleBesideACasdoor(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, harness.Options{Deps: func(deps *controllers.Deps) { deps.Authority = nil }})
+	s := harness.Start(t, harness.Options{Deps: func(deps *controllers.Deps) {
+		deps.Authority, deps.Upstream = nil, &url.URL{Scheme: "http", Host: "casdoor.invalid"}
+	}})
 	a := newAdmin(t, s)
 	a.signIn("built-in", "admin", s.FirstStart.AdminPassword)
 	for _, path := range []string{"/console", "/console/users", "/console/log", "/console/records"} {
