@@ -138,6 +138,7 @@ func TestNoSecretIsLoggedOrReplied(t *testing.T) {
 			s := harness.Start(t, harness.Options{
 				Push: fakewechat.PushSettings{Token: pushToken, EncodingAESKey: pushAESKey},
 				Wrap: rec.wrap, RefreshTokenJWT: jwt, UpstreamTimeout: 500 * time.Millisecond,
+				Application: harness.Row{"enablePassword": true},
 				Organization: harness.Row{"masterPassword": "master-of-the-organization",
 					"defaultPassword": "default-of-it"},
 				Rows: harness.Rows{"users": {{
@@ -213,6 +214,7 @@ func everything(t *testing.T, s *harness.Server, password string) {
 		s.Call(t, "GET", path, u.token, nil)
 	}
 	everyManagement(t, s)
+	everyPassword(t, s, password)
 	everyCapability(t, s, u.token)
 	everyMistake(t, s, u.token)
 	everyFault(t, s)
@@ -252,6 +254,28 @@ func everyManagement(t *testing.T, s *harness.Server) {
 			}
 		}
 	}
+}
+
+// everyPassword signs in with a password, rightly and wrongly, and uses the session.
+func everyPassword(t *testing.T, s *harness.Server, password string) {
+	t.Helper()
+	login := fieldsOf{"type": "login", "application": harness.Application, "organization": harness.Organization}
+	for _, typed := range [][2]string{{"wechat-oSecret", password + "x"}, {password, "x"}, {"wechat-oSecret", password}} {
+		login["username"], login["password"] = typed[0], typed[1]
+		s.Call(t, "POST", "/api/login?password="+typed[1], "", login)
+	}
+	cookies := (&http.Response{Header: s.Call(t, "POST", "/api/login", "", login).Header}).Cookies()
+	require.Len(t, cookies, 1)
+	for _, form := range []url.Values{
+		{"oldPassword": {password}, "newPassword": {"x"}}, {"oldPassword": {"x"}, "newPassword": {password}}, {"id": {password}},
+	} {
+		form.Set("userOwner", harness.Organization)
+		form.Set("userName", "wechat-oSecret")
+		for _, path := range []string{"/api/set-password", "/api/check-user-password", "/api/get-users", "/api/logout"} {
+			asBrowser(t, s, cookies[0], path, form)
+		}
+	}
+	assert.NotContains(t, s.Log.String(), cookies[0].Value)
 }
 
 func decodeAESKey(t *testing.T) []byte {
