@@ -22,9 +22,6 @@ import (
 
 	"github.com/minidoor/minidoor/conf"
 	"github.com/minidoor/minidoor/controllers"
-	"github.com/minidoor/minidoor/idp"
-	"github.com/minidoor/minidoor/object"
-	"github.com/minidoor/minidoor/provider"
 	"github.com/minidoor/minidoor/test/demo"
 )
 
@@ -186,109 +183,4 @@ func later(ctx context.Context, delay time.Duration) context.Context {
 	after, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { time.AfterFunc(delay, cancel) })
 	return after
-}
-
-// attach opens what users and tokens are in, and sets the use cases on it. In remote mode there is no store.
-func attach(
-	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, p process,
-) (store *object.Store, err error) {
-	if cfg.Remote() {
-		if err = openFiles(deps, &services, cfg); err == nil {
-			deps.Service, err = object.NewRemoteService(ctx, remoteConfig(cfg), services)
-		}
-		return nil, err
-	}
-	if store, err = openStore(ctx, cfg, deps.Logger, p); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			store.Close()
-		}
-	}()
-	// After the database: the folder may be made, and must not make the database's.
-	if err = openFiles(deps, &services, cfg); err != nil {
-		return nil, err
-	}
-	keys, err := cfg.SealKeyRing()
-	if err != nil {
-		return nil, err
-	}
-	if services.Sealer, err = object.NewSealer(keys); err != nil {
-		return nil, err
-	}
-	authority, err := object.NewAuthority(store, services)
-	if err != nil {
-		return nil, err
-	}
-	deps.Service, deps.Console = authority.Service, authority
-	if !cfg.Gateway() {
-		deps.Authority = authority
-	}
-	return store, nil
-}
-
-// openStore opens the database with all that is to be in it.
-func openStore(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) (*object.Store, error) {
-	database := storeConfig(cfg, log)
-	database.Observer = p.metrics
-	store, first, err := object.Open(ctx, database)
-	if err != nil {
-		return nil, err
-	}
-	tellFirstStart(p.stdout, first) // at once: it would be lost with a start that fails further down
-	if cfg.InitDataFile != "" {
-		err = store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly)
-	}
-	if err == nil && store.Beside() {
-		_, err = store.Adopt(ctx, adoptionProgress(p.stdout))
-	}
-	if err != nil {
-		store.Close()
-		return nil, err
-	}
-	return store, nil
-}
-
-func tellFirstStart(w io.Writer, first *object.FirstStart) {
-	if first != nil {
-		fmt.Fprintf(w, "First start: user %s, password %s (shown this once)\n", first.AdminName, first.AdminPassword)
-	}
-}
-
-func storeConfig(cfg *conf.Config, log *slog.Logger) object.StoreConfig {
-	return object.StoreConfig{
-		DriverName: cfg.DriverName, DataSourceName: cfg.DataSourceName.Reveal(), DBName: cfg.DBName,
-		TableNamePrefix: cfg.TableNamePrefix, Beside: cfg.Gateway(), Logger: log,
-	}
-}
-
-func remoteConfig(cfg *conf.Config) object.RemoteConfig {
-	remote := object.RemoteConfig{
-		Endpoint: cfg.CasdoorEndpoint, ClientID: cfg.CasdoorClientID, ClientSecret: cfg.CasdoorClientSecret,
-		AppSecrets: map[string]provider.Secret{},
-	}
-	for i, appID := range cfg.WeChatAppIDs {
-		remote.AppSecrets[appID] = cfg.WeChatAppSecrets[i]
-	}
-	return remote
-}
-
-// serviceConfig also returns the Redis that access tokens of WeChat are shared through, or nil.
-func serviceConfig(
-	cfg *conf.Config, log *slog.Logger, observer idp.Observer,
-) (object.ServiceConfig, io.Closer, error) {
-	services := object.ServiceConfig{RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log}
-	options := idp.Options{Endpoint: cfg.WeChatEndpoint, Logger: log, Observer: observer}
-	var closer io.Closer
-	if cfg.RedisEndpoint != "" {
-		redis, err := idp.NewRedis(cfg.RedisEndpoint)
-		if err != nil {
-			return services, nil, err
-		}
-		options.Tokens, closer = redis, redis
-	}
-	var err error
-	services.Registry, err = provider.NewRegistry(idp.WeChatPlatform(options))
-	return services, closer, err
 }
