@@ -36,7 +36,7 @@ const gcPercent = 400
 
 // memoryTarget is from where on the heap is swept more often instead of growing, in bytes: with 2,000 sign-ins in flight,
 // which hold 140 MB, stacks and all.
-const memoryTarget = 155 << 20
+const memoryTarget = 147 << 20
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

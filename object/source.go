@@ -38,12 +38,12 @@ func sqliteSource(name string) source {
 		params = url.Values{}
 	}
 	params.Del("cache")
-	// Caches of 8 and 32 MB hold the inner pages of the indexes of a million users; they are taken when they are used.
+	// Caches of 4 and 24 MB hold the inner pages of the indexes of a million users; they are taken when they are used.
 	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-8192)")
+		"cache_size(-4096)")
 	read := "file:" + file + "?" + params.Encode()
 	return source{
-		read: read, write: read + "&_txlock=immediate&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(2000)",
+		read: read, write: read + "&_txlock=immediate&_pragma=cache_size(-24576)&_pragma=wal_autocheckpoint(2000)",
 	}
 }
 
