@@ -79,3 +79,8 @@ func (c *AccountController) User() {
 func unauthorized() *object.Refusal {
 	return &object.Refusal{Code: object.AccessDenied, Message: "Unauthorized operation"}
 }
+
+// loginFirst is what Casdoor says to those who show nothing.
+func loginFirst() *object.Refusal {
+	return &object.Refusal{Code: object.InvalidToken, Message: "Please login first"}
+}

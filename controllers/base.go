@@ -48,7 +48,7 @@ func (b *Base) refuse(e *APIError) {
 func (b *Base) principal() (*object.Principal, error) {
 	token, ok := bearer(b.Ctx.Request)
 	if !ok {
-		return nil, &object.Refusal{Code: object.InvalidToken, Message: "Please login first"}
+		return nil, loginFirst()
 	}
 	leave, err := b.Deps.Limits.work(b.Ctx.Request.Context())
 	if err != nil {

@@ -26,14 +26,11 @@ type familyOf[T any] struct{ f *object.Family[T] }
 
 func (f familyOf[T]) name() string { return f.f.Name() }
 
-// get returns nil where there is none, as Casdoor does; of a token it says so.
+// get returns object.ErrNotFound where there is none; of a token it says so, as Casdoor does.
 func (f familyOf[T]) get(ctx context.Context, c *object.Caller, owner, name string) (any, error) {
 	row, err := f.f.Get(ctx, c, owner, name)
 	if errors.Is(err, object.ErrNotFound) && f.name() == "token" {
 		return nil, badRequest(fmt.Sprintf("The token: %.100s/%.100s does not exist", owner, name))
-	}
-	if errors.Is(err, object.ErrNotFound) {
-		return nil, nil
 	}
 	return row, err
 }

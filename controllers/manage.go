@@ -66,14 +66,10 @@ func manageRoutes(base Base) []route {
 
 // One is GET /api/get-…?id=owner/name: the row in data, null where there is none.
 func (c *ManageController) One() {
-	caller, err := c.caller()
-	if err != nil {
-		c.fail(err)
-		return
-	}
 	owner, name, _ := strings.Cut(c.Ctx.Request.URL.Query().Get("id"), "/")
-	row, err := c.Family.get(c.Ctx.Request.Context(), caller, owner, name)
-	c.answer(row, err)
+	ask(c.Base, func(caller *object.Caller) (any, error) {
+		return c.Family.get(c.Ctx.Request.Context(), caller, owner, name)
+	})
 }
 
 // Many is GET /api/get-…s?owner=…: the rows in data, and with p and pageSize their number in data2.
@@ -159,11 +155,8 @@ func listOf(text string) []string {
 
 // Remove is POST /api/delete-… with the row's owner and name as JSON.
 func (c *ManageController) Remove() {
-	caller, body, err := c.change()
 	var id struct{ Owner, Name string }
-	if err == nil && json.Unmarshal(body, &id) != nil {
-		err = badRequest("the body is not a JSON object of this kind")
-	}
+	caller, err := c.changeOf(&id)
 	if err != nil {
 		c.fail(err)
 		return
@@ -187,6 +180,15 @@ func (b *Base) change() (*object.Caller, json.RawMessage, error) {
 	}
 	_, err = decodeObject(body) // which refuses a field that is there twice
 	return caller, body, err
+}
+
+// changeOf reads who asks for a change, and the body into what v points to.
+func (b *Base) changeOf(v any) (*object.Caller, error) {
+	caller, body, err := b.change()
+	if err == nil && json.Unmarshal(body, v) != nil {
+		err = badRequest("the body is not a JSON object of this kind")
+	}
+	return caller, err
 }
 
 func (b *Base) answerAffected(affected bool, err error) {

@@ -1,8 +1,6 @@
 package controllers
 
 import (
-	"encoding/json"
-	"errors"
 	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -49,11 +47,8 @@ func (c *PasswordController) Set() {
 //
 //	@router /api/check-user-password [post]
 func (c *PasswordController) Check() {
-	caller, body, err := c.change()
 	var user struct{ Owner, Name, Password string }
-	if err == nil && json.Unmarshal(body, &user) != nil {
-		err = badRequest("the body is not a JSON object of this kind")
-	}
+	caller, err := c.changeOf(&user)
 	if err == nil {
 		err = c.counted(caller, func() error {
 			return c.Deps.Authority.CheckUserPassword(c.Ctx.Request.Context(), caller, user.Owner, user.Name, user.Password)
@@ -107,30 +102,19 @@ func (c *PasswordController) Sessions() {
 //
 //	@router /api/get-session [get]
 func (c *PasswordController) Session() {
-	caller, err := c.caller()
-	if err != nil {
-		c.fail(err)
-		return
-	}
 	owner, rest, _ := strings.Cut(c.Ctx.Request.URL.Query().Get("sessionPkId"), "/")
 	name, application, _ := strings.Cut(rest, "/")
-	s, err := c.Deps.Authority.Session(c.Ctx.Request.Context(), caller, owner, name, application)
-	if errors.Is(err, object.ErrNotFound) {
-		c.replyData(nil)
-		return
-	}
-	c.answer(s, err)
+	ask(c.Base, func(caller *object.Caller) (any, error) {
+		return c.Deps.Authority.Session(c.Ctx.Request.Context(), caller, owner, name, application)
+	})
 }
 
 // EndSession is POST /api/delete-session with a session as JSON: all of it ends, or what sessionId lists.
 //
 //	@router /api/delete-session [post]
 func (c *PasswordController) EndSession() {
-	caller, body, err := c.change()
 	var s sdk.Session
-	if err == nil && json.Unmarshal(body, &s) != nil {
-		err = badRequest("the body is not a JSON object of this kind")
-	}
+	caller, err := c.changeOf(&s)
 	if err != nil {
 		c.fail(err)
 		return
@@ -146,7 +130,7 @@ func (c *PasswordController) EndSession() {
 func (c *PasswordController) LogoutEverywhere() {
 	caller, err := c.caller()
 	if err == nil && caller.UserID == "" {
-		err = &object.Refusal{Code: object.InvalidToken, Message: "Please login first"}
+		err = loginFirst()
 	}
 	var p params
 	if err == nil {

@@ -56,7 +56,7 @@ func (a *Authority) userByLogin(ctx context.Context, organization, login string)
 	q, users := a.store.read(ctx), a.store.users
 	user, err := users.get(q, "WHERE "+byID, organization, login)
 	if err == nil || !errors.Is(err, ErrNotFound) || login == "" {
-		return user, errUnless(ErrNotFound, err)
+		return user, ignoreMissing(err)
 	}
 	// The function keeps the database from reading all users of the organization.
 	found, err := users.find(q, "WHERE COALESCE(owner, '')=? AND (email=? OR phone=?) LIMIT 2",
@@ -65,14 +65,6 @@ func (a *Authority) userByLogin(ctx context.Context, organization, login string)
 		return nil, err
 	}
 	return found[0], nil
-}
-
-// errUnless returns err unless it is the one that is expected.
-func errUnless(expected, err error) error {
-	if errors.Is(err, expected) {
-		return nil
-	}
-	return err
 }
 
 // hashingWait is how long a password waits for those before it.

@@ -3,6 +3,7 @@ package object
 import (
 	"maps"
 	"slices"
+	"sync"
 )
 
 // reach is whose rows a role may reach with an action. Each one holds those before it.
@@ -20,7 +21,9 @@ const (
 type rule struct{ anyone, member, admin, app reach }
 
 // rules say who may do what, by the last part of Casdoor's paths. What is not in here nobody may do.
-func rules() map[string]rule {
+var rules = sync.OnceValue(makeRules)
+
+func makeRules() map[string]rule {
 	anyone := rule{everything, everything, everything, everything}
 	own := rule{admin: organization, app: organization}
 	usable := rule{admin: shared, app: shared}

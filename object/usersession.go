@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -45,9 +44,6 @@ func (u *userSignIns) of(application string, ids []string) {
 // Session returns what a user is signed in by to one application, or ErrNotFound.
 func (a *Authority) Session(ctx context.Context, c *Caller, owner, name, application string) (*sdk.Session, error) {
 	user, err := a.userFor(ctx, c, "get-session", owner, name)
-	if gone(err) {
-		return nil, ErrNotFound
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -75,18 +71,12 @@ func (a *Authority) Session(ctx context.Context, c *Caller, owner, name, applica
 	return s, nil
 }
 
-// gone reports whether userFor found nobody.
-func gone(err error) bool { return errors.Is(err, ErrNotFound) }
-
 // EndSessions ends what a user is signed in by to one application: all of it, or what the ids name. It reports whether
 // there was any.
 func (a *Authority) EndSessions(ctx context.Context, c *Caller, s sdk.Session) (ended bool, err error) {
 	user, err := a.userFor(ctx, c, "delete-session", s.Owner, s.Name)
-	if gone(err) {
-		return false, nil
-	}
 	if err != nil {
-		return false, err
+		return false, ignoreMissing(err)
 	}
 	u, err := a.signInsOf(ctx, user)
 	if err != nil {
