@@ -9,6 +9,8 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -164,17 +166,29 @@ func (k *key) naturalAlgorithm() string {
 	return defaultAlgorithm
 }
 
-// sign signs claims with the algorithm that the application asks for, or else with the cert's own.
-func (k *key) sign(algorithm string, claims jwt.Claims) (string, error) {
+// sign returns claims, which are JSON, as a JWS (RFC 7515 §7.1), signed with the algorithm that the application asks for, or
+// else with the cert's own.
+func (k *key) sign(algorithm string, claims []byte) (string, error) {
 	if algorithm == "" {
 		algorithm = k.algorithm
 	}
 	if k.private == nil || !k.supports(algorithm) {
 		return "", fmt.Errorf("cert %s cannot sign %s", k.name, algorithm)
 	}
-	token := jwt.NewWithClaims(jwt.GetSigningMethod(algorithm), claims)
-	token.Header["kid"] = k.name
-	return token.SignedString(k.private)
+	header, err := json.Marshal(map[string]string{"alg": algorithm, "kid": k.name, "typ": "JWT"})
+	if err != nil {
+		return "", err
+	}
+	encoding := base64.RawURLEncoding
+	const signatureSize = 1024 // of an RSA key of 6144 bits
+	token := make([]byte, 0, encoding.EncodedLen(len(header)+len(claims))+signatureSize)
+	token = append(encoding.AppendEncode(token, header), '.')
+	token = encoding.AppendEncode(token, claims)
+	signature, err := jwt.GetSigningMethod(algorithm).Sign(string(token), k.private)
+	if err != nil {
+		return "", err
+	}
+	return string(encoding.AppendEncode(append(token, '.'), signature)), nil
 }
 
 // jwk returns the public half as JWKS shows it (RFC 7517).

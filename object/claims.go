@@ -28,17 +28,9 @@ type grantClaims struct {
 	jwt.RegisteredClaims
 }
 
-// payload is the claims of a token, encoded already.
-type payload struct {
-	grantClaims
-	text []byte
-}
-
-// MarshalJSON implements json.Marshaler.
-func (p payload) MarshalJSON() ([]byte, error) { return p.text, nil }
-
-// encode puts the claims about the user, in the application's token format, before those about the grant.
-func (w *claimWriter) encode(app *sdk.Application, user *sdk.User, grant grantClaims) (jwt.Claims, error) {
+// encode returns the claims as JSON: those about the user, in the application's token format, before those about the
+// grant.
+func (w *claimWriter) encode(app *sdk.Application, user *sdk.User, grant grantClaims) ([]byte, error) {
 	var about []byte
 	var err error
 	switch app.TokenFormat {
@@ -62,7 +54,7 @@ func (w *claimWriter) encode(app *sdk.Application, user *sdk.User, grant grantCl
 		return nil, err
 	}
 	text := append(about[:len(about)-1], ',')
-	return payload{grant, append(text, end[1:]...)}, nil
+	return append(text, end[1:]...), nil
 }
 
 // claimWriter writes a user as the claims of format JWT, which are about 80 of the row's fields.
@@ -116,7 +108,7 @@ func claimColumns(users *table[sdk.User]) []column {
 	}
 	picked := users.pick("tag")
 	for _, f := range newClaimWriter().fields {
-		if c, ok := columnOf[fmt.Sprint(f.index)]; ok {
+		if c, ok := columnOf[fmt.Sprint(f.index)]; ok && !f.hidden {
 			picked = append(picked, c)
 		}
 	}

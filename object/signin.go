@@ -34,7 +34,8 @@ type person struct {
 	known     bool      // identity is stored
 	adopted   bool      // it is stored without the AppID
 	whole     bool      // user needs more than the claim columns
-	user      *sdk.User // claim columns only, for a user who exists, unless whole
+	more      bool      // a claim column that is not common is not empty: user needs all
+	user      *sdk.User // common claim columns only, for a user who exists, unless whole or more
 	isNew     bool      // user is to be made
 	name, id  string    // of the user to be made, where the directory has rules for them; empty: as makeUser has it
 	nameTaken bool      // by another user

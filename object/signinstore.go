@@ -12,7 +12,7 @@ import (
 // find implements directory: the OpenID is looked up, and the UnionID where the provider shares users by it. No name,
 // phone, e-mail or wechat column is.
 func (t *tables) find(ctx context.Context, p *person) error {
-	p.known, p.adopted, p.unionUser = true, false, ""
+	p.known, p.adopted, p.more, p.unionUser = true, false, false, ""
 	appID := p.program.row.ClientId
 	p.identity = Identity{Organization: p.request.Client.Organization.Name, AppID: appID, OpenID: p.session.OpenID}
 	err := t.findIdentity(ctx, p, appID)
@@ -27,16 +27,16 @@ func (t *tables) find(ctx context.Context, p *person) error {
 		err = t.findByUnion(ctx, p)
 	}
 	p.isNew = p.user.Id == ""
-	if err == nil && p.whole && !p.isNew {
+	if err == nil && (p.whole || p.more) && !p.isNew {
 		err = t.readWhole(ctx, p)
 	}
 	return err
 }
 
-// findIdentity reads the identity with that AppID and, where there still is one, the claim columns of its user.
+// findIdentity reads the identity with that AppID and, where there still is one, the common claim columns of its user.
 func (t *tables) findIdentity(ctx context.Context, p *person, appID string) error {
 	p.user = &sdk.User{}
-	dest := append(t.identities.dest(&p.identity, t.identities.columns), t.users.dest(p.user, t.signInColumns)...)
+	dest := append(t.identities.dest(&p.identity, t.identities.columns), t.signInUser.dest(p.user, &p.more)...)
 	return scanOne(t.read(ctx), dest, t.byIdentity, p.identity.Organization, appID, p.identity.OpenID)
 }
 
@@ -64,7 +64,7 @@ func (t *tables) findByUnion(ctx context.Context, p *person) error {
 	if !p.sharesUnion() {
 		return nil
 	}
-	dest := append([]any{&p.unionUser}, t.users.dest(p.user, t.signInColumns)...)
+	dest := append([]any{&p.unionUser}, t.signInUser.dest(p.user, &p.more)...)
 	err := scanOne(t.read(ctx), dest, t.byUnion, p.identity.Organization, p.session.UnionID)
 	if errors.Is(err, ErrNotFound) {
 		return nil
