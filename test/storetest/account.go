@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"xorm.io/xorm"
@@ -36,9 +37,11 @@ func (s *suite) testAccount(t *testing.T) {
 	t.Run("every text in every script", func(t *testing.T) { testTexts(t, n) })
 }
 
-// testFilledFields fills one field of a user at a time: the account must not miss one that is empty for nearly everybody.
+// testFilledFields fills one field of a user at a time: neither the account nor the claims of the next token must miss one
+// that is empty for nearly everybody.
 func testFilledFields(t *testing.T, n *tenant) {
 	token := n.signIn(t, "oFilled")
+	claims := claimsOf(t, token)
 	engine, err := xorm.NewEngine("sqlite", ":memory:") // for the names of the columns
 	require.NoError(t, err)
 	defer func() { _ = engine.Close() }()
@@ -54,8 +57,32 @@ func testFilledFields(t *testing.T, n *tenant) {
 		n.exec(t, 1, set, value, n.name, token.UserName)
 		user := reflect.ValueOf(n.principal(t, token).User).Elem()
 		assert.EqualValues(t, value, user.FieldByIndex(field.Index).Interface(), field.Name)
+		claim := field.Tag.Get("json")
+		_, claimed := claims[claim]
+		if claimed && !hiddenOrRenewed(column.Name) {
+			assert.EqualValues(t, value, claimsOf(t, n.signIn(t, "oFilled"))[claim], claim)
+		}
 		n.exec(t, 1, set, reflect.Zero(field.Type).Interface(), n.name, token.UserName)
 	}
+	n.exec(t, 1, `UPDATE "user" SET "groups"=? WHERE owner=? AND name=?`, `["staff"]`, n.name, token.UserName)
+	assert.Equal(t, []string{"staff"}, n.principal(t, token).User.Groups)
+	assert.Equal(t, []any{"staff"}, claimsOf(t, n.signIn(t, "oFilled"))["groups"])
+}
+
+// hiddenOrRenewed reports whether a claim is always empty, or set by the sign-in.
+func hiddenOrRenewed(column string) bool {
+	return slices.Contains([]string{
+		"password", "password_salt", "password_type", "hash", "pre_hash", "preferred_mfa_type", "totp_secret",
+		"last_signin_time", "last_signin_ip",
+	}, column)
+}
+
+func claimsOf(t *testing.T, token *object.Token) jwt.MapClaims {
+	t.Helper()
+	claims := jwt.MapClaims{}
+	_, _, err := jwt.NewParser().ParseUnverified(token.AccessToken, claims)
+	require.NoError(t, err)
+	return claims
 }
 
 func testFindUser(t *testing.T, n *tenant, p *object.Principal) {
