@@ -39,8 +39,9 @@ const gcPercent = 400
 // which hold 140 MB, stacks and all.
 const memoryTarget = 147 << 20
 
-// threadsPerProcessor is how many threads may run Go code on each processor. A signature holds one for a millisecond; with
-// a second, the operating system lets who commits, which takes far less, go first.
+// threadsPerProcessor is how many threads may run Go code on each processor where the database is SQLite. A signature holds
+// one for a millisecond; with a second, the operating system lets who commits, which takes far less, go first. A database
+// server on the same machine would get less of the processors.
 const threadsPerProcessor = 2
 
 func main() {
@@ -130,7 +131,7 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	if _, set := p.env("GOMEMLIMIT"); !set {
 		debug.SetMemoryLimit(memoryTarget)
 	}
-	if _, set := p.env("GOMAXPROCS"); !set {
+	if _, set := p.env("GOMAXPROCS"); !set && cfg.DriverName == "sqlite" && !cfg.Remote() {
 		runtime.GOMAXPROCS(threadsPerProcessor * runtime.GOMAXPROCS(0))
 	}
 	p.metrics = controllers.NewMetrics(prometheus.NewRegistry(), version)
