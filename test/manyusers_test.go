@@ -3,7 +3,9 @@ package test
 import (
 	"flag"
 	"fmt"
+	"html"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -119,6 +121,41 @@ func TestManyUsers(t *testing.T) {
 		})
 	}
 	t.Run("by keyset", func(t *testing.T) { readByKeyset(t, s, total) })
+	t.Run("console", func(t *testing.T) { readConsole(t, s, name(one), nick(one), fmt.Sprintf("13%09d", one)) })
+}
+
+// readConsole looks a user up in the console, and reads on from its first page.
+func readConsole(t *testing.T, s *harness.Server, name, nick, phone string) {
+	a := signInGlobal(t, s)
+	read := func(path, want string) string {
+		t.Helper()
+		var body string
+		times := make([]time.Duration, 5)
+		for i := range times {
+			start := time.Now()
+			body = a.get(path)
+			times[i] = time.Since(start)
+		}
+		assert.Contains(t, body, want, path)
+		slices.Sort(times)
+		t.Logf("%v %s", times[len(times)/2], path)
+		if *manyUsers >= 500_000 {
+			assert.Less(t, times[len(times)/2], listPatience, path)
+		}
+		return body
+	}
+	for by, value := range map[string]string{
+		"name": name, "wechat": strings.TrimPrefix(name, "wechat-"), "phone": phone, "displayName": nick,
+	} {
+		read("/console/users?organization=shop&by="+by+"&value="+url.QueryEscape(value), name)
+	}
+	read("/console/users/view?id=shop/"+name, nick)
+	for _, path := range []string{"/console/users", "/console/users?organization=shop"} {
+		page := read(path, harness.AdminName)
+		next := regexp.MustCompile(`href="(/console/users\?[^"]*after=[^"]*)"`).FindStringSubmatch(page)
+		require.NotNil(t, next, path)
+		read(html.UnescapeString(next[1]), "wechat-o")
+	}
 }
 
 // readByKeyset reads the first pages as the console does, and checks that no user comes twice.
