@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -38,11 +37,6 @@ const gcPercent = 400
 // memoryTarget is from where on the heap is swept more often instead of growing, in bytes: with 2,000 sign-ins in flight,
 // which hold 140 MB, stacks and all.
 const memoryTarget = 147 << 20
-
-// threadsPerProcessor is how many threads may run Go code on each processor where the database is SQLite. A signature holds
-// one for a millisecond; with a second, the operating system lets who commits, which takes far less, go first. A database
-// server on the same machine would get less of the processors.
-const threadsPerProcessor = 2
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -130,9 +124,6 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	}
 	if _, set := p.env("GOMEMLIMIT"); !set {
 		debug.SetMemoryLimit(memoryTarget)
-	}
-	if _, set := p.env("GOMAXPROCS"); !set && cfg.DriverName == "sqlite" && !cfg.Remote() {
-		runtime.GOMAXPROCS(threadsPerProcessor * runtime.GOMAXPROCS(0))
 	}
 	p.metrics = controllers.NewMetrics(prometheus.NewRegistry(), version)
 	deps := controllers.Deps{

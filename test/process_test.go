@@ -40,7 +40,6 @@ func TestProcess(t *testing.T) {
 		"demo":                    testDemo,
 		"databases":               testDatabases,
 		"remote":                  testRemoteProcess,
-		"crowd":                   testCrowd,
 		"help and version":        testHelp,
 		"taken port, first start": testTakenPort,
 		"new seal key":            testReseal,
