@@ -127,7 +127,7 @@ func TestBadBearers(t *testing.T) {
 		"unknown kid":   {forge(t, jwt.SigningMethodRS256, "x", ours, claims), invalid},
 		"PS256":         {forge(t, jwt.SigningMethodPS256, kid, ours, claims), invalid},
 		"no exp":        {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "exp", nil)), invalid},
-		"not yet": {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "nbf", time.Now().Unix()+60)),
+		"not yet": {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "nbf", time.Now().Unix()+3600)),
 			invalid},
 		"past": {forge(t, jwt.SigningMethodRS256, kid, ours, changed(claims, "exp", time.Now().Unix()-1)),
 			"expired"},
