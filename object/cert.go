@@ -166,8 +166,8 @@ func (k *key) naturalAlgorithm() string {
 	return defaultAlgorithm
 }
 
-// sign returns claims, which are JSON, as a JWS (RFC 7515 §7.1), signed with the algorithm that the application asks for, or
-// else with the cert's own.
+// sign returns claims, which are JSON, as a JWS (RFC 7515 §7.1), signed with the algorithm that the application asks
+// for, or else with the cert's own.
 func (k *key) sign(algorithm string, claims []byte) (string, error) {
 	if algorithm == "" {
 		algorithm = k.algorithm

@@ -45,7 +45,8 @@ func (c commonColumns) dest(user *sdk.User, more *bool) []any {
 	return append(c.users.dest(user, c.columns), more)
 }
 
-// empty returns, for NOT IN, how a column is stored that holds nothing; NULL aside. It is "" for one that has no such form.
+// empty returns, for NOT IN, how a column is stored that holds nothing; NULL aside. It is "" for one that has no such
+// form.
 func (d dialect) empty(c column) string {
 	switch {
 	case !c.json:

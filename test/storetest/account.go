@@ -72,7 +72,7 @@ func testFilledFields(t *testing.T, n *tenant) {
 // hiddenOrRenewed reports whether a claim is always empty, or set by the sign-in.
 func hiddenOrRenewed(column string) bool {
 	return slices.Contains([]string{
-		"password", "password_salt", "password_type", "hash", "pre_hash", "preferred_mfa_type", "totp_secret",
+		"password", "password_salt", "password_type", "hash", "pre_hash", "totp_secret",
 		"last_signin_time", "last_signin_ip",
 	}, column)
 }
