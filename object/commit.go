@@ -107,15 +107,37 @@ func (r reader) run(query string, args ...any) (*sql.Rows, error) {
 	return stmt.QueryContext(r.ctx, args...)
 }
 
-// txn is a transaction, and the querier inside it.
+// txn is a transaction, and the querier inside it. It begins with the first statement whose result somebody asks for; one
+// that consists of statements that are only sent takes one round trip.
 type txn struct {
 	ctx   context.Context
-	tx    *sql.Tx
+	conn  *sql.Conn
+	tx    *sql.Tx // nil before it begins
 	stmts *statements
-	fresh []string // queries to prepare when the connection is free again
+	sent  []statement // that wait
+	fresh []string    // queries to prepare when the connection is free again
+}
+
+// begin begins the transaction, with what has been sent.
+func (t *txn) begin() (err error) {
+	if t.tx != nil {
+		return nil
+	}
+	if t.tx, err = t.conn.BeginTx(t.ctx, nil); err != nil {
+		return err
+	}
+	for _, s := range t.sent {
+		if err := t.run(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
 	if stmt := t.stmts.get(query); stmt != nil {
 		return t.tx.StmtContext(t.ctx, stmt).QueryContext(t.ctx, args...)
 	}
@@ -125,6 +147,9 @@ func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
 
 // execOnce is exec for a large statement that will not be run again in the same words: it is not kept prepared.
 func (t *txn) execOnce(query string, args ...any) (int64, error) {
+	if err := t.begin(); err != nil {
+		return 0, err
+	}
 	result, err := t.tx.ExecContext(t.ctx, t.stmts.dialect.rebind(query), args...)
 	if err != nil {
 		return 0, err
@@ -134,6 +159,9 @@ func (t *txn) execOnce(query string, args ...any) (int64, error) {
 
 // exec runs a statement and returns how many rows it changed.
 func (t *txn) exec(query string, args ...any) (n int64, err error) {
+	if err := t.begin(); err != nil {
+		return 0, err
+	}
 	var result sql.Result
 	if stmt := t.stmts.get(query); stmt != nil {
 		result, err = t.tx.StmtContext(t.ctx, stmt).ExecContext(t.ctx, args...)
@@ -189,18 +217,14 @@ func (s *statements) transactOn(ctx context.Context, fns []func(*txn) error) (fr
 		return nil, err
 	}
 	defer func() { s.release(conn, err) }()
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	t := &txn{ctx: ctx, tx: tx, stmts: s}
+	t := &txn{ctx: ctx, conn: conn, stmts: s}
+	defer t.rollback()
 	for _, fn := range fns {
 		if err := fn(t); err != nil {
-			_ = tx.Rollback()
 			return nil, err
 		}
 	}
-	return t.fresh, tx.Commit()
+	return t.fresh, t.commit()
 }
 
 // release gives a connection back, or ends one on which nothing can be written: a new one may reach the server that has

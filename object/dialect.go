@@ -3,6 +3,7 @@ package object
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -76,17 +77,16 @@ func (d dialect) rebind(query string) string {
 	if !d.numbered {
 		return query
 	}
-	var b strings.Builder
-	n := 0
-	for _, r := range query {
-		if r == '?' {
-			n++
-			fmt.Fprintf(&b, "$%d", n)
-			continue
+	b := make([]byte, 0, len(query)+32)
+	for n := 1; ; n++ {
+		before, after, found := strings.Cut(query, "?")
+		b = append(b, before...)
+		if !found {
+			return string(b)
 		}
-		b.WriteRune(r)
+		b = strconv.AppendInt(append(b, '$'), int64(n), 10)
+		query = after
 	}
-	return b.String()
 }
 
 // orIgnore ends an INSERT that changes nothing, and affects no row, when the row exists. It names one column of the
@@ -151,6 +151,18 @@ func isTransient(err error) bool {
 		return true
 	}
 	return false
+}
+
+// isDuplicate reports whether another row has a key already.
+func isDuplicate(err error) bool {
+	const mysqlDuplicate, sqlitePrimaryKey, sqliteUnique = 1062, 1555, 2067
+	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		return my.Number == mysqlDuplicate
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code() == sqlitePrimaryKey || lite.Code() == sqliteUnique
+	}
+	return sqlState(err) == pgUniqueViolation
 }
 
 // isBusy reports whether somebody else kept writing to SQLite's file for longer than we wait.

@@ -52,7 +52,7 @@ func (s *Store) Writing() int { return int(s.writing.Load()) }
 
 // Pools returns how busy the connections are: "all", or "read" and "write" where writes have one of their own.
 func (s *Store) Pools() map[string]sql.DBStats {
-	if s.queue == nil {
+	if s.writes == s.reads {
 		return map[string]sql.DBStats{"all": s.reads.db.Stats()}
 	}
 	return map[string]sql.DBStats{"read": s.reads.db.Stats(), "write": s.writes.db.Stats()}

@@ -58,6 +58,5 @@ func (t *tables) storeRecord(tx *txn, r *sdk.Record) error {
 	}
 	r.Name = uuid.NewString()
 	r.Language = cmp.Or(r.Language, "en")
-	_, err := t.records.insert(tx, r, "")
-	return err
+	return t.records.sendInsert(tx, r, "", nil)
 }

@@ -67,11 +67,10 @@ func (a *Authority) userOf(ctx context.Context, row *sdk.Token, token string) (*
 func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) error {
 	by := a.store.tokenBy.refresh
 	var won int64
-	err := a.store.write(ctx, func(tx *txn) (err error) {
-		won, err = a.store.tokens.update(tx, next,
+	err := a.store.write(ctx, func(tx *txn) error {
+		return a.store.tokens.sendUpdate(tx, next, &won,
 			[]string{a.store.tokenBy.access, by, "created_time", "expires_in"},
 			"owner=? AND name=? AND "+by+"=?", next.Owner, next.Name, spent)
-		return err
 	})
 	if err != nil || won == 1 {
 		return err
@@ -98,8 +97,9 @@ func (a *Authority) endFamily(ctx context.Context, owner, name string) error {
 // revoke deletes a token row: every access and refresh token of it is dead once revoke returns, on every instance.
 func (a *Authority) revoke(ctx context.Context, owner, name string) error {
 	return a.store.write(ctx, func(tx *txn) error {
-		_, err := tx.exec("DELETE FROM "+a.store.tokens.name+" WHERE owner=? AND name=?", owner, name)
-		return err
+		return tx.send(statement{
+			query: "DELETE FROM " + a.store.tokens.name + " WHERE owner=? AND name=?", args: []any{owner, name},
+		})
 	})
 }
 

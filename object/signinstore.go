@@ -119,9 +119,8 @@ func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.To
 	}
 	sealed, keyID := t.sealer.seal(p.identity, p.session.SessionKey)
 	session := &Session{p.identity.Organization, p.identity.AppID, p.identity.OpenID, sealed, keyID, stamp}
-	_, err := t.sessions.insert(tx, session, t.dialect.orUpdate(
-		[]string{"organization", "app_id", "open_id"}, []string{"sealed_key", "key_id", "updated_time"}))
-	return err
+	return t.sessions.sendInsert(tx, session, t.dialect.orUpdate(
+		[]string{"organization", "app_id", "open_id"}, []string{"sealed_key", "key_id", "updated_time"}), nil)
 }
 
 func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
@@ -129,8 +128,7 @@ func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 	union := cmp.Or(p.session.UnionID, old.UnionID)
 	if !p.known {
 		fresh := &Identity{old.Organization, old.AppID, old.OpenID, p.user.Id, union, stamp, stamp}
-		inserted, err := t.identities.insert(tx, fresh, t.dialect.orIgnore("user_id"))
-		return raced(inserted, err)
+		return t.identities.sendInsert(tx, fresh, "", errRaced)
 	}
 	if !p.adopted && old.UserID == p.user.Id && old.UnionID == union {
 		return nil
@@ -148,14 +146,9 @@ func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 
 func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
 	if !p.isNew {
-		_, err := t.users.update(tx, p.user, changed, "owner=? AND name=?", p.user.Owner, p.user.Name)
-		return err
+		return t.users.sendUpdate(tx, p.user, nil, changed, "owner=? AND name=?", p.user.Owner, p.user.Name)
 	}
-	inserted, err := t.users.insert(tx, p.user, t.dialect.orIgnore("owner"))
-	if err == nil && !inserted {
-		err = errNameTaken
-	}
-	return err
+	return t.users.sendInsert(tx, p.user, "", errNameTaken)
 }
 
 func (t *tables) storeUnion(tx *txn, p *person, stamp string) error {

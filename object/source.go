@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// source is where the driver connects to. SQLite has one connection of its own that writes.
+// source is where the driver connects to. write is empty where transactions use the same connections as reads.
 type source struct{ read, write string }
 
 // source turns Casdoor's way to name a database into the driver's, and makes the database when it is missing. Its
@@ -52,7 +52,9 @@ func mysqlSource(ctx context.Context, cfg StoreConfig) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	return source{read: dsn.FormatDSN()}, makeMySQLDatabase(ctx, *dsn)
+	read := dsn.FormatDSN()
+	dsn.MultiStatements, dsn.InterpolateParams = true, true // see pipelineMySQL
+	return source{read: read, write: dsn.FormatDSN()}, makeMySQLDatabase(ctx, *dsn)
 }
 
 func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {

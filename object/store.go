@@ -132,11 +132,17 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 		if err != nil {
 			return err
 		}
-		writer.SetMaxOpenConns(1)
+		writer.SetMaxOpenConns(writeConnections)
+		writer.SetMaxIdleConns(writeConnections)
+		writer.SetConnMaxLifetime(connectionLife)
 		db.SetMaxOpenConns(readConnections)
 		db.SetMaxIdleConns(readConnections)
-		db.SetConnMaxLifetime(0)
 		s.writes = newStatements(writer, s.dialect)
+	}
+	if s.dialect.driver == "sqlite" {
+		s.writes.db.SetMaxOpenConns(1)
+		s.writes.db.SetConnMaxLifetime(0)
+		db.SetConnMaxLifetime(0)
 		s.queue = newCommitQueue(s.writes)
 	}
 	if err := db.PingContext(ctx); err != nil {
@@ -201,6 +207,8 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Close() {
 	if s.queue != nil {
 		s.queue.close()
+	}
+	if s.writes != s.reads {
 		s.writes.closed.Store(true)
 		_ = s.writes.db.Close()
 	}

@@ -206,19 +206,30 @@ func plainValue(field reflect.Value) any {
 	return field.Interface()
 }
 
-// updateSQL is an UPDATE of columns of the row that where selects.
-func (t *table[T]) updateSQL(columns []column, where string) string {
-	sets := make([]string, len(columns))
-	for i, c := range columns {
-		sets[i] = t.dialect.quote(c.name) + "=?"
+// insert adds a row, with suffix behind the INSERT, and reports whether it did: with an "or ignore" suffix it may
+// not.
+func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
+	s, err := t.insertSQL(row, suffix)
+	if err != nil {
+		return false, err
 	}
-	return fmt.Sprintf("UPDATE %s SET %s WHERE %s", t.name, strings.Join(sets, ", "), where)
+	n, err := tx.exec(s.query, s.args...)
+	return n == 1, err
 }
 
-// insert adds a row, with suffix behind the INSERT, and reports whether it did: with an "or ignore" suffix it may
-// not. Most fields of most rows are empty; those stand in the statement itself, which is several times cheaper than
-// an argument.
-func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
+// sendInsert is insert for a transaction that needs not know. taken is the error when another row has the key.
+func (t *table[T]) sendInsert(tx *txn, row *T, suffix string, taken error) error {
+	s, err := t.insertSQL(row, suffix)
+	if err != nil {
+		return err
+	}
+	s.taken = taken
+	return tx.send(s)
+}
+
+// insertSQL is an INSERT. Most fields of most rows are empty; those stand in the statement itself, which is several
+// times cheaper than an argument.
+func (t *table[T]) insertSQL(row *T, suffix string) (statement, error) {
 	var names, marks strings.Builder
 	var filled []column
 	v := reflect.ValueOf(row).Elem()
@@ -239,11 +250,8 @@ func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
 		filled = append(filled, c)
 	}
 	values, err := t.values(row, filled)
-	if err != nil {
-		return false, err
-	}
-	n, err := tx.exec("INSERT INTO "+t.name+" ("+names.String()+") VALUES ("+marks.String()+")"+suffix, values...)
-	return n == 1, err
+	query := "INSERT INTO " + t.name + " (" + names.String() + ") VALUES (" + marks.String() + ")" + suffix
+	return statement{query: query, args: values}, err
 }
 
 // insertAll adds rows with few columns, many in one statement, with suffix behind each INSERT, and returns how many
@@ -287,15 +295,40 @@ func (t *table[T]) clear(row *T, names ...string) (cleared []string) {
 // update writes columns of the row that where selects and returns how many rows it met. Columns that the database does
 // not have are left out.
 func (t *table[T]) update(tx *txn, row *T, names []string, where string, args ...any) (int64, error) {
+	s, err := t.updateSQL(row, names, where, args)
+	if err != nil || s.query == "" {
+		return 0, err
+	}
+	return tx.exec(s.query, s.args...)
+}
+
+// sendUpdate is update for a transaction that needs not know; changed is how many rows it met, once that is committed.
+// It may be nil.
+func (t *table[T]) sendUpdate(tx *txn, row *T, changed *int64, names []string, where string, args ...any) error {
+	s, err := t.updateSQL(row, names, where, args)
+	if err != nil || s.query == "" {
+		return err
+	}
+	s.changed = changed
+	return tx.send(s)
+}
+
+// updateSQL is an UPDATE, or none where the database has none of the columns.
+func (t *table[T]) updateSQL(row *T, names []string, where string, args []any) (statement, error) {
 	columns := t.pick(names...)
-	if len(columns) == 0 {
-		return 0, nil
+	if len(names) == 0 || len(columns) == 0 {
+		return statement{}, nil
 	}
 	values, err := t.values(row, columns)
 	if err != nil {
-		return 0, err
+		return statement{}, err
 	}
-	return tx.exec(t.updateSQL(columns, where), slices.Concat(values, args)...)
+	sets := make([]string, len(columns))
+	for i, c := range columns {
+		sets[i] = t.dialect.quote(c.name) + "=?"
+	}
+	query := fmt.Sprintf("UPDATE %s SET %s WHERE %s", t.name, strings.Join(sets, ", "), where)
+	return statement{query: query, args: slices.Concat(values, args)}, nil
 }
 
 // find reads the rows that the rest of the query selects, such as "WHERE owner=?".

@@ -41,18 +41,15 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 	return t
 }
 
-// update implements directory. The id keeps it from a user who was made again under the same name.
+// update implements directory.
 func (t *tables) update(ctx context.Context, p *Principal, columns []string) error {
-	return t.write(ctx, func(tx *txn) error {
-		_, err := t.updateUser(tx, p, columns)
-		return err
-	})
+	return t.write(ctx, func(tx *txn) error { return t.updateUser(tx, p, columns) })
 }
 
-// updateUser is update inside a transaction, and reports whether the user is there.
-func (t *tables) updateUser(tx *txn, p *Principal, columns []string) (bool, error) {
+// updateUser is update inside a transaction. The id keeps it from a user who was made again under the same name.
+func (t *tables) updateUser(tx *txn, p *Principal, columns []string) error {
 	user := p.User
-	n, err := t.users.update(tx, user, columns, "owner=? AND name=? AND id=?", user.Owner, user.Name, user.Id)
+	err := t.users.sendUpdate(tx, user, nil, columns, "owner=? AND name=? AND id=?", user.Owner, user.Name, user.Id)
 	if err == nil && slices.Contains(columns, "avatar") {
 		err = t.dropUploads(tx, user.Id, user.Avatar)
 	}
@@ -62,20 +59,20 @@ func (t *tables) updateUser(tx *txn, p *Principal, columns []string) (bool, erro
 		}
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
-	return n == 1, t.storeRecord(tx, updateRecord(p, columns))
+	return t.storeRecord(tx, updateRecord(p, columns))
 }
 
 // storeMark replaces the Mark of a field; one without a Reason is none.
 func (t *tables) storeMark(tx *txn, mark Mark) error {
 	if mark.Reason == "" {
-		_, err := tx.exec("DELETE FROM "+t.marks.name+" WHERE user_id=? AND field=?", mark.UserID, mark.Field)
-		return err
+		return tx.send(statement{
+			query: "DELETE FROM " + t.marks.name + " WHERE user_id=? AND field=?", args: []any{mark.UserID, mark.Field},
+		})
 	}
-	_, err := t.marks.insert(tx, &mark, t.dialect.orUpdate(
-		[]string{"user_id", "field"}, []string{"reason", "updated_time"}))
-	return err
+	return t.marks.sendInsert(tx, &mark, t.dialect.orUpdate(
+		[]string{"user_id", "field"}, []string{"reason", "updated_time"}), nil)
 }
 
 // accountQuery selects of the token row with a hash what Principal needs, and of its user's row the common columns.

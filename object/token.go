@@ -151,8 +151,7 @@ func (s *Store) insertToken(tx *txn, row *sdk.Token) error {
 	if s.tokenBy.hashed() {
 		stored.AccessToken, stored.RefreshToken = "", ""
 	}
-	_, err := s.tokens.insert(tx, &stored, "")
-	return err
+	return s.tokens.sendInsert(tx, &stored, "", nil)
 }
 
 func isJWT(token string) bool { return strings.Count(token, ".") == 2 }

@@ -45,12 +45,15 @@ func (t *tables) addUpload(ctx context.Context, u *Upload) error {
 // useUpload writes columns of the principal's user, whose avatar is now that upload. The user's row comes first: of two
 // who upload at once the second waits there, and then drops the first one's upload.
 func (t *tables) useUpload(tx *txn, p *Principal, columns []string, row *Upload) error {
-	found, err := t.updateUser(tx, p, columns)
+	_, err := t.userByID(tx, p.User.Owner, p.User.Id)
+	if errors.Is(err, ErrNotFound) {
+		return refuse(InvalidToken, "the user of the token doesn't exist")
+	}
+	if err == nil {
+		err = t.updateUser(tx, p, columns)
+	}
 	if err != nil {
 		return err
-	}
-	if !found {
-		return refuse(InvalidToken, "the user of the token doesn't exist")
 	}
 	return t.nowUsed(tx, row, uploadNew, p.User.Name)
 }
@@ -75,9 +78,10 @@ func (t *tables) moveUpload(tx *txn, key, from, to, due string) error {
 // dropUploads drops a user's uploads but for the one at the address of an avatar. It only marks them: the files outlive
 // a transaction that fails.
 func (t *tables) dropUploads(tx *txn, userID, avatar string) error {
-	_, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state IN (?, ?) AND file_key<>?",
-		uploadDropped, atOnce, userID, uploadUsed, uploadPending, keyIn(avatar))
-	return err
+	return tx.send(statement{
+		query: "UPDATE " + t.uploads.name + " SET state=?, due=? WHERE user_id=? AND state IN (?, ?) AND file_key<>?",
+		args:  []any{uploadDropped, atOnce, userID, uploadUsed, uploadPending, keyIn(avatar)},
+	})
 }
 
 // giveUp drops an upload that failed, if it did: a commit may have been done though its answer got lost.

@@ -70,7 +70,7 @@ func (t *tables) keepPending(tx *txn, p *Principal, columns []string, row *Uploa
 		return err
 	}
 	if len(columns) > 0 {
-		if _, err := t.updateUser(tx, p, columns); err != nil {
+		if err := t.updateUser(tx, p, columns); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (t *tables) publish(tx *txn, u *Upload, mark Mark) error {
 	}
 	user.Avatar, user.UpdatedTime = u.URL, mark.UpdatedTime
 	p := &Principal{User: user, marked: []Mark{mark}}
-	if _, err := t.updateUser(tx, p, []string{"avatar", "updated_time"}); err != nil {
+	if err := t.updateUser(tx, p, []string{"avatar", "updated_time"}); err != nil {
 		return err
 	}
 	return t.nowUsed(tx, u, uploadPending, user.Name)
