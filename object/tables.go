@@ -25,6 +25,15 @@ type tables struct {
 // from taking the primary key, which begins with it, and reading all users of the organization.
 const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
 
+// joinUser joins the user u, if there is one, of whom the condition is true. PostgreSQL believes that a table of such wide
+// rows has one row until it has analyzed it, and may choose to read all: LATERAL leaves it the index only.
+func (s *Store) joinUser(condition string) string {
+	if s.dialect.driver == "pgx" {
+		return fmt.Sprintf("LEFT JOIN LATERAL (SELECT * FROM %s u WHERE %s LIMIT 1) u ON TRUE", s.users.name, condition)
+	}
+	return fmt.Sprintf("LEFT JOIN %s u ON %s", s.users.name, condition)
+}
+
 func newTables(store *Store, cfg ServiceConfig) *tables {
 	t := &tables{Store: store, sealer: cfg.Sealer, now: cfg.Now}
 	if t.now == nil {
@@ -33,11 +42,11 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 	t.accountQuery = newAccountQuery(store, cfg.Registry)
 	t.signInUser = newCommonColumns(store.users, claimColumns(store.users), cfg.Registry)
 	user := t.signInUser.list
-	t.byIdentity = fmt.Sprintf("SELECT %s, %s FROM %s i LEFT JOIN %s u ON %s "+
-		"WHERE i.organization=? AND i.app_id=? AND i.open_id=?", store.identities.list(store.identities.columns, "i."),
-		user, store.identities.name, store.users.name, fmt.Sprintf(ownUser, "i"))
-	t.byUnion = fmt.Sprintf("SELECT n.user_id, %s FROM %s n LEFT JOIN %s u ON %s WHERE n.organization=? AND n.union_id=?",
-		user, store.unions.name, store.users.name, fmt.Sprintf(ownUser, "n"))
+	t.byIdentity = fmt.Sprintf("SELECT %s, %s FROM %s i %s WHERE i.organization=? AND i.app_id=? AND i.open_id=?",
+		store.identities.list(store.identities.columns, "i."), user, store.identities.name,
+		store.joinUser(fmt.Sprintf(ownUser, "i")))
+	t.byUnion = fmt.Sprintf("SELECT n.user_id, %s FROM %s n %s WHERE n.organization=? AND n.union_id=?",
+		user, store.unions.name, store.joinUser(fmt.Sprintf(ownUser, "n")))
 	return t
 }
 
@@ -87,8 +96,8 @@ func newAccountQuery(s *Store, registry *provider.Registry) accountQuery {
 		token: s.tokens.pick("owner", "name", "application", "organization", "user", "expires_in", "scope"),
 		user:  newCommonColumns(s.users, s.users.columns, registry),
 	}
-	q.text = fmt.Sprintf("SELECT %s, %s FROM %s t LEFT JOIN %s u ON u.owner=t.organization AND u.name=t.%s WHERE t.%s=?",
-		s.tokens.list(q.token, "t."), q.user.list, s.tokens.name, s.users.name, s.dialect.quote("user"), s.tokenBy.access)
+	q.text = fmt.Sprintf("SELECT %s, %s FROM %s t %s WHERE t.%s=?", s.tokens.list(q.token, "t."), q.user.list, s.tokens.name,
+		s.joinUser("u.owner=t.organization AND u.name=t."+s.dialect.quote("user")), s.tokenBy.access)
 	return q
 }
 
