@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -23,7 +22,8 @@ type statements struct {
 	dialect dialect
 	mu      sync.RWMutex
 	known   map[string]*sql.Stmt
-	closed  atomic.Bool // database/sql has no error of its own for it
+	queue   *commitQueue // where transactions that are only sent share a round trip; nil where there is no way to go
+	closed  atomic.Bool  // database/sql has no error of its own for it
 }
 
 // maxPrepared bounds the statements that are kept: which columns an update has is up to its sender.
@@ -107,13 +107,13 @@ func (r reader) run(query string, args ...any) (*sql.Rows, error) {
 	return stmt.QueryContext(r.ctx, args...)
 }
 
-// txn is a transaction, and the querier inside it. It begins with the first statement whose result somebody asks for; one
-// that consists of statements that are only sent takes one round trip.
+// txn is a transaction, and the querier inside it. On a server it begins with the first statement whose outcome it
+// depends on; one that has none takes one round trip, which it may share.
 type txn struct {
 	ctx   context.Context
-	conn  *sql.Conn
-	tx    *sql.Tx // nil before it begins
 	stmts *statements
+	conn  *sql.Conn // nil before it begins, as tx
+	tx    *sql.Tx
 	sent  []statement // that wait
 	fresh []string    // queries to prepare when the connection is free again
 }
@@ -122,6 +122,9 @@ type txn struct {
 func (t *txn) begin() (err error) {
 	if t.tx != nil {
 		return nil
+	}
+	if t.conn, err = t.stmts.db.Conn(t.ctx); err != nil {
+		return err
 	}
 	if t.tx, err = t.conn.BeginTx(t.ctx, nil); err != nil {
 		return err
@@ -132,6 +135,16 @@ func (t *txn) begin() (err error) {
 		}
 	}
 	return nil
+}
+
+// end undoes what was not committed, and gives the connection back. Err is what the transaction ended with.
+func (t *txn) end(err error) {
+	if t.tx != nil {
+		_ = t.tx.Rollback()
+	}
+	if t.conn != nil {
+		t.stmts.release(t.conn, err)
+	}
 }
 
 func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
@@ -177,8 +190,8 @@ func (t *txn) exec(query string, args ...any) (n int64, err error) {
 
 // writeNow is write.
 func (s *Store) writeNow(ctx context.Context, fn func(*txn) error) error {
-	if s.queue != nil {
-		return s.queue.do(ctx, fn)
+	if s.dialect.driver == "sqlite" {
+		return s.queue.do(&job{ctx: ctx, fn: fn})
 	}
 	const attempts = 5
 	for attempt := 1; ; attempt++ {
@@ -210,15 +223,15 @@ func (s *statements) transact(ctx context.Context, fns ...func(*txn) error) erro
 	return nil
 }
 
-// transactOn runs the transaction on a connection and returns the queries that are not prepared yet.
+// transactOn runs the transaction and returns the queries that are not prepared yet.
 func (s *statements) transactOn(ctx context.Context, fns []func(*txn) error) (fresh []string, err error) {
-	conn, err := s.db.Conn(ctx)
-	if err != nil {
-		return nil, err
+	t := &txn{ctx: ctx, stmts: s}
+	defer func() { t.end(err) }()
+	if s.queue == nil {
+		if err := t.begin(); err != nil {
+			return nil, err
+		}
 	}
-	defer func() { s.release(conn, err) }()
-	t := &txn{ctx: ctx, conn: conn, stmts: s}
-	defer t.rollback()
 	for _, fn := range fns {
 		if err := fn(t); err != nil {
 			return nil, err
@@ -234,111 +247,4 @@ func (s *statements) release(conn *sql.Conn, err error) {
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	_ = conn.Close()
-}
-
-// commitQueue lets the writers that wait together share one commit of SQLite, whose cost is one fsync.
-type commitQueue struct {
-	stmts *statements
-	jobs  chan *job
-	quit  chan struct{}
-	ended chan struct{}
-	once  sync.Once
-}
-
-type job struct {
-	ctx  context.Context
-	fn   func(*txn) error
-	done chan error
-}
-
-// maxShared bounds how many writers share a commit, and so how long the first of them waits for the others.
-const maxShared = 256
-
-var errClosed = errors.New("the store is closed")
-
-func newCommitQueue(stmts *statements) *commitQueue {
-	q := &commitQueue{
-		stmts: stmts, jobs: make(chan *job, maxShared), quit: make(chan struct{}), ended: make(chan struct{}),
-	}
-	go q.run()
-	return q
-}
-
-func (q *commitQueue) do(ctx context.Context, fn func(*txn) error) error {
-	j := &job{ctx, fn, make(chan error, 1)}
-	select {
-	case q.jobs <- j:
-	case <-q.quit:
-		return errClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-j.done:
-		return err
-	case <-q.ended:
-		select {
-		case err := <-j.done:
-			return err
-		default:
-			return errClosed
-		}
-	}
-}
-
-func (q *commitQueue) close() {
-	q.once.Do(func() { close(q.quit) })
-	<-q.ended
-}
-
-func (q *commitQueue) run() {
-	defer close(q.ended)
-	for {
-		select {
-		case first := <-q.jobs:
-			q.commit(q.gather(first))
-		case <-q.quit:
-			for len(q.jobs) > 0 {
-				q.commit(q.gather(<-q.jobs))
-			}
-			return
-		}
-	}
-}
-
-// gather takes the jobs that wait now. A job whose caller has left is dropped, unwritten.
-func (q *commitQueue) gather(first *job) []*job {
-	batch := make([]*job, 0, len(q.jobs)+1)
-	for j := first; ; j = <-q.jobs {
-		if err := j.ctx.Err(); err != nil {
-			j.done <- err
-		} else {
-			batch = append(batch, j)
-		}
-		if len(batch) == maxShared || len(q.jobs) == 0 {
-			return batch
-		}
-	}
-}
-
-// commit writes a batch. Where one job of several fails, all are undone and each is run again alone, so that it is
-// judged by itself; but not where the database could not be written to: one after the other would wait for it as long.
-func (q *commitQueue) commit(batch []*job) {
-	if len(batch) == 0 {
-		return
-	}
-	fns := make([]func(*txn) error, len(batch))
-	for i, j := range batch {
-		fns[i] = j.fn
-	}
-	// A shared commit must not end with one caller's patience.
-	err := q.stmts.transact(context.Background(), fns...)
-	again := err != nil && len(batch) > 1 && !isBusy(err)
-	for _, j := range batch {
-		if again {
-			j.done <- q.stmts.transact(context.Background(), j.fn)
-		} else {
-			j.done <- err
-		}
-	}
 }

@@ -18,7 +18,7 @@ var errOfJob = errors.New("job fails")
 
 // jobOf writes a row, and then fails with err unless it is nil.
 func jobOf(ctx context.Context, s *Store, openID string, err error) *job {
-	return &job{ctx, s.insertIdentity(openID, err), make(chan error, 1)}
+	return &job{ctx: ctx, fn: s.insertIdentity(openID, err), done: make(chan error, 1)}
 }
 
 func (s *Store) insertIdentity(openID string, end error) func(*txn) error {
@@ -94,7 +94,7 @@ func TestGather(t *testing.T) {
 	assert.ErrorIs(t, <-first.done, context.Canceled)
 	s.queue.commit(batch)
 	assert.Equal(t, []string{"0", "2", "4", "6", "8"}, s.openIDs(t), "a caller that left is not written")
-	s.queue.commit(q.gather(jobOf(left, s, "alone", nil)))
+	assert.Empty(t, q.gather(jobOf(left, s, "alone", nil)))
 	assert.Len(t, s.openIDs(t), 5)
 }
 
@@ -164,7 +164,7 @@ func TestCallerLeavesWhileWaiting(t *testing.T) {
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
-	unqueued := &Store{dialect: s.dialect, writes: s.writes, identities: s.identities}
+	unqueued := &Store{dialect: dialect{driver: "mysql"}, writes: s.writes, identities: s.identities}
 	deadlock := &mysql.MySQLError{Number: mysqlDeadlock}
 	for name, c := range map[string]struct {
 		fails int // so many times

@@ -165,6 +165,16 @@ func isDuplicate(err error) bool {
 	return sqlState(err) == pgUniqueViolation
 }
 
+// isUndone reports whether a server has told that it undid a transaction. Where the connection broke it may have
+// committed it.
+func isUndone(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.SeverityUnlocalized == "ERROR"
+	}
+	_, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok
+}
+
 // isBusy reports whether somebody else kept writing to SQLite's file for longer than we wait.
 func isBusy(err error) bool {
 	const busy, primary = 5, 0xff // SQLITE_BUSY; what the extended codes of one have in common

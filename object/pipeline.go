@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"strings"
@@ -24,14 +23,11 @@ type statement struct {
 
 // send runs a statement in the transaction, at its end at the latest: a server gets all that is sent in one message.
 func (t *txn) send(s statement) error {
-	if t.tx == nil && t.stmts.dialect.pipelines() {
-		t.sent = append(t.sent, s)
-		return nil
+	if t.tx != nil {
+		return t.run(s)
 	}
-	if err := t.begin(); err != nil {
-		return err
-	}
-	return t.run(s)
+	t.sent = append(t.sent, s)
+	return nil
 }
 
 func (t *txn) run(s statement) error {
@@ -48,7 +44,10 @@ func (t *txn) run(s statement) error {
 // commit makes durable what was run and sent.
 func (t *txn) commit() error {
 	if t.tx == nil && len(t.sent) > 0 {
-		err := t.stmts.dialect.pipeline(t.ctx, t.conn, t.sent)
+		err := t.stmts.queue.do(&job{ctx: t.ctx, sent: t.sent})
+		if errors.Is(err, errAlone) {
+			err = t.stmts.pipeline(t.ctx, t.sent, false)
+		}
 		if !isDuplicate(err) {
 			return err
 		}
@@ -63,28 +62,65 @@ func (t *txn) commit() error {
 	return t.tx.Commit()
 }
 
-// rollback undoes what was not committed.
-func (t *txn) rollback() {
-	if t.tx != nil {
-		_ = t.tx.Rollback()
+// errAlone answers a job whose transaction was undone, for its own fault or that of one it was shared with.
+var errAlone = errors.New("send it alone")
+
+// senders is how many batches are on their way to a server at a time.
+const senders = 2
+
+// sendBatch commits what the jobs of a batch have sent, on a server.
+func (s *statements) sendBatch(batch []*job) {
+	var sent []statement
+	for _, j := range batch {
+		sent = append(sent, j.sent...)
+	}
+	ctx, cancel := lastOf(batch)
+	defer cancel()
+	err := s.pipeline(ctx, sent, len(batch) > 1)
+	if len(batch) > 1 && isUndone(err) {
+		err = errAlone
+	}
+	for _, j := range batch {
+		j.done <- err
 	}
 }
 
-// pipelines reports whether sending several statements at once is of use: SQLite has no way to go.
-func (d dialect) pipelines() bool { return d.driver != "sqlite" }
+// lastOf returns a context that ends when the most patient caller's does.
+func lastOf(batch []*job) (context.Context, context.CancelFunc) {
+	var last time.Time
+	for _, j := range batch {
+		deadline, ok := j.ctx.Deadline()
+		if !ok {
+			return context.WithCancel(context.Background())
+		}
+		if deadline.After(last) {
+			last = deadline
+		}
+	}
+	return context.WithDeadline(context.Background(), last)
+}
 
-// pipeline runs statements as one transaction, in one round trip.
-func (d dialect) pipeline(ctx context.Context, conn *sql.Conn, sent []statement) error {
+// pipeline runs statements as one transaction, in one round trip. One that is shared does not wait long for a lock: that
+// is one job's misfortune.
+func (s *statements) pipeline(ctx context.Context, sent []statement, shared bool) (err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { s.release(conn, err) }()
 	run := pipelinePostgres
-	if d.driver == "mysql" {
+	if s.dialect.driver == "mysql" {
 		run = pipelineMySQL
 	}
-	return conn.Raw(func(c any) error { return run(ctx, c, sent) })
+	return conn.Raw(func(c any) error { return run(ctx, c, sent, shared) })
 }
 
 // pipelinePostgres leaves the transaction to the server: it makes one of all that comes before the client waits.
-func pipelinePostgres(ctx context.Context, conn any, sent []statement) error {
+func pipelinePostgres(ctx context.Context, conn any, sent []statement, shared bool) error {
 	batch := &pgx.Batch{}
+	if shared {
+		batch.Queue("SELECT set_config('lock_timeout', '1s', true)")
+	}
 	for _, s := range sent {
 		batch.Queue(dialect{numbered: true}.rebind(s.query), s.args...).Exec(func(result pgconn.CommandTag) error {
 			if s.changed != nil {
@@ -98,10 +134,15 @@ func pipelinePostgres(ctx context.Context, conn any, sent []statement) error {
 
 // pipelineMySQL needs a connection that takes several statements at once, with their arguments in them (see
 // mysqlSource).
-func pipelineMySQL(ctx context.Context, conn any, sent []statement) error {
+func pipelineMySQL(ctx context.Context, conn any, sent []statement, shared bool) error {
 	text := strings.Builder{}
 	var args []driver.NamedValue
-	text.WriteString("BEGIN; ")
+	before, after := "BEGIN; ", "COMMIT"
+	if shared {
+		before = "SET innodb_lock_wait_timeout=1; " + before
+		after += "; SET innodb_lock_wait_timeout=DEFAULT"
+	}
+	text.WriteString(before)
 	for _, s := range sent {
 		text.WriteString(s.query)
 		text.WriteString("; ")
@@ -113,13 +154,13 @@ func pipelineMySQL(ctx context.Context, conn any, sent []statement) error {
 			args = append(args, arg)
 		}
 	}
-	text.WriteString("COMMIT")
+	text.WriteString(after)
 	exec := conn.(driver.ExecerContext)
 	result, err := exec.ExecContext(ctx, text.String(), args)
 	if err != nil {
 		return errors.Join(err, undoMySQL(ctx, exec))
 	}
-	counts := result.(mysql.Result).AllRowsAffected()[1:] // BEGIN's is the first
+	counts := result.(mysql.Result).AllRowsAffected()[strings.Count(before, ";"):]
 	for i, s := range sent {
 		if s.changed != nil {
 			*s.changed = counts[i]
@@ -128,11 +169,11 @@ func pipelineMySQL(ctx context.Context, conn any, sent []statement) error {
 	return nil
 }
 
-// undoMySQL ends the transaction whose statement failed, or the connection.
+// undoMySQL makes a connection on which a statement failed what it was before, or ends it.
 func undoMySQL(ctx context.Context, conn driver.ExecerContext) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if _, err := conn.ExecContext(ctx, "ROLLBACK", nil); err != nil {
+	if _, err := conn.ExecContext(ctx, "ROLLBACK; SET innodb_lock_wait_timeout=DEFAULT", nil); err != nil {
 		return driver.ErrBadConn
 	}
 	return nil

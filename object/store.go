@@ -33,7 +33,7 @@ type Store struct {
 	engine   *xorm.Engine
 	reads    *statements
 	writes   *statements
-	queue    *commitQueue // nil where the database itself shares commits
+	queue    *commitQueue
 	writing  atomic.Int64 // transactions that run or wait
 	log      *slog.Logger
 	observer Observer // may be nil
@@ -143,7 +143,10 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 		s.writes.db.SetMaxOpenConns(1)
 		s.writes.db.SetConnMaxLifetime(0)
 		db.SetConnMaxLifetime(0)
-		s.queue = newCommitQueue(s.writes)
+		s.queue = newCommitQueue(1, s.writes.runBatch)
+	} else {
+		s.queue = newCommitQueue(senders, s.writes.sendBatch)
+		s.writes.queue = s.queue
 	}
 	if err := db.PingContext(ctx); err != nil {
 		s.Close()
