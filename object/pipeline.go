@@ -68,7 +68,7 @@ var errAlone = errors.New("send it alone")
 // senders is how many batches are on their way to a server at a time.
 const senders = 2
 
-// sendBatch commits what the jobs of a batch have sent, on a server.
+// sendBatch commits what the jobs of a batch have sent, on a server. Also a batch of one is shared with those who wait.
 func (s *statements) sendBatch(batch []*job) {
 	var sent []statement
 	for _, j := range batch {
@@ -76,8 +76,8 @@ func (s *statements) sendBatch(batch []*job) {
 	}
 	ctx, cancel := lastOf(batch)
 	defer cancel()
-	err := s.pipeline(ctx, sent, len(batch) > 1)
-	if len(batch) > 1 && isUndone(err) {
+	err := s.pipeline(ctx, sent, true)
+	if isUndone(err) && (len(batch) > 1 || !isDuplicate(err)) {
 		err = errAlone
 	}
 	for _, j := range batch {
@@ -85,23 +85,25 @@ func (s *statements) sendBatch(batch []*job) {
 	}
 }
 
-// lastOf returns a context that ends when the most patient caller's does.
+// lastOf returns a context that ends when the most patient caller's does, in a minute at the latest.
 func lastOf(batch []*job) (context.Context, context.CancelFunc) {
+	longest := time.Now().Add(time.Minute)
 	var last time.Time
 	for _, j := range batch {
-		deadline, ok := j.ctx.Deadline()
-		if !ok {
-			return context.WithCancel(context.Background())
-		}
-		if deadline.After(last) {
+		if deadline, ok := j.ctx.Deadline(); !ok {
+			last = longest
+		} else if deadline.After(last) {
 			last = deadline
 		}
+	}
+	if last.After(longest) {
+		last = longest
 	}
 	return context.WithDeadline(context.Background(), last)
 }
 
-// pipeline runs statements as one transaction, in one round trip. One that is shared does not wait long for a lock: that
-// is one job's misfortune.
+// pipeline runs statements as one transaction, in one round trip. The server has all of it then, but must not commit it
+// when ctx has ended: the caller was told that it failed, and may have done something else instead.
 func (s *statements) pipeline(ctx context.Context, sent []statement, shared bool) (err error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
@@ -115,7 +117,8 @@ func (s *statements) pipeline(ctx context.Context, sent []statement, shared bool
 	return conn.Raw(func(c any) error { return run(ctx, c, sent, shared) })
 }
 
-// pipelinePostgres leaves the transaction to the server: it makes one of all that comes before the client waits.
+// pipelinePostgres leaves the transaction to the server: it makes one of all that comes before the client waits. When
+// ctx ends the driver has it cancelled. One that is shared does not wait long for a lock, which is one job's misfortune.
 func pipelinePostgres(ctx context.Context, conn any, sent []statement, shared bool) error {
 	batch := &pgx.Batch{}
 	if shared {
@@ -132,31 +135,44 @@ func pipelinePostgres(ctx context.Context, conn any, sent []statement, shared bo
 	return conn.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close()
 }
 
+// What stands around the statements of a transaction for MySQL. It has no time limit for one: before the COMMIT stands an
+// error once it is too late, that of a value that sql_mode cannot have.
+const (
+	beforeAlone  = "SET @late=NOW(6) + INTERVAL ? MICROSECOND; BEGIN; "
+	beforeShared = "SET @lock=@@innodb_lock_wait_timeout, @table=@@lock_wait_timeout; " +
+		"SET innodb_lock_wait_timeout=1, lock_wait_timeout=1; " + beforeAlone
+	afterAlone  = "SET sql_mode=IF(NOW(6)>@late, 'late', @@sql_mode); COMMIT"
+	afterShared = afterAlone + "; SET innodb_lock_wait_timeout=@lock, lock_wait_timeout=@table"
+)
+
 // pipelineMySQL needs a connection that takes several statements at once, with their arguments in them (see
 // mysqlSource).
 func pipelineMySQL(ctx context.Context, conn any, sent []statement, shared bool) error {
-	text := strings.Builder{}
-	var args []driver.NamedValue
-	before, after := "BEGIN; ", "COMMIT"
+	before, after := beforeAlone, afterAlone
 	if shared {
-		before = "SET innodb_lock_wait_timeout=1; " + before
-		after += "; SET innodb_lock_wait_timeout=DEFAULT"
+		before, after = beforeShared, afterShared
 	}
+	text := strings.Builder{}
+	args := []any{leftOf(ctx).Microseconds()}
 	text.WriteString(before)
 	for _, s := range sent {
 		text.WriteString(s.query)
 		text.WriteString("; ")
-		for _, value := range s.args {
-			arg := driver.NamedValue{Ordinal: len(args) + 1, Value: value}
-			if err := conn.(driver.NamedValueChecker).CheckNamedValue(&arg); err != nil {
-				return err
-			}
-			args = append(args, arg)
-		}
+		args = append(args, s.args...)
 	}
 	text.WriteString(after)
+	named := make([]driver.NamedValue, len(args))
+	for i, value := range args {
+		named[i] = driver.NamedValue{Ordinal: i + 1, Value: value}
+		if err := conn.(driver.NamedValueChecker).CheckNamedValue(&named[i]); err != nil {
+			return err
+		}
+	}
 	exec := conn.(driver.ExecerContext)
-	result, err := exec.ExecContext(ctx, text.String(), args)
+	result, err := exec.ExecContext(ctx, text.String(), named)
+	if err != nil && shared {
+		return errors.Join(err, driver.ErrBadConn) // its settings are what they should not stay
+	}
 	if err != nil {
 		return errors.Join(err, undoMySQL(ctx, exec))
 	}
@@ -169,11 +185,19 @@ func pipelineMySQL(ctx context.Context, conn any, sent []statement, shared bool)
 	return nil
 }
 
-// undoMySQL makes a connection on which a statement failed what it was before, or ends it.
+// leftOf returns how long ctx lasts, or an hour where it has no end.
+func leftOf(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return time.Until(deadline)
+	}
+	return time.Hour
+}
+
+// undoMySQL ends the transaction whose statement failed, or the connection.
 func undoMySQL(ctx context.Context, conn driver.ExecerContext) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if _, err := conn.ExecContext(ctx, "ROLLBACK; SET innodb_lock_wait_timeout=DEFAULT", nil); err != nil {
+	if _, err := conn.ExecContext(ctx, "ROLLBACK", nil); err != nil {
 		return driver.ErrBadConn
 	}
 	return nil

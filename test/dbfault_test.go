@@ -241,3 +241,42 @@ func TestDatabaseLocked(t *testing.T) {
 		})
 	})
 }
+
+// Somebody holds the row of one user. Those who sign in at the same time, and may share a transaction with that user, go
+// on; and what was refused for the lock is not done later.
+func TestDatabaseLockedUser(t *testing.T) {
+	t.Parallel()
+	servers(t, func(t *testing.T, cfg object.StoreConfig) {
+		f := newAiling(t, cfg, cfg)
+		const others = 8
+		f.SignIn(t, "oHeld")
+		for n := range others {
+			f.SignIn(t, fmt.Sprintf("oOther%d", n))
+		}
+		holder, err := f.db.Begin()
+		require.NoError(t, err)
+		_, err = holder.Exec("UPDATE " + quotedUser(cfg) + " SET bio='held' WHERE owner='" + harness.Organization + "' AND name='wechat-oHeld'")
+		require.NoError(t, err)
+
+		signIn := func(openID string) harness.Reply {
+			return f.Call(t, "POST", harness.PathToken, "", harness.SignInForm(f.NewCode(openID)))
+		}
+		var held, rest sync.WaitGroup
+		held.Go(func() { unavailable(t, signIn("oHeld"), true) })
+		start := time.Now()
+		for n := range others {
+			rest.Go(func() {
+				for range 20 {
+					assert.Equal(t, http.StatusOK, signIn(fmt.Sprintf("oOther%d", n)).Status)
+				}
+			})
+		}
+		rest.Wait()
+		assert.Less(t, time.Since(start), 10*time.Second)
+		held.Wait()
+		before := f.rows(t)
+		require.NoError(t, holder.Rollback())
+		assert.Never(t, func() bool { return f.rows(t)["token"] != before["token"] }, 2*time.Second, 100*time.Millisecond)
+		f.SignIn(t, "oHeld")
+	})
+}
