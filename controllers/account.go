@@ -1,7 +1,9 @@
 package controllers
 
 import (
+	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/minidoor/minidoor/object"
@@ -30,10 +32,35 @@ func (b *Base) replyAccountAs(status int, p *object.Principal, data3 any) {
 		b.fail(err)
 		return
 	}
-	writeJSON(b.Ctx.ResponseWriter, status, casdoorReply{
-		Status: "ok", Sub: account.User.Id, Name: account.User.Name, Data: account.User, Data2: account.Organization,
-		Data3: data3,
-	})
+	text, err := accountText(account, data3)
+	if err != nil {
+		b.fail(err)
+		return
+	}
+	writeText(b.Ctx.ResponseWriter, status, text)
+}
+
+// accountText is a casdoorReply, put together of what object has encoded.
+func accountText(account object.Account, data3 any) ([]byte, error) {
+	user, organization, err := account.JSON()
+	if err != nil {
+		return nil, err
+	}
+	start, err := json.Marshal(struct {
+		Status string `json:"status"`
+		Msg    string `json:"msg"`
+		Sub    string `json:"sub"`
+		Name   string `json:"name"`
+	}{Status: "ok", Sub: account.User.Id, Name: account.User.Name})
+	if err != nil {
+		return nil, err
+	}
+	end, err := json.Marshal(data3)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(start[:len(start)-1], []byte(`,"data":`), user, []byte(`,"data2":`), organization,
+		[]byte(`,"data3":`), end, []byte("}")), nil
 }
 
 // Userinfo is GET and POST /api/userinfo, and GET /api/user: the claims of OpenID Connect Core §5.3.

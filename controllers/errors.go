@@ -229,6 +229,11 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	if err != nil {
 		status, text = http.StatusInternalServerError, []byte(`{"error":"server_error","status":"error"}`)
 	}
+	writeText(w, status, text)
+}
+
+// writeText answers with a JSON text.
+func writeText(w http.ResponseWriter, status int, text []byte) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json; charset=utf-8")
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'") // for a browser that shows it

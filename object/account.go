@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"encoding/json"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/go-jose/go-jose/v4"
@@ -11,7 +12,13 @@ import (
 type Account struct {
 	User         *sdk.User
 	Organization *sdk.Organization
+
+	writer           *claimWriter
+	organizationText []byte
 }
+
+// maxOrganizationTexts bounds what is kept of organizations, at about 5 KB each.
+const maxOrganizationTexts = 100
 
 // Account returns the principal's account.
 func (s *Service) Account(ctx context.Context, p *Principal) (Account, error) {
@@ -19,7 +26,22 @@ func (s *Service) Account(ctx context.Context, p *Principal) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	return Account{publicUser(p.User), publicOrganization(org)}, nil
+	account := Account{User: publicUser(p.User), Organization: publicOrganization(org), writer: s.accountWriter}
+	text, known := s.organizationTexts.Get(org)
+	if !known {
+		if text, err = json.Marshal(account.Organization); err != nil {
+			return Account{}, err
+		}
+		s.organizationTexts.Add(org, text)
+	}
+	account.organizationText = text
+	return account, nil
+}
+
+// JSON returns the user and the organization as JSON objects.
+func (a Account) JSON() (user, organization []byte, err error) {
+	user, err = a.writer.full(a.User)
+	return user, a.organizationText, err
 }
 
 // publicOrganization returns a copy without secrets.

@@ -63,10 +63,11 @@ type claimWriter struct {
 }
 
 type claimField struct {
-	key    string // `"displayName":`
-	index  []int
-	hidden bool // a secret, or no business of who reads the token: the claim is there, and empty
-	listed bool // a nil list or map is [] or {}, not null
+	key      string // `"displayName":`
+	index    []int
+	hidden   bool // a secret, or no business of who reads the token: the claim is there, and empty
+	listed   bool // a nil list or map is [] or {}, not null
+	optional bool // left out when it is empty
 }
 
 // fullClaims names the claims of format JWT in Casdoor's order. A minus hides the value, a plus makes nil empty.
@@ -94,7 +95,19 @@ func newClaimWriter() *claimWriter {
 			name = "email_verified"
 		}
 		w.fields = append(w.fields, claimField{
-			strconv.Quote(name) + ":", field.Index, word[0] == '-', word[0] == '+',
+			key: strconv.Quote(name) + ":", index: field.Index, hidden: word[0] == '-', listed: word[0] == '+',
+		})
+	}
+	return w
+}
+
+// newAccountWriter writes a user as encoding/json does, several times as fast: most fields of most users are empty.
+func newAccountWriter() *claimWriter {
+	w := &claimWriter{}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[sdk.User]()) {
+		name, option, _ := strings.Cut(field.Tag.Get("json"), ",")
+		w.fields = append(w.fields, claimField{
+			key: strconv.Quote(name) + ":", index: field.Index, optional: option == "omitempty",
 		})
 	}
 	return w
@@ -120,16 +133,19 @@ func (w *claimWriter) full(user *sdk.User) ([]byte, error) {
 	text[0] = '{'
 	v := reflect.ValueOf(user).Elem()
 	var err error
-	for i, f := range w.fields {
-		if i > 0 {
-			text = append(text, ',')
+	for _, f := range w.fields {
+		value := v.FieldByIndex(f.index)
+		if f.optional && value.IsZero() {
+			continue
 		}
 		text = append(text, f.key...)
-		if text, err = f.appendValue(text, v.FieldByIndex(f.index)); err != nil {
+		if text, err = f.appendValue(text, value); err != nil {
 			return nil, err
 		}
+		text = append(text, ',')
 	}
-	return append(text, '}'), nil
+	text[len(text)-1] = '}'
+	return text, nil
 }
 
 func (f claimField) appendValue(text []byte, v reflect.Value) ([]byte, error) {
@@ -145,13 +161,15 @@ func (f claimField) appendValue(text []byte, v reflect.Value) ([]byte, error) {
 		if v.Len() == 0 {
 			return append(text, `""`...), nil
 		}
-	case reflect.Slice:
-		if f.listed && v.IsNil() {
-			return append(text, "[]"...), nil
-		}
-	case reflect.Map:
-		if f.listed && v.IsNil() {
+	case reflect.Slice, reflect.Map, reflect.Pointer:
+		switch {
+		case !v.IsNil():
+		case !f.listed:
+			return append(text, "null"...), nil
+		case v.Kind() == reflect.Map:
 			return append(text, "{}"...), nil
+		default:
+			return append(text, "[]"...), nil
 		}
 	}
 	value, err := json.Marshal(v.Interface())

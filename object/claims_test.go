@@ -2,6 +2,7 @@ package object
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 	"time"
 
@@ -119,4 +120,25 @@ func TestScopeSet(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, map[string]bool{"openid": true, "profile": true, "email": true}, scopeSet("openid  profile,email"))
 	assert.Empty(t, scopeSet(""))
+}
+
+// TestAccountWriter compares with encoding/json: nothing filled, one field filled, and all.
+func TestAccountWriter(t *testing.T) {
+	t.Parallel()
+	w, all := newAccountWriter(), &sdk.User{}
+	compare := func(user *sdk.User) {
+		want, err := json.Marshal(user)
+		require.NoError(t, err)
+		got, err := w.full(user)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(got))
+	}
+	compare(all)
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[sdk.User]()) {
+		one := &sdk.User{}
+		fill(reflect.ValueOf(one).Elem().FieldByIndex(field.Index), "<&>\u2028", 0)
+		compare(one)
+		fill(reflect.ValueOf(all).Elem().FieldByIndex(field.Index), "<&>\u2028", 0)
+	}
+	compare(all)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/minidoor/minidoor/object/picture"
 	"github.com/minidoor/minidoor/provider"
@@ -42,8 +43,12 @@ type Service struct {
 
 	verified *lru.Cache[[32]byte, verified]
 	sessions *lru.Cache[[32]byte, checkedSession]
-	scans    chan struct{} // holds one value while somebody reads a whole table
-	chores   chan struct{} // holds a value when there is something to do for KeepHouse
+
+	accountWriter     *claimWriter
+	organizationTexts *lru.Cache[*sdk.Organization, []byte] // as JSON, as Account shows them
+
+	scans  chan struct{} // holds one value while somebody reads a whole table
+	chores chan struct{} // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
 	providers map[string]provider.Provider
@@ -63,7 +68,7 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
 		scans: make(chan struct{}, 1), chores: make(chan struct{}, 1),
-		claims: newClaimWriter(), profileFields: profileFields(), accountFields: accountFields(),
+		claims: newClaimWriter(), accountWriter: newAccountWriter(), profileFields: profileFields(), accountFields: accountFields(),
 		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
 	}
 	if s.now == nil {
@@ -74,11 +79,12 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	}
 	s.settings = newSettings(d, s.now)
 	s.tables, _ = d.(*tables)
-	var err, err2, err3 error
+	var err, err2, err3, err4 error
 	s.verified, err = lru.New[[32]byte, verified](maxVerified)
 	s.sessions, err2 = lru.New[[32]byte, checkedSession](maxCheckedSessions)
 	s.pictures, err3 = picture.New(picture.Config{Sides: avatarSides()})
-	return s, errors.Join(err, err2, err3)
+	s.organizationTexts, err4 = lru.New[*sdk.Organization, []byte](maxOrganizationTexts)
+	return s, errors.Join(err, err2, err3, err4)
 }
 
 // Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.
