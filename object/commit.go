@@ -22,8 +22,8 @@ type statements struct {
 	dialect dialect
 	mu      sync.RWMutex
 	known   map[string]*sql.Stmt
-	queue   *commitQueue // where transactions that are only sent share a round trip; nil where there is no way to go
-	closed  atomic.Bool  // database/sql has no error of its own for it
+	sends   *queue[[]statement] // where transactions that are only sent share a round trip; nil where there is no way to go
+	closed  atomic.Bool         // database/sql has no error of its own for it
 }
 
 // maxPrepared bounds the statements that are kept: which columns an update has is up to its sender.
@@ -190,8 +190,8 @@ func (t *txn) exec(query string, args ...any) (n int64, err error) {
 
 // writeNow is write.
 func (s *Store) writeNow(ctx context.Context, fn func(*txn) error) error {
-	if s.dialect.driver == "sqlite" {
-		return s.queue.do(&job{ctx: ctx, fn: fn})
+	if s.commits != nil {
+		return s.commits.do(ctx, fn)
 	}
 	const attempts = 5
 	for attempt := 1; ; attempt++ {
@@ -227,7 +227,7 @@ func (s *statements) transact(ctx context.Context, fns ...func(*txn) error) erro
 func (s *statements) transactOn(ctx context.Context, fns []func(*txn) error) (fresh []string, err error) {
 	t := &txn{ctx: ctx, stmts: s}
 	defer func() { t.end(err) }()
-	if s.queue == nil {
+	if s.sends == nil {
 		if err := t.begin(); err != nil {
 			return nil, err
 		}
@@ -247,4 +247,24 @@ func (s *statements) release(conn *sql.Conn, err error) {
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	_ = conn.Close()
+}
+
+// commitBatch lets transactions share one commit of SQLite, whose cost is one fsync. Where one of several fails, all are
+// undone and each is run again alone, so that it is judged by itself; but not where the database could not be written
+// to: one after the other would wait for it as long.
+func (s *statements) commitBatch(batch []*job[func(*txn) error]) {
+	fns := make([]func(*txn) error, len(batch))
+	for i, j := range batch {
+		fns[i] = j.ask
+	}
+	// A shared commit must not end with one caller's patience.
+	err := s.transact(context.Background(), fns...)
+	again := err != nil && len(batch) > 1 && !isBusy(err)
+	for _, j := range batch {
+		if again {
+			j.done <- s.transact(context.Background(), j.ask)
+		} else {
+			j.done <- err
+		}
+	}
 }

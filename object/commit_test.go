@@ -17,8 +17,8 @@ import (
 var errOfJob = errors.New("job fails")
 
 // jobOf writes a row, and then fails with err unless it is nil.
-func jobOf(ctx context.Context, s *Store, openID string, err error) *job {
-	return &job{ctx: ctx, fn: s.insertIdentity(openID, err), done: make(chan error, 1)}
+func jobOf(ctx context.Context, s *Store, openID string, err error) *job[func(*txn) error] {
+	return &job[func(*txn) error]{ctx, s.insertIdentity(openID, err), make(chan error, 1)}
 }
 
 func (s *Store) insertIdentity(openID string, end error) func(*txn) error {
@@ -33,11 +33,11 @@ func (s *Store) insertIdentity(openID string, end error) func(*txn) error {
 func TestFailingJobHarmsNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
-	batch := []*job{
+	batch := []*job[func(*txn) error]{
 		jobOf(t.Context(), s, "a", nil), jobOf(t.Context(), s, "b", errOfJob), jobOf(t.Context(), s, "c", nil),
 		jobOf(t.Context(), s, "a", nil), // breaks the key
 	}
-	s.queue.commit(batch)
+	s.writes.commitBatch(batch)
 	assert.NoError(t, <-batch[0].done)
 	assert.ErrorIs(t, <-batch[1].done, errOfJob)
 	assert.NoError(t, <-batch[2].done)
@@ -56,12 +56,12 @@ func TestBusyBatchWaitsOnce(t *testing.T) {
 	defer holder.Close()
 	_, err = holder.ExecContext(t.Context(), "BEGIN IMMEDIATE")
 	require.NoError(t, err)
-	batch := make([]*job, 50)
+	batch := make([]*job[func(*txn) error], 50)
 	for i := range batch {
 		batch[i] = jobOf(t.Context(), s, fmt.Sprint(i), nil)
 	}
 	start := time.Now()
-	s.queue.commit(batch)
+	s.writes.commitBatch(batch)
 	assert.Less(t, time.Since(start), 2*time.Second)
 	for _, j := range batch {
 		err := <-j.done
@@ -71,31 +71,63 @@ func TestBusyBatchWaitsOnce(t *testing.T) {
 	assert.Empty(t, s.openIDs(t))
 	_, err = holder.ExecContext(t.Context(), "ROLLBACK")
 	require.NoError(t, err)
-	s.queue.commit([]*job{jobOf(t.Context(), s, "again", nil)})
+	s.writes.commitBatch([]*job[func(*txn) error]{jobOf(t.Context(), s, "again", nil)})
 	assert.Equal(t, []string{"again"}, s.openIDs(t))
 }
 
-func TestGather(t *testing.T) {
+func TestQueueServesTogether(t *testing.T) {
 	t.Parallel()
-	s := openStore(t)
-	left, leave := context.WithCancel(t.Context())
-	leave()
-	q := &commitQueue{jobs: make(chan *job, maxShared)} // which nobody serves
-	for i := range 10 {
-		ctx := t.Context()
-		if i%2 == 1 {
-			ctx = left
+	const most = 4
+	var batches [][]int
+	started, goOn := make(chan struct{}), make(chan struct{})
+	q := newQueue(1, most, func(batch []*job[int]) {
+		if batches == nil {
+			close(started)
+			<-goOn
 		}
-		q.jobs <- jobOf(ctx, s, fmt.Sprint(i), nil)
+		var asked []int
+		for _, j := range batch {
+			asked = append(asked, j.ask)
+			j.done <- fmt.Errorf("answer %d", j.ask)
+		}
+		batches = append(batches, asked)
+	})
+	errs := make([]chan error, 8)
+	for i := range errs {
+		errs[i] = make(chan error, 1)
+		go func() { errs[i] <- q.do(t.Context(), i) }()
+		if i == 0 {
+			<-started
+		} else {
+			waitFor(q, i)
+		}
 	}
-	first := jobOf(left, s, "first", nil)
-	batch := q.gather(first)
-	assert.Len(t, batch, 5)
-	assert.ErrorIs(t, <-first.done, context.Canceled)
-	s.queue.commit(batch)
-	assert.Equal(t, []string{"0", "2", "4", "6", "8"}, s.openIDs(t), "a caller that left is not written")
-	assert.Empty(t, q.gather(jobOf(left, s, "alone", nil)))
-	assert.Len(t, s.openIDs(t), 5)
+	left, leave := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() { gone <- q.do(left, 99) }()
+	waitFor(q, len(errs))
+	leave()
+	assert.ErrorIs(t, <-gone, context.Canceled, "who leaves does not wait for those before")
+	close(goOn)
+	for i := range errs {
+		assert.EqualError(t, <-errs[i], fmt.Sprintf("answer %d", i))
+	}
+	q.close()
+	assert.Equal(t, [][]int{{0}, {1, 2, 3, 4}, {5, 6, 7}}, batches)
+	assert.ErrorIs(t, q.do(t.Context(), 1), errClosed)
+}
+
+// waitFor waits until so many wait.
+func waitFor[A any](q *queue[A], n int) {
+	for {
+		q.mu.Lock()
+		waiting := len(q.waiting)
+		q.mu.Unlock()
+		if waiting == n {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // blockQueue keeps the queue of s busy until the returned function is called.
@@ -122,14 +154,12 @@ func TestCloseDrains(t *testing.T) {
 	for i := range waiting {
 		go func() { errs <- s.write(context.Background(), s.insertIdentity(fmt.Sprint(i), nil)) }()
 	}
-	for len(s.queue.jobs) < waiting {
-		runtime.Gosched()
-	}
+	waitFor(s.commits, waiting)
 	var batch []string
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		s.queue.close()
+		s.commits.close()
 	}()
 	release()
 	<-closed
@@ -151,9 +181,7 @@ func TestCallerLeavesWhileWaiting(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	err := make(chan error)
 	go func() { err <- s.write(ctx, s.insertIdentity("left", nil)) }()
-	for len(s.queue.jobs) == 0 {
-		runtime.Gosched()
-	}
+	waitFor(s.commits, 1)
 	leave()
 	release()
 	assert.ErrorIs(t, <-err, context.Canceled)

@@ -44,7 +44,7 @@ func (t *txn) run(s statement) error {
 // commit makes durable what was run and sent.
 func (t *txn) commit() error {
 	if t.tx == nil && len(t.sent) > 0 {
-		err := t.stmts.queue.do(&job{ctx: t.ctx, sent: t.sent})
+		err := t.stmts.sends.do(t.ctx, t.sent)
 		if errors.Is(err, errAlone) {
 			err = t.stmts.pipeline(t.ctx, t.sent, false)
 		}
@@ -65,14 +65,11 @@ func (t *txn) commit() error {
 // errAlone answers a job whose transaction was undone, for its own fault or that of one it was shared with.
 var errAlone = errors.New("send it alone")
 
-// senders is how many batches are on their way to a server at a time.
-const senders = 2
-
 // sendBatch commits what the jobs of a batch have sent, on a server. Also a batch of one is shared with those who wait.
-func (s *statements) sendBatch(batch []*job) {
+func (s *statements) sendBatch(batch []*job[[]statement]) {
 	var sent []statement
 	for _, j := range batch {
-		sent = append(sent, j.sent...)
+		sent = append(sent, j.ask...)
 	}
 	ctx, cancel := lastOf(batch)
 	defer cancel()
@@ -86,7 +83,7 @@ func (s *statements) sendBatch(batch []*job) {
 }
 
 // lastOf returns a context that ends when the most patient caller's does, in a minute at the latest.
-func lastOf(batch []*job) (context.Context, context.CancelFunc) {
+func lastOf[A any](batch []*job[A]) (context.Context, context.CancelFunc) {
 	longest := time.Now().Add(time.Minute)
 	var last time.Time
 	for _, j := range batch {

@@ -3,135 +3,121 @@ package object
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
-// commitQueue lets the writers that wait together share one commit, whose cost is one fsync and, on a server, one round
-// trip.
-type commitQueue struct {
-	commit func(batch []*job) // answers each job
-	jobs   chan *job
-	quit   chan struct{}
-	ended  chan struct{}
-	once   sync.Once
+// queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone.
+type queue[A any] struct {
+	serve    func(batch []*job[A]) // answers each job
+	parallel int                   // how many batches are served at a time
+	most     int                   // jobs of a batch
+
+	mu      sync.Mutex
+	waiting []*job[A]
+	serving int
+	closed  bool
+	idle    *sync.Cond // serving has become 0
 }
 
-// job is one writer's transaction: what it runs, on SQLite, or what it has sent.
-type job struct {
+// job is what one caller asks for.
+type job[A any] struct {
 	ctx  context.Context
-	fn   func(*txn) error
-	sent []statement
-	done chan error
+	ask  A
+	done chan error // takes one answer
 }
-
-// maxShared bounds how many writers share a commit, and so how long the first of them waits for the others.
-const maxShared = 256
 
 var errClosed = errors.New("the store is closed")
 
-// newCommitQueue makes a queue of which so many batches are committed at a time.
-func newCommitQueue(workers int, commit func(batch []*job)) *commitQueue {
-	q := &commitQueue{
-		commit: commit, jobs: make(chan *job, maxShared), quit: make(chan struct{}), ended: make(chan struct{}),
-	}
-	var running sync.WaitGroup
-	for range workers {
-		running.Go(q.run)
-	}
-	go func() {
-		defer close(q.ended)
-		running.Wait()
-	}()
+func newQueue[A any](parallel, most int, serve func(batch []*job[A])) *queue[A] {
+	q := &queue[A]{serve: serve, parallel: parallel, most: most}
+	q.idle = sync.NewCond(&q.mu)
 	return q
 }
 
-func (q *commitQueue) do(j *job) error {
-	j.done = make(chan error, 1)
-	select {
-	case q.jobs <- j:
-	case <-q.quit:
+// do returns the answer. A caller who leaves while waiting is not served.
+func (q *queue[A]) do(ctx context.Context, ask A) error {
+	j := &job[A]{ctx, ask, make(chan error, 1)}
+	if !q.add(j) {
 		return errClosed
-	case <-j.ctx.Done():
-		return j.ctx.Err()
 	}
 	select {
 	case err := <-j.done:
 		return err
-	case <-q.ended:
-		select {
-		case err := <-j.done:
-			return err
-		default:
-			return errClosed
+	case <-ctx.Done():
+		if q.remove(j) {
+			return ctx.Err()
 		}
+		return <-j.done
 	}
 }
 
-func (q *commitQueue) close() {
-	q.once.Do(func() { close(q.quit) })
-	<-q.ended
+func (q *queue[A]) add(j *job[A]) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.waiting = append(q.waiting, j)
+	if q.serving < q.parallel {
+		q.serving++
+		go q.run()
+	}
+	return true
 }
 
-func (q *commitQueue) run() {
+// remove reports whether the job was still waiting.
+func (q *queue[A]) remove(j *job[A]) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, j)
+	if i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+	}
+	return i >= 0
+}
+
+// run serves until nobody waits.
+func (q *queue[A]) run() {
 	for {
-		select {
-		case first := <-q.jobs:
-			q.serve(first)
-		case <-q.quit:
-			for {
-				select {
-				case first := <-q.jobs:
-					q.serve(first)
-				default:
-					return
-				}
-			}
+		batch := q.take()
+		if len(batch) == 0 {
+			return
 		}
+		q.serve(batch)
 	}
 }
 
-func (q *commitQueue) serve(first *job) {
-	if batch := q.gather(first); len(batch) > 0 {
-		q.commit(batch)
-	}
-}
-
-// gather takes the jobs that wait now. A job whose caller has left is dropped, unwritten.
-func (q *commitQueue) gather(first *job) []*job {
-	batch := make([]*job, 0, len(q.jobs)+1)
-	for j := first; ; {
+// take returns the next batch; an empty one ends the run.
+func (q *queue[A]) take() (batch []*job[A]) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	taken := 0
+	for _, j := range q.waiting {
+		if len(batch) == q.most {
+			break
+		}
+		taken++
 		if err := j.ctx.Err(); err != nil {
 			j.done <- err
 		} else {
 			batch = append(batch, j)
 		}
-		if len(batch) == maxShared {
-			return batch
-		}
-		select {
-		case j = <-q.jobs:
-		default:
-			return batch
-		}
 	}
+	q.waiting = slices.Delete(q.waiting, 0, taken)
+	if len(batch) == 0 {
+		q.serving--
+		q.idle.Broadcast()
+	}
+	return batch
 }
 
-// runBatch commits a batch on SQLite. Where one job of several fails, all are undone and each is run again alone, so
-// that it is judged by itself; but not where the database could not be written to: one after the other would wait for
-// it as long.
-func (s *statements) runBatch(batch []*job) {
-	fns := make([]func(*txn) error, len(batch))
-	for i, j := range batch {
-		fns[i] = j.fn
-	}
-	// A shared commit must not end with one caller's patience.
-	err := s.transact(context.Background(), fns...)
-	again := err != nil && len(batch) > 1 && !isBusy(err)
-	for _, j := range batch {
-		if again {
-			j.done <- s.transact(context.Background(), j.fn)
-		} else {
-			j.done <- err
-		}
+// close waits for those who wait to be served. Who comes later gets errClosed.
+func (q *queue[A]) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	for q.serving > 0 {
+		q.idle.Wait()
 	}
 }

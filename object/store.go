@@ -33,8 +33,8 @@ type Store struct {
 	engine   *xorm.Engine
 	reads    *statements
 	writes   *statements
-	queue    *commitQueue
-	writing  atomic.Int64 // transactions that run or wait
+	commits  *queue[func(*txn) error] // nil where transactions do not wait for each other
+	writing  atomic.Int64             // transactions that run or wait
 	log      *slog.Logger
 	observer Observer // may be nil
 	keyring  *keyring
@@ -111,6 +111,12 @@ const (
 	connectionLife   = 30 * time.Minute
 )
 
+// Sizes of the batches that those who wait for the database make.
+const (
+	maxShared     = 256 // transactions that share a commit: so long the first of them waits for the others
+	serverBatches = 2   // that are on their way to a server at a time
+)
+
 func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	source, err := s.dialect.source(ctx, cfg)
 	if err != nil {
@@ -143,10 +149,9 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 		s.writes.db.SetMaxOpenConns(1)
 		s.writes.db.SetConnMaxLifetime(0)
 		db.SetConnMaxLifetime(0)
-		s.queue = newCommitQueue(1, s.writes.runBatch)
+		s.commits = newQueue(1, maxShared, s.writes.commitBatch)
 	} else {
-		s.queue = newCommitQueue(senders, s.writes.sendBatch)
-		s.writes.queue = s.queue
+		s.writes.sends = newQueue(serverBatches, maxShared, s.writes.sendBatch)
 	}
 	if err := db.PingContext(ctx); err != nil {
 		s.Close()
@@ -208,8 +213,10 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close waits for the writes that have begun and closes the connections. What comes later fails.
 func (s *Store) Close() {
-	if s.queue != nil {
-		s.queue.close()
+	if s.commits != nil {
+		s.commits.close()
+	} else if s.writes.sends != nil {
+		s.writes.sends.close()
 	}
 	if s.writes != s.reads {
 		s.writes.closed.Store(true)

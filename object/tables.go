@@ -5,20 +5,17 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
-	"github.com/minidoor/minidoor/provider"
 )
 
 // tables is the directory in Casdoor's tables.
 type tables struct {
 	*Store
-	sealer       *Sealer
-	now          func() time.Time
-	accountQuery accountQuery
-	signInUser   commonColumns // as the claims need them
-	byIdentity   string        // selects an identity and, where there still is one, these columns of its user
-	byUnion      string        // the same for a UnionID
+	sealer     *Sealer
+	now        func() time.Time
+	accounts   *accountReader
+	signInUser commonColumns // as the claims need them
+	byIdentity string        // selects an identity and, where there still is one, these columns of its user
+	byUnion    string        // the same for a UnionID
 }
 
 // ownUser joins a user by id within the organization of a row of ours. The function around the owner keeps the database
@@ -39,7 +36,7 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 	if t.now == nil {
 		t.now = time.Now
 	}
-	t.accountQuery = newAccountQuery(store, cfg.Registry)
+	t.accounts = newAccountReader(store, cfg.Registry)
 	t.signInUser = newCommonColumns(store.users, claimColumns(store.users), cfg.Registry)
 	user := t.signInUser.list
 	t.byIdentity = fmt.Sprintf("SELECT %s, %s FROM %s i %s WHERE i.organization=? AND i.app_id=? AND i.open_id=?",
@@ -82,34 +79,4 @@ func (t *tables) storeMark(tx *txn, mark Mark) error {
 	}
 	return t.marks.sendInsert(tx, &mark, t.dialect.orUpdate(
 		[]string{"user_id", "field"}, []string{"reason", "updated_time"}), nil)
-}
-
-// accountQuery selects of the token row with a hash what Principal needs, and of its user's row the common columns.
-type accountQuery struct {
-	text  string
-	token []column
-	user  commonColumns
-}
-
-func newAccountQuery(s *Store, registry *provider.Registry) accountQuery {
-	q := accountQuery{
-		token: s.tokens.pick("owner", "name", "application", "organization", "user", "expires_in", "scope"),
-		user:  newCommonColumns(s.users, s.users.columns, registry),
-	}
-	q.text = fmt.Sprintf("SELECT %s, %s FROM %s t %s WHERE t.%s=?", s.tokens.list(q.token, "t."), q.user.list, s.tokens.name,
-		s.joinUser("u.owner=t.organization AND u.name=t."+s.dialect.quote("user")), s.tokenBy.access)
-	return q
-}
-
-// principal implements directory.
-func (t *tables) principal(ctx context.Context, token string, _ *tokenClaims) (*Principal, error) {
-	p := &Principal{User: &sdk.User{}, row: &sdk.Token{}}
-	more := false
-	dest := append(t.tokens.dest(p.row, t.accountQuery.token), t.accountQuery.user.dest(p.User, &more)...)
-	err := scanOne(t.read(ctx), dest, t.accountQuery.text, t.tokenBy.accessKey(token))
-	if err != nil || !more {
-		return p, err
-	}
-	p.User, err = t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.User.Owner, p.User.Name)
-	return p, err
 }
