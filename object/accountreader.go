@@ -87,7 +87,7 @@ func (r *accountReader) find(ctx context.Context, key string) (p *Principal, mor
 
 func (r *accountReader) findOne(ctx context.Context, key string) (p *Principal, more bool, err error) {
 	p = &Principal{User: &sdk.User{}, row: &sdk.Token{}}
-	err = scanOne(r.store.read(ctx), r.dest(p, &more), r.one, key)
+	err = r.store.readOne(ctx, r.dest(p, &more), r.one, key)
 	return p, more, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -47,8 +48,9 @@ type Service struct {
 	accountWriter     *claimWriter
 	organizationTexts *lru.Cache[*sdk.Organization, []byte] // as JSON, as Account shows them
 
-	scans  chan struct{} // holds one value while somebody reads a whole table
-	chores chan struct{} // holds a value when there is something to do for KeepHouse
+	signing *queue[func() error] // signatures, as many at a time as there are processors
+	scans   chan struct{}        // holds one value while somebody reads a whole table
+	chores  chan struct{}        // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
 	providers map[string]provider.Provider
@@ -67,7 +69,8 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	s := &Service{
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
-		scans: make(chan struct{}, 1), chores: make(chan struct{}, 1),
+		signing: newQueue(runtime.GOMAXPROCS(0), 1, runEach),
+		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(), profileFields: profileFields(), accountFields: accountFields(),
 		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
 	}

@@ -37,7 +37,7 @@ func (t *tables) find(ctx context.Context, p *person) error {
 func (t *tables) findIdentity(ctx context.Context, p *person, appID string) error {
 	p.user = &sdk.User{}
 	dest := append(t.identities.dest(&p.identity, t.identities.columns), t.signInUser.dest(p.user, &p.more)...)
-	return scanOne(t.read(ctx), dest, t.byIdentity, p.identity.Organization, appID, p.identity.OpenID)
+	return t.readOne(ctx, dest, t.byIdentity, p.identity.Organization, appID, p.identity.OpenID)
 }
 
 // findAdopted looks for a user whom Casdoor's own flow made, and refuses an OpenID that Casdoor's data leave in doubt.

@@ -38,12 +38,13 @@ func sqliteSource(name string) source {
 		params = url.Values{}
 	}
 	params.Del("cache")
-	// Caches of 4 and 24 MB hold the inner pages of the indexes of a million users; they are taken when they are used.
+	// Caches of 0.5 and 4 MB hold most inner pages of the indexes; the system keeps the others, and ours are not to outgrow a
+	// crowd.
 	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-4096)")
+		"cache_size(-512)")
 	read := "file:" + file + "?" + params.Encode()
 	return source{
-		read: read, write: read + "&_txlock=immediate&_pragma=cache_size(-24576)&_pragma=wal_autocheckpoint(2000)",
+		read: read, write: read + "&_txlock=immediate&_pragma=cache_size(-4096)&_pragma=wal_autocheckpoint(2000)",
 	}
 }
 

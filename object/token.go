@@ -84,7 +84,12 @@ func (s *Service) sign(g grant, claims grantClaims) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return g.client.key.sign(g.client.Application.TokenSigningMethod, encoded)
+	var token string
+	err = s.signing.do(context.Background(), func() (err error) {
+		token, err = g.client.key.sign(g.client.Application.TokenSigningMethod, encoded)
+		return err
+	})
+	return token, err
 }
 
 // tokenHash is the form in which Casdoor looks tokens up; the hash of no token is empty.
