@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"runtime"
 	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -12,15 +13,15 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// accountReader finds token rows by what the access column holds, with what Principal needs of the user's row. On a
-// server those who ask at the same time share a query: the way there costs more than the work.
+// accountReader finds token rows by what the access column holds, with what Principal needs of the user's row. Those who
+// ask at the same time share a query, which costs more than what it reads: on a server the way there does.
 type accountReader struct {
 	store *Store
 	token []column
 	user  commonColumns
-	one   string              // selects by one key
-	many  []string            // by several, with each key before what it found: see manyKeys
-	asks  *queue[*accountAsk] // nil where there is no way to go
+	one   string   // selects by one key
+	many  []string // by several, with each key before what it found: see manyKeys
+	asks  *queue[*accountAsk]
 }
 
 // accountAsk is the question of one who shares a query.
@@ -42,19 +43,20 @@ func newAccountReader(s *Store, registry *provider.Registry) *accountReader {
 	columns, access := s.tokens.list(r.token, "t.")+", "+r.user.list, s.tokenBy.access
 	user := s.joinUser("u.owner=t.organization AND u.name=t." + s.dialect.quote("user"))
 	r.one = fmt.Sprintf("SELECT %s FROM %s t %s WHERE t.%s=?", columns, s.tokens.name, user, access)
-	switch s.dialect.driver {
-	case "pgx":
+	if s.dialect.driver == "pgx" {
 		r.many = []string{fmt.Sprintf("SELECT k.asked, %s FROM unnest(CAST(? AS text[])) k(asked) "+
 			"JOIN LATERAL (SELECT * FROM %s t WHERE t.%s=k.asked LIMIT 1) t ON TRUE %s", columns, s.tokens.name, access, user)}
-	case "mysql":
+	} else {
 		for n := 1; n <= maxAccounts; n *= 2 {
 			r.many = append(r.many, fmt.Sprintf("SELECT t.%s, %s FROM %s t %s WHERE t.%s IN (?%s)",
 				access, columns, s.tokens.name, user, access, strings.Repeat(", ?", n-1)))
 		}
 	}
-	if len(r.many) > 0 {
-		r.asks = newQueue(serverBatches, maxAccounts, r.answer)
+	batches := serverBatches
+	if s.dialect.driver == "sqlite" {
+		batches = runtime.GOMAXPROCS(0) // it works here
 	}
+	r.asks = newQueue(batches, maxAccounts, r.answer)
 	return r
 }
 
@@ -70,9 +72,6 @@ func (t *tables) principal(ctx context.Context, token string, _ *tokenClaims) (*
 
 // find returns the token's row and the common columns of its user. more tells whether the user has others.
 func (r *accountReader) find(ctx context.Context, key string) (p *Principal, more bool, err error) {
-	if r.asks == nil {
-		return r.findOne(ctx, key)
-	}
 	ask := &accountAsk{key: key}
 	err = r.asks.do(ctx, ask)
 	switch {
@@ -87,7 +86,7 @@ func (r *accountReader) find(ctx context.Context, key string) (p *Principal, mor
 
 func (r *accountReader) findOne(ctx context.Context, key string) (p *Principal, more bool, err error) {
 	p = &Principal{User: &sdk.User{}, row: &sdk.Token{}}
-	err = r.store.readOne(ctx, r.dest(p, &more), r.one, key)
+	err = scanOne(r.store.read(ctx), r.dest(p, &more), r.one, key)
 	return p, more, err
 }
 
@@ -138,8 +137,8 @@ func (r *accountReader) findAll(ctx context.Context, keys []string, byKey map[st
 	return rows.Err()
 }
 
-// manyKeys returns the query for several keys. PostgreSQL takes them as one argument; for MySQL there is a form for each
-// power of two, and the last key stands more than once.
+// manyKeys returns the query for several keys. PostgreSQL takes them as one argument; for the others there is a form
+// for each power of two, and the last key stands more than once.
 func (r *accountReader) manyKeys(keys []string) (query string, args []any) {
 	if len(r.many) == 1 {
 		return r.many[0], []any{keys}

@@ -28,7 +28,7 @@ func TestSQLiteSource(t *testing.T) {
 		assert.Subset(t, params["_pragma"], []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"})
 		assert.Equal(t, strings.Contains(given, "foreign_keys"), strings.Contains(query, "foreign_keys"))
 		assert.Equal(t, strings.Contains(given, "mode=rwc"), params.Get("mode") == "rwc")
-		assert.Equal(t, got.read+"&_txlock=immediate&_pragma=cache_size(-6144)&_pragma=wal_autocheckpoint(2000)", got.write)
+		assert.Equal(t, got.read+"&_txlock=immediate&_pragma=cache_size(-4096)&_pragma=wal_autocheckpoint(2000)", got.write)
 	}
 }
 
