@@ -38,10 +38,10 @@ func sqliteSource(name string) source {
 		params = url.Values{}
 	}
 	params.Del("cache")
-	// Caches of 1 and 4 MB hold most inner pages of the indexes; the system keeps the others, and ours are not to outgrow a
+	// Caches of 0.5 and 4 MB hold most inner pages of the indexes; the system keeps the others, and ours are not to outgrow a
 	// crowd.
 	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-1024)")
+		"cache_size(-512)")
 	read := "file:" + file + "?" + params.Encode()
 	return source{
 		read: read, write: read + "&_txlock=immediate&_pragma=cache_size(-4096)&_pragma=wal_autocheckpoint(2000)",

@@ -94,12 +94,12 @@ func TestStormOfThoseWhoLeave(t *testing.T) {
 
 // TestCrowd has 2,000 people tap sign-in at once, and again as soon as they have their answer, while WeChat takes 80 ms.
 // No other test of the package runs meanwhile: the fake WeChat, in this process, is to be no slower than that. The race
-// detector makes it several times as slow, and so has half the people.
+// detector makes it several times as slow, and so has fewer people.
 func TestCrowd(t *testing.T) {
 	const taps, mostMemory = 3, 200 << 20
 	people := 2000
 	if raceDetector {
-		people = 1000
+		people = 300
 	}
 	w := newWorld(t, buildMinidoor(t), testdb.SQLite(t))
 	w.fake.Inject(fakewechat.PathCode2Session, fakewechat.Slow(80*time.Millisecond), -1)
