@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"runtime"
+	"slices"
 	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -19,8 +20,7 @@ type accountReader struct {
 	store *Store
 	token []column
 	user  commonColumns
-	one   string   // selects by one key
-	many  []string // by several, with each key before what it found: see manyKeys
+	texts []string // of the query, with each key before what it found: see query
 	asks  *queue[*accountAsk]
 }
 
@@ -42,13 +42,12 @@ func newAccountReader(s *Store, registry *provider.Registry) *accountReader {
 	}
 	columns, access := s.tokens.list(r.token, "t.")+", "+r.user.list, s.tokenBy.access
 	user := s.joinUser("u.owner=t.organization AND u.name=t." + s.dialect.quote("user"))
-	r.one = fmt.Sprintf("SELECT %s FROM %s t %s WHERE t.%s=?", columns, s.tokens.name, user, access)
 	if s.dialect.driver == "pgx" {
-		r.many = []string{fmt.Sprintf("SELECT k.asked, %s FROM unnest(CAST(? AS text[])) k(asked) "+
+		r.texts = []string{fmt.Sprintf("SELECT k.asked, %s FROM unnest(CAST(? AS text[])) k(asked) "+
 			"JOIN LATERAL (SELECT * FROM %s t WHERE t.%s=k.asked LIMIT 1) t ON TRUE %s", columns, s.tokens.name, access, user)}
 	} else {
 		for n := 1; n <= maxAccounts; n *= 2 {
-			r.many = append(r.many, fmt.Sprintf("SELECT t.%s, %s FROM %s t %s WHERE t.%s IN (?%s)",
+			r.texts = append(r.texts, fmt.Sprintf("SELECT t.%s, %s FROM %s t %s WHERE t.%s IN (?%s)",
 				access, columns, s.tokens.name, user, access, strings.Repeat(", ?", n-1)))
 		}
 	}
@@ -74,24 +73,13 @@ func (t *tables) principal(ctx context.Context, token string, _ *tokenClaims) (*
 func (r *accountReader) find(ctx context.Context, key string) (p *Principal, more bool, err error) {
 	ask := &accountAsk{key: key}
 	err = r.asks.do(ctx, ask)
-	switch {
-	case errors.Is(err, errAlone):
-		return r.findOne(ctx, key)
-	case err == nil && ask.found == nil:
-		return nil, false, ErrNotFound
-	default:
-		return ask.found, ask.more, err
+	if errors.Is(err, errAlone) {
+		err = r.findAll(ctx, []string{key}, map[string]*accountAsk{key: ask})
 	}
-}
-
-func (r *accountReader) findOne(ctx context.Context, key string) (p *Principal, more bool, err error) {
-	p = &Principal{User: &sdk.User{}, row: &sdk.Token{}}
-	err = scanOne(r.store.read(ctx), r.dest(p, &more), r.one, key)
-	return p, more, err
-}
-
-func (r *accountReader) dest(p *Principal, more *bool) []any {
-	return append(r.store.tokens.dest(p.row, r.token), r.user.dest(p.User, more)...)
+	if err == nil && ask.found == nil {
+		err = ErrNotFound
+	}
+	return ask.found, ask.more, err
 }
 
 // answer answers a batch with one query. Of several who ask for the same token all but one have to ask alone: a
@@ -118,34 +106,35 @@ func (r *accountReader) answer(batch []*job[*accountAsk]) {
 }
 
 func (r *accountReader) findAll(ctx context.Context, keys []string, byKey map[string]*accountAsk) error {
-	query, args := r.manyKeys(keys)
-	rows, err := r.store.read(ctx).query(query, args...)
+	text, args := r.query(keys)
+	rows, err := r.store.read(ctx).query(text, args...)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var key string
-		ask := &accountAsk{found: &Principal{User: &sdk.User{}, row: &sdk.Token{}}}
-		if err := rows.Scan(append([]any{&key}, r.dest(ask.found, &ask.more)...)...); err != nil {
+		more, p := false, &Principal{User: &sdk.User{}, row: &sdk.Token{}}
+		dest := slices.Concat([]any{&key}, r.store.tokens.dest(p.row, r.token), r.user.dest(p.User, &more))
+		if err := rows.Scan(dest...); err != nil {
 			return err
 		}
 		if asked := byKey[key]; asked != nil {
-			asked.found, asked.more = ask.found, ask.more
+			asked.found, asked.more = p, more
 		}
 	}
 	return rows.Err()
 }
 
-// manyKeys returns the query for several keys. PostgreSQL takes them as one argument; for the others there is a form
+// query returns the query for keys. PostgreSQL takes them as one argument; for the others there is a form
 // for each power of two, and the last key stands more than once.
-func (r *accountReader) manyKeys(keys []string) (query string, args []any) {
-	if len(r.many) == 1 {
-		return r.many[0], []any{keys}
+func (r *accountReader) query(keys []string) (text string, args []any) {
+	if len(r.texts) == 1 {
+		return r.texts[0], []any{keys}
 	}
 	form := bits.Len(uint(len(keys) - 1))
 	for i := range 1 << form {
 		args = append(args, keys[min(i, len(keys)-1)])
 	}
-	return r.many[form], args
+	return r.texts[form], args
 }

@@ -33,6 +33,14 @@ func (s *suite) testConcurrent(t *testing.T) {
 	}
 	assert.Len(t, n.tokenRows(t), crowd)
 
+	principals := make([]*object.Principal, crowd)
+	concurrently(crowd, func(i int) { principals[i], errs[i] = n.service.Authenticate(t.Context(), tokens[0].AccessToken) })
+	for i, p := range principals {
+		require.NoError(t, errs[i])
+		assert.True(t, ids[p.User.Id])
+		assert.False(t, i > 0 && p.User == principals[0].User, "who asks for the same token shares no Principal")
+	}
+
 	t.Run("OpenIDs of one name", func(t *testing.T) { testNamesakes(t, n) })
 	t.Run("one refresh token", func(t *testing.T) { testRefreshAtOnce(t, n) })
 }
