@@ -107,22 +107,6 @@ func (r reader) run(query string, args ...any) (*sql.Rows, error) {
 	return stmt.QueryContext(r.ctx, args...)
 }
 
-// readOne is scanOne outside a transaction, for those who then wait in their thousands. SQLite needs a deep stack, which a
-// goroutine keeps; so it runs on a few others.
-func (s *Store) readOne(ctx context.Context, dest []any, query string, args ...any) error {
-	if s.deep == nil {
-		return scanOne(s.read(ctx), dest, query, args...)
-	}
-	return s.deep.do(ctx, func() error { return scanOne(s.read(ctx), dest, query, args...) })
-}
-
-// runEach runs what is to run on a deep stack.
-func runEach(batch []*job[func() error]) {
-	for _, j := range batch {
-		j.done <- j.ask()
-	}
-}
-
 // txn is a transaction, and the querier inside it. On a server it begins with the first statement whose outcome it
 // depends on; one that has none takes one round trip, which it may share.
 type txn struct {

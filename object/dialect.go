@@ -74,7 +74,7 @@ func (d dialect) beginsWith(column, value string) condition {
 
 // rebind turns the question marks of query into what the driver expects. No query of ours has one inside a string.
 func (d dialect) rebind(query string) string {
-	if !d.numbered {
+	if !d.numbered || !strings.Contains(query, "?") {
 		return query
 	}
 	b := make([]byte, 0, len(query)+32)

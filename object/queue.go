@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone.
+// queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone. Its
+// workers stay: they keep the deep stacks that SQLite and signatures need.
 type queue[A any] struct {
 	serve    func(batch []*job[A]) // answers each job
 	parallel int                   // how many batches are served at a time
@@ -15,9 +16,11 @@ type queue[A any] struct {
 
 	mu      sync.Mutex
 	waiting []*job[A]
-	serving int
+	workers int        // that were started
+	idle    int        // of them, without a batch
+	come    *sync.Cond // somebody waits, for one idle worker; or the queue is closed
 	closed  bool
-	idle    *sync.Cond // serving has become 0
+	ended   *sync.Cond // workers has become 0
 }
 
 // job is what one caller asks for.
@@ -31,7 +34,7 @@ var errClosed = errors.New("the store is closed")
 
 func newQueue[A any](parallel, most int, serve func(batch []*job[A])) *queue[A] {
 	q := &queue[A]{serve: serve, parallel: parallel, most: most}
-	q.idle = sync.NewCond(&q.mu)
+	q.come, q.ended = sync.NewCond(&q.mu), sync.NewCond(&q.mu)
 	return q
 }
 
@@ -59,9 +62,13 @@ func (q *queue[A]) add(j *job[A]) bool {
 		return false
 	}
 	q.waiting = append(q.waiting, j)
-	if q.serving < q.parallel {
-		q.serving++
-		go q.run()
+	switch {
+	case q.idle > 0:
+		q.idle--
+		q.come.Signal()
+	case q.workers < q.parallel:
+		q.workers++
+		go q.work()
 	}
 	return true
 }
@@ -77,21 +84,33 @@ func (q *queue[A]) remove(j *job[A]) bool {
 	return i >= 0
 }
 
-// run serves until nobody waits.
-func (q *queue[A]) run() {
-	for {
-		batch := q.take()
-		if len(batch) == 0 {
-			return
-		}
+// work serves until the queue is closed and nobody waits.
+func (q *queue[A]) work() {
+	for batch := q.take(); len(batch) > 0; batch = q.take() {
 		q.serve(batch)
 	}
 }
 
-// take returns the next batch; an empty one ends the run.
-func (q *queue[A]) take() (batch []*job[A]) {
+// take waits for the next batch; an empty one ends the work.
+func (q *queue[A]) take() []*job[A] {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for {
+		if batch := q.next(); len(batch) > 0 {
+			return batch
+		}
+		if q.closed {
+			q.workers--
+			q.ended.Broadcast()
+			return nil
+		}
+		q.idle++
+		q.come.Wait() // who signals counts this worker out
+	}
+}
+
+// next returns the next of those who wait and have not left.
+func (q *queue[A]) next() (batch []*job[A]) {
 	taken := 0
 	for _, j := range q.waiting {
 		if len(batch) == q.most {
@@ -105,10 +124,6 @@ func (q *queue[A]) take() (batch []*job[A]) {
 		}
 	}
 	q.waiting = slices.Delete(q.waiting, 0, taken)
-	if len(batch) == 0 {
-		q.serving--
-		q.idle.Broadcast()
-	}
 	return batch
 }
 
@@ -117,7 +132,8 @@ func (q *queue[A]) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	for q.serving > 0 {
-		q.idle.Wait()
+	q.come.Broadcast()
+	for q.workers > 0 {
+		q.ended.Wait()
 	}
 }

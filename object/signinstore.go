@@ -36,8 +36,11 @@ func (t *tables) find(ctx context.Context, p *person) error {
 // findIdentity reads the identity with that AppID and, where there still is one, the common claim columns of its user.
 func (t *tables) findIdentity(ctx context.Context, p *person, appID string) error {
 	p.user = &sdk.User{}
-	dest := append(t.identities.dest(&p.identity, t.identities.columns), t.signInUser.dest(p.user, &p.more)...)
-	return t.readOne(ctx, dest, t.byIdentity, p.identity.Organization, appID, p.identity.OpenID)
+	found, err := t.byIdentity.find(ctx, p.identity.OpenID, p.identity.Organization, appID)
+	if err == nil {
+		p.identity, p.user, p.more = found.identity, &found.user, found.more
+	}
+	return err
 }
 
 // findAdopted looks for a user whom Casdoor's own flow made, and refuses an OpenID that Casdoor's data leave in doubt.

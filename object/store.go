@@ -34,7 +34,6 @@ type Store struct {
 	reads    *statements
 	writes   *statements
 	commits  *queue[func(*txn) error] // nil where transactions do not wait for each other
-	deep     *queue[func() error]     // see readOne
 	writing  atomic.Int64             // transactions that run or wait
 	log      *slog.Logger
 	observer Observer // may be nil
@@ -151,7 +150,6 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 		s.writes.db.SetConnMaxLifetime(0)
 		db.SetConnMaxLifetime(0)
 		s.commits = newQueue(1, maxShared, s.writes.commitBatch)
-		s.deep = newQueue(readConnections, 1, runEach)
 	} else {
 		s.writes.sends = newQueue(serverBatches, maxShared, s.writes.sendBatch)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"xorm.io/xorm"
 )
 
@@ -19,7 +20,11 @@ type table[T any] struct {
 	dialect dialect
 	columns []column // that the database has; an older Casdoor lacks some
 	byName  map[string]int
+	inserts *lru.Cache[string, string] // the text of an INSERT, by which fields are filled and by its suffix
 }
+
+// maxInserts bounds the texts of INSERTs that are kept for a table.
+const maxInserts = 100
 
 // column is one column of a table and the struct field that holds it.
 type column struct {
@@ -39,6 +44,9 @@ func newTable[T any](engine *xorm.Engine, d dialect, has func(column string) boo
 		return nil, fmt.Errorf("columns of %T: %w", bean, err)
 	}
 	t := &table[T]{name: d.quote(engine.TableName(bean)), dialect: d, byName: map[string]int{}}
+	if t.inserts, err = lru.New[string, string](maxInserts); err != nil {
+		return nil, err
+	}
 	for _, c := range info.Columns() {
 		field, ok := reflect.TypeFor[T]().FieldByName(c.FieldName)
 		if !ok {
@@ -230,28 +238,44 @@ func (t *table[T]) sendInsert(tx *txn, row *T, suffix string, taken error) error
 // insertSQL is an INSERT. Most fields of most rows are empty; those stand in the statement itself, which is several
 // times cheaper than an argument.
 func (t *table[T]) insertSQL(row *T, suffix string) (statement, error) {
-	var names, marks strings.Builder
+	marks := make([]byte, len(t.columns), len(t.columns)+len(suffix))
 	var filled []column
 	v := reflect.ValueOf(row).Elem()
-	for _, c := range t.columns {
-		if c.auto {
-			continue
+	for i, c := range t.columns {
+		switch {
+		case c.auto:
+			marks[i] = '-'
+		case c.zero != "" && v.FieldByIndex(c.field).IsZero():
+			marks[i] = '0'
+		default:
+			marks[i] = '?'
+			filled = append(filled, c)
 		}
-		if names.Len() > 0 {
-			names.WriteString(", ")
-			marks.WriteString(", ")
-		}
-		names.WriteString(t.dialect.quote(c.name))
-		if c.zero != "" && v.FieldByIndex(c.field).IsZero() {
-			marks.WriteString(c.zero)
-			continue
-		}
-		marks.WriteByte('?')
-		filled = append(filled, c)
+	}
+	form := string(append(marks, suffix...))
+	query, known := t.inserts.Get(form)
+	if !known {
+		query = t.insertText(marks, suffix)
+		t.inserts.Add(form, query)
 	}
 	values, err := t.values(row, filled)
-	query := "INSERT INTO " + t.name + " (" + names.String() + ") VALUES (" + marks.String() + ")" + suffix
 	return statement{query: query, args: values}, err
+}
+
+// insertText returns the text of an INSERT; marks tells for each column whether it is left out (-), zero (0) or an
+// argument (?).
+func (t *table[T]) insertText(marks []byte, suffix string) string {
+	var names, values []string
+	for i, c := range t.columns {
+		switch marks[i] {
+		case '0':
+			names, values = append(names, c.name), append(values, c.zero)
+		case '?':
+			names, values = append(names, c.name), append(values, "?")
+		}
+	}
+	return t.dialect.rebind(fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)%s",
+		t.name, t.dialect.quoteAll(names), strings.Join(values, ", "), suffix))
 }
 
 // insertAll adds rows with few columns, many in one statement, with suffix behind each INSERT, and returns how many

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
 // tables is the directory in Casdoor's tables.
@@ -12,10 +14,23 @@ type tables struct {
 	*Store
 	sealer     *Sealer
 	now        func() time.Time
-	accounts   *accountReader
 	signInUser commonColumns // as the claims need them
-	byIdentity string        // selects an identity and, where there still is one, these columns of its user
-	byUnion    string        // the same for a UnionID
+	byIdentity *lookup[identityFound]
+	byUnion    string // selects a UnionID and, where there still is one, the common columns of its user
+	byToken    *lookup[principalFound]
+}
+
+// identityFound is an identity with the common columns of its user, if there still is one.
+type identityFound struct {
+	identity Identity
+	user     sdk.User
+	more     bool // the user has columns filled that were not read
+}
+
+// principalFound is a token's row with the common columns of its user.
+type principalFound struct {
+	principal Principal
+	more      bool
 }
 
 // ownUser joins a user by id within the organization of a row of ours. The function around the owner keeps the database
@@ -36,15 +51,51 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 	if t.now == nil {
 		t.now = time.Now
 	}
-	t.accounts = newAccountReader(store, cfg.Registry)
 	t.signInUser = newCommonColumns(store.users, claimColumns(store.users), cfg.Registry)
-	user := t.signInUser.list
-	t.byIdentity = fmt.Sprintf("SELECT %s, %s FROM %s i %s WHERE i.organization=? AND i.app_id=? AND i.open_id=?",
-		store.identities.list(store.identities.columns, "i."), user, store.identities.name,
-		store.joinUser(fmt.Sprintf(ownUser, "i")))
+	t.byIdentity = t.newByIdentity()
 	t.byUnion = fmt.Sprintf("SELECT n.user_id, %s FROM %s n %s WHERE n.organization=? AND n.union_id=?",
-		user, store.unions.name, store.joinUser(fmt.Sprintf(ownUser, "n")))
+		t.signInUser.list, store.unions.name, store.joinUser(fmt.Sprintf(ownUser, "n")))
+	t.byToken = t.newByToken(newCommonColumns(store.users, store.users.columns, cfg.Registry))
 	return t
+}
+
+func (t *tables) newByIdentity() *lookup[identityFound] {
+	identities := t.identities
+	return newLookup(t.Store, lookupQuery{
+		columns: identities.list(identities.columns, "i.") + ", " + t.signInUser.list,
+		table:   identities.name, alias: "i", join: t.joinUser(fmt.Sprintf(ownUser, "i")),
+		key: "open_id", within: []string{"organization", "app_id"},
+	}, func(key *string) (*identityFound, []any) {
+		f := &identityFound{}
+		return f, slices.Concat([]any{key}, identities.dest(&f.identity, identities.columns), t.signInUser.dest(&f.user, &f.more))
+	})
+}
+
+// newByToken returns a lookup by what the access column holds.
+func (t *tables) newByToken(user commonColumns) *lookup[principalFound] {
+	token := t.tokens.pick("owner", "name", "application", "organization", "user", "expires_in", "scope")
+	return newLookup(t.Store, lookupQuery{
+		columns: t.tokens.list(token, "t.") + ", " + user.list,
+		table:   t.tokens.name, alias: "t",
+		join: t.joinUser("u.owner=t.organization AND u.name=t." + t.dialect.quote("user")),
+		key:  t.tokenBy.access,
+	}, func(key *string) (*principalFound, []any) {
+		f := &principalFound{principal: Principal{User: &sdk.User{}, row: &sdk.Token{}}}
+		return f, slices.Concat([]any{key}, t.tokens.dest(f.principal.row, token), user.dest(f.principal.User, &f.more))
+	})
+}
+
+// principal implements directory.
+func (t *tables) principal(ctx context.Context, token string, _ *tokenClaims) (*Principal, error) {
+	found, err := t.byToken.find(ctx, t.tokenBy.accessKey(token))
+	if err != nil {
+		return nil, err
+	}
+	p := &found.principal
+	if found.more {
+		p.User, err = t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.User.Owner, p.User.Name)
+	}
+	return p, err
 }
 
 // update implements directory.

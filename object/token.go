@@ -92,6 +92,13 @@ func (s *Service) sign(g grant, claims grantClaims) (string, error) {
 	return token, err
 }
 
+// signEach makes signatures.
+func signEach(batch []*job[func() error]) {
+	for _, j := range batch {
+		j.done <- j.ask()
+	}
+}
+
 // tokenHash is the form in which Casdoor looks tokens up; the hash of no token is empty.
 func tokenHash(token string) string {
 	if token == "" {
