@@ -10,17 +10,22 @@ import (
 
 // index is an index of ours beside those that Casdoor's tables have.
 type index struct {
-	name    string
+	name    string // empty: as Casdoor names it, who has the same
 	row     any
 	columns []string
 	where   string // SQLite and PostgreSQL leave other rows out
 	text    string // the column that PostgreSQL is to look up by its beginning
 }
 
-// indexes are what the lists of the management API go by. Each costs a sign-in or a sign-up something: rows that are made
-// together lie together in the first ones, which are cheap.
+// indexes are what users and tokens are looked up by, and the lists of the management API go by. Each costs a sign-in or a
+// sign-up something: rows that are made together lie together in some of them, which are cheap.
 func indexes() []index {
 	return []index{
+		{row: new(sdk.User), columns: []string{"id"}},
+		{row: new(sdk.User), columns: []string{"email"}},
+		{row: new(sdk.User), columns: []string{"phone"}},
+		{row: new(sdk.Token), columns: []string{"access_token_hash"}},
+		{row: new(sdk.Token), columns: []string{"refresh_token_hash"}},
 		{name: "mp_user_made", row: new(sdk.User), columns: []string{"owner", "created_time", "name"}},
 		{name: "mp_user_made_all", row: new(sdk.User), columns: []string{"created_time", "name", "owner"}},
 		{
@@ -59,7 +64,11 @@ func (s *Store) makeIndexes(session *xorm.Session) error {
 
 func (s *Store) makeIndex(session *xorm.Session, i index) error {
 	table := s.engine.TableName(i.row)
-	i.name = strings.TrimSuffix(table, s.engine.TableName(i.row, false)) + i.name
+	if i.name == "" {
+		i.name = "IDX_" + table + "_" + strings.Join(i.columns, "_")
+	} else {
+		i.name = strings.TrimSuffix(table, s.engine.TableName(i.row, false)) + i.name
+	}
 	columns := make([]string, len(i.columns))
 	for n, column := range i.columns {
 		columns[n] = s.dialect.quote(column)

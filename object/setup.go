@@ -39,7 +39,7 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.unlock(session, err == nil)) }()
-	if _, err := session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true}, s.ownTables()...); err != nil {
+	if err := s.syncTables(session); err != nil {
 		return nil, fmt.Errorf("tables: %w", err)
 	}
 	if err := s.distinguishCase(session); err != nil || s.beside {
@@ -55,18 +55,23 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 	return makeBuiltIn(session)
 }
 
-// ownTables are the tables that are ours to create and to extend.
-func (s *Store) ownTables() []any {
-	tables := []any{
+// syncTables creates and extends the tables that are ours to. Those that a sign-in adds rows to get the indexes that
+// something is looked up by (see indexes), not the ones that Casdoor gives them besides.
+func (s *Store) syncTables(session *xorm.Session) error {
+	_, err := session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true},
 		new(Identity), new(Session), new(Union), new(ProviderOptions), new(Conflict), new(State),
 		new(Mark), new(Event), new(Media), new(Upload),
-		new(AdminSession), new(Attempt), new(Log), new(Stat),
+		new(AdminSession), new(Attempt), new(Log), new(Stat))
+	if err != nil || s.beside {
+		return err
 	}
-	if s.beside {
-		return tables
+	_, err = session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true},
+		new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert), new(sdk.Record), new(sdk.Resource))
+	if err != nil {
+		return err
 	}
-	return append(tables, new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert), new(sdk.User),
-		new(sdk.Token), new(sdk.Record), new(sdk.Resource))
+	_, err = session.SyncWithOptions(xorm.SyncOptions{IgnoreIndices: true}, new(sdk.User), new(sdk.Token))
+	return err
 }
 
 func (s *Store) lock(session *xorm.Session) error {
