@@ -33,8 +33,9 @@ type key struct {
 	name        string            // the kid
 	certificate *x509.Certificate // nil in a Casdoor before v1.73, which kept the bare public key
 	public      crypto.PublicKey
-	private     crypto.Signer // nil for a cert without a private key: it verifies, but does not sign
-	algorithm   string        // the cert's own
+	private     crypto.Signer     // nil for a cert without a private key: it verifies, but does not sign
+	algorithm   string            // the cert's own
+	headers     map[string]string // of its tokens: see headersOf
 }
 
 // keyring keeps parsed certs: to parse an RSA key costs as much as a signature, and settings are read anew every few
@@ -100,11 +101,39 @@ func parseKey(row *sdk.Cert) (*key, error) {
 		}
 		k.public = k.certificate.PublicKey
 	}
+	if k.headers, err = headersOf(k); err != nil {
+		return nil, err
+	}
 	k.algorithm = row.CryptoAlgorithm
 	if !k.supports(k.algorithm) {
 		k.algorithm = k.naturalAlgorithm()
 	}
 	return k, nil
+}
+
+// headersOf returns the first part of the key's tokens (RFC 7515 §7.1) by the algorithms, among Casdoor's token signing
+// methods, that it can sign and verify with.
+func headersOf(k *key) (map[string]string, error) {
+	var algorithms []string
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
+		algorithms = []string{"RS256", "RS512"}
+	case *ecdsa.PublicKey:
+		for algorithm, curve := range curves() {
+			if curve == public.Curve {
+				algorithms = append(algorithms, algorithm)
+			}
+		}
+	}
+	headers := map[string]string{}
+	for _, algorithm := range algorithms {
+		header, err := json.Marshal(map[string]string{"alg": algorithm, "kid": k.name, "typ": "JWT"})
+		if err != nil {
+			return nil, err
+		}
+		headers[algorithm] = base64.RawURLEncoding.EncodeToString(header) + "."
+	}
+	return headers, nil
 }
 
 func parseCertificate(text string) (*x509.Certificate, error) {
@@ -146,16 +175,8 @@ func curves() map[string]elliptic.Curve {
 	return map[string]elliptic.Curve{"ES256": elliptic.P256(), "ES384": elliptic.P384(), "ES512": elliptic.P521()}
 }
 
-// supports reports whether the key can sign and verify with one of Casdoor's token signing methods.
-func (k *key) supports(algorithm string) bool {
-	switch public := k.public.(type) {
-	case *rsa.PublicKey:
-		return algorithm == "RS256" || algorithm == "RS512"
-	case *ecdsa.PublicKey:
-		return curves()[algorithm] == public.Curve
-	}
-	return false
-}
+// supports reports whether the key can sign and verify with an algorithm.
+func (k *key) supports(algorithm string) bool { return k.headers[algorithm] != "" }
 
 func (k *key) naturalAlgorithm() string {
 	for algorithm := range curves() {
@@ -172,18 +193,14 @@ func (k *key) sign(algorithm string, claims []byte) (string, error) {
 	if algorithm == "" {
 		algorithm = k.algorithm
 	}
-	if k.private == nil || !k.supports(algorithm) {
+	header := k.headers[algorithm]
+	if k.private == nil || header == "" {
 		return "", fmt.Errorf("cert %s cannot sign %s", k.name, algorithm)
-	}
-	header, err := json.Marshal(map[string]string{"alg": algorithm, "kid": k.name, "typ": "JWT"})
-	if err != nil {
-		return "", err
 	}
 	encoding := base64.RawURLEncoding
 	const signatureSize = 1024 // of an RSA key of 6144 bits
-	token := make([]byte, 0, encoding.EncodedLen(len(header)+len(claims))+signatureSize)
-	token = append(encoding.AppendEncode(token, header), '.')
-	token = encoding.AppendEncode(token, claims)
+	token := make([]byte, 0, len(header)+encoding.EncodedLen(len(claims))+signatureSize)
+	token = encoding.AppendEncode(append(token, header...), claims)
 	signature, err := jwt.GetSigningMethod(algorithm).Sign(string(token), k.private)
 	if err != nil {
 		return "", err

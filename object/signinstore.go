@@ -20,22 +20,24 @@ func (t *tables) find(ctx context.Context, p *person) error {
 		err = t.findAdopted(ctx, p)
 	}
 	if errors.Is(err, ErrNotFound) {
-		p.known = false
+		p.known, p.user = false, &sdk.User{}
 		err = nil
 	}
 	if err == nil && p.user.Id == "" {
 		err = t.findByUnion(ctx, p)
 	}
-	p.isNew = p.user.Id == ""
-	if err == nil && (p.whole || p.more) && !p.isNew {
-		err = t.readWhole(ctx, p)
+	if err != nil {
+		return err
 	}
-	return err
+	p.isNew = p.user.Id == ""
+	if (p.whole || p.more) && !p.isNew {
+		return t.readWhole(ctx, p)
+	}
+	return nil
 }
 
 // findIdentity reads the identity with that AppID and, where there still is one, the common claim columns of its user.
 func (t *tables) findIdentity(ctx context.Context, p *person, appID string) error {
-	p.user = &sdk.User{}
 	found, err := t.byIdentity.find(ctx, p.identity.OpenID, p.identity.Organization, appID)
 	if err == nil {
 		p.identity, p.user, p.more = found.identity, &found.user, found.more

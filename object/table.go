@@ -281,7 +281,7 @@ func (t *table[T]) insertText(marks []byte, suffix string) string {
 // insertAll adds rows with few columns, many in one statement, with suffix behind each INSERT, and returns how many
 // there are more now.
 func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err error) {
-	const atOnce = 500
+	const atOnce = 200
 	for part := range slices.Chunk(rows, atOnce) {
 		marks := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
 		query := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s%s", t.name, t.list(t.columns, ""), marks,
@@ -294,7 +294,11 @@ func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err er
 			}
 			values = append(values, more...)
 		}
-		inserted, err := tx.execOnce(query, values...)
+		run := tx.execOnce
+		if len(part) == atOnce {
+			run = tx.exec
+		}
+		inserted, err := run(query, values...)
 		if err != nil {
 			return n, err
 		}
