@@ -48,7 +48,8 @@ func newLookup[V any](s *Store, q lookupQuery, fresh func(key *string) (*V, []an
 	key := q.alias + "." + q.key
 	if s.dialect.driver == "pgx" {
 		found := fmt.Sprintf("SELECT * FROM %s %s WHERE %s=k.asked%s LIMIT 1", q.table, q.alias, key, within)
-		l.texts = []string{fmt.Sprintf("SELECT k.asked, %s FROM unnest(CAST(? AS text[])) k(asked) "+
+		// Behind the SELECT PostgreSQL does not see how many keys there are, which would make it plan anew each time.
+		l.texts = []string{fmt.Sprintf("SELECT k.asked, %s FROM unnest((SELECT CAST(? AS text[]))) k(asked) "+
 			"JOIN LATERAL (%s) %s ON TRUE %s", q.columns, found, q.alias, q.join)}
 	} else {
 		for n := 1; n <= maxLookup; n *= 2 {
