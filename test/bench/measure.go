@@ -168,7 +168,7 @@ func (b *bench) compare(ctx context.Context, op operation, a algorithm, targets 
 }
 
 // addHalfRate adds, behind the rows of an operation, rows of the same at half their rates: requests that come evenly,
-// whether the server is ready for them or not, while WeChat takes its time.
+// whether the server is ready for them or not, while WeChat takes its time. floor gets as many right before.
 func (b *bench) addHalfRate(
 	ctx context.Context, op operation, a algorithm, targets []target, rows []row,
 ) ([]row, error) {
@@ -178,10 +178,17 @@ func (b *bench) addHalfRate(
 			for i, t := range targets {
 				rate := rows[i].Rate / 2
 				l := load{
-					addresses: t.addresses(), duration: b.duration, want: []byte(op.want),
+					duration: b.duration, want: []byte(op.want),
 					interval: time.Duration(float64(time.Second) / rate),
 					workers:  b.workers + int(2*rate*b.latency.Seconds()), // enough for answers that take twice as long
 				}
+				if f := b.floors[a.flag]; f != nil && t.kind == "sqlite" {
+					l.addresses = []string{f.address}
+					if err := b.run(ctx, l, op.requests(t.site, a, nil), &all[i].floor); err != nil {
+						return fmt.Errorf("floor: %w", err)
+					}
+				}
+				l.addresses = t.addresses()
 				if err := b.run(ctx, l, op.requests(t.site, a, nil), &all[i].ours); err != nil {
 					return fmt.Errorf("%s: %w", t.kind, err)
 				}
@@ -189,7 +196,11 @@ func (b *bench) addHalfRate(
 		}
 		return nil
 	})
-	return append(rows, newRows(halfRate, a.label, targets, all)...), err
+	half := newRows(halfRate, a.label, targets, all)
+	for i := range half {
+		half[i].Floor, half[i].Share = 0, 0 // both get what they are sent
+	}
+	return append(rows, half...), err
 }
 
 func (b *bench) run(ctx context.Context, l load, request requester, samples *[]sample) error {

@@ -38,6 +38,7 @@ type row struct {
 	P90       float64 `json:"p90"`
 	P99       float64 `json:"p99"`
 	Floor     float64 `json:"floor,omitempty"`    // its rate beside; 0: not measured
+	FloorP99  float64 `json:"floorP99,omitempty"` // its p99, in milliseconds
 	Share     float64 `json:"share,omitempty"`    // of floor: the median of the rounds' shares
 	OfFirst   float64 `json:"ofFirst"`            // Rate of that with the first number of users
 	OfSQLite  float64 `json:"ofSQLite,omitempty"` // Rate of that of one instance on SQLite; 0: not measured
@@ -76,7 +77,8 @@ func newRow(s samples) row {
 	byRate := func(a, b sample) int { return cmp.Compare(a.Rate, b.Rate) }
 	r := row{
 		Rate: m.Rate, Low: slices.MinFunc(s.ours, byRate).Rate, High: slices.MaxFunc(s.ours, byRate).Rate,
-		P50: milliseconds(m.P50), P90: milliseconds(m.P90), P99: milliseconds(m.P99), Floor: f.Rate,
+		P50: milliseconds(m.P50), P90: milliseconds(m.P90), P99: milliseconds(m.P99),
+		Floor: f.Rate, FloorP99: milliseconds(f.P99),
 	}
 	if len(s.floor) > 0 {
 		shares := make([]sample, len(s.ours))

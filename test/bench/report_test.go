@@ -45,7 +45,7 @@ func TestNewSampleSortsAndCounts(t *testing.T) {
 func rates(rates ...float64) []sample {
 	samples := make([]sample, len(rates))
 	for i, r := range rates {
-		samples[i] = sample{Rate: r, P50: time.Duration(r) * time.Millisecond}
+		samples[i] = sample{Rate: r, P50: time.Duration(r) * time.Millisecond, P99: time.Duration(2*r) * time.Millisecond}
 	}
 	return samples
 }
@@ -70,7 +70,7 @@ func TestNewRowsCompareMedians(t *testing.T) {
 	})
 	assert.Equal(t, row{
 		Operation: newSignIn, Algorithm: es256, DB: "sqlite", Instances: 1, Users: 500,
-		Rate: 100, Low: 90, High: 500, P50: 100, Floor: 200, Share: 0.9, OfFirst: 0.8,
+		Rate: 100, Low: 90, High: 500, P50: 100, P99: 200, Floor: 200, FloorP99: 400, Share: 0.9, OfFirst: 0.8,
 	}, got[1])
 	assert.Zero(t, got[0].Share, "there is no share without floor")
 	assert.Equal(t, []float64{0, 0, 0.8, 1.6},
@@ -81,7 +81,7 @@ func TestNewRowsCompareMedians(t *testing.T) {
 func good() *report {
 	returning := func(algorithm string, share float64) row {
 		return row{Operation: returningSignIn, Algorithm: algorithm, DB: "sqlite", Instances: 1, Users: 1000,
-			Rate: 85, Low: 80, High: 90, Floor: 100, Share: share, OfFirst: 1}
+			Rate: 85, Low: 80, High: 90, Floor: 100, FloorP99: 70, Share: share, OfFirst: 1}
 	}
 	other := func(operation string, rate, p99 float64) row {
 		return row{Operation: operation, Algorithm: rs2048, DB: "mysql", Instances: 2, Users: 2000,
@@ -137,9 +137,9 @@ func TestPrintShowsSharesWhereThereAreSome(t *testing.T) {
 	var out bytes.Buffer
 	r.print(&out)
 	assert.Contains(t, out.String(), "32 requests at a time, 5 s each, median of 3.")
-	assert.Regexp(t, `sign-in, returning +RS256-2048 +sqlite +1 +1000 +85 +80 +90 +0.00 +0.00 +0.00 +100 +0.90 +1.00 +-`,
+	assert.Regexp(t, `sign-in, returning +RS256-2048 +sqlite +1 +1000 +85 +80 +90 +0.00 +0.00 +0.00 +100 +70.00 +0.90 +1.00 +-`,
 		out.String())
-	assert.Regexp(t, `account read +RS256-2048 +mysql +2 +2000 +8000 .* 500.00 +- +- +0.95 +0.80`, out.String())
+	assert.Regexp(t, `account read +RS256-2048 +mysql +2 +2000 +8000 .* 500.00 +- +- +- +0.95 +0.80`, out.String())
 	assert.Contains(t, out.String(), "\nsqlite, 2 instances: n/a\n")
 	assert.Contains(t, out.String(), "RS256-2048 2.000 ms RS256-4096 10.000 ms ES256 0.100 ms")
 	assert.Contains(t, out.String(), "4000 sign-ins, 0 failures, p99 0 ms, peak memory 200.0 MiB")

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -42,6 +43,7 @@ func (s *suite) testConcurrent(t *testing.T) {
 	}
 
 	t.Run("OpenIDs of one name", func(t *testing.T) { testNamesakes(t, n) })
+	t.Run("OpenIDs of two mini programs", func(t *testing.T) { testTwoPrograms(t, n) })
 	t.Run("one refresh token", func(t *testing.T) { testRefreshAtOnce(t, n) })
 }
 
@@ -61,6 +63,28 @@ func testNamesakes(t *testing.T, n *tenant) {
 		assert.Equal(t, openID, n.user(t, openID).WeChat)
 	}
 	assert.Equal(t, 1+len(openIDs), n.users(t))
+}
+
+// testTwoPrograms has people sign in to two mini programs whose OpenIDs are alike: they are different people.
+func testTwoPrograms(t *testing.T, n *tenant) {
+	clients := []*object.Client{n.client(t), n.clientOf(t, n.addApplication(t))}
+	const openIDs = 8
+	ids, errs := make([]string, crowd), make([]error, crowd)
+	requests := make([]object.SignInRequest, crowd)
+	for i := range requests {
+		requests[i] = n.request(t, fmt.Sprintf("oBoth%d", i/2%openIDs))
+		requests[i].Client = clients[i%2]
+	}
+	tokens := make([]*object.Token, crowd)
+	concurrently(crowd, func(i int) { tokens[i], errs[i] = n.service.SignIn(t.Context(), requests[i]) })
+	people := map[string]bool{}
+	for i, err := range errs {
+		require.NoError(t, err)
+		ids[i] = n.principal(t, tokens[i]).User.Id
+		assert.Equal(t, ids[i%(2*openIDs)], ids[i])
+		people[ids[i]] = true
+	}
+	assert.Len(t, people, 2*openIDs)
 }
 
 // testRefreshAtOnce has one refresh token used by many at the same time: who is first wins, and the others prove that
