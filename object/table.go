@@ -295,7 +295,7 @@ func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err er
 			values = append(values, more...)
 		}
 		run := tx.execOnce
-		if len(part) == atOnce {
+		if len(part) == atOnce { // the next of that size has the same words
 			run = tx.exec
 		}
 		inserted, err := run(query, values...)
