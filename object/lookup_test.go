@@ -20,37 +20,47 @@ func identityLookup(s *Store) *lookup[Identity] {
 	})
 }
 
+// answerTogether has questions answered as one batch, and returns what was found.
+func answerTogether(t *testing.T, l *lookup[Identity], questions ...*question[Identity]) (found []*Identity) {
+	t.Helper()
+	batch := make([]*job[*question[Identity]], len(questions))
+	for i, q := range questions {
+		batch[i] = &job[*question[Identity]]{t.Context(), q, make(chan error, 1)}
+	}
+	l.answer(batch)
+	for _, j := range batch {
+		require.NoError(t, <-j.done)
+		found = append(found, j.ask.found)
+	}
+	return found
+}
+
+func (s *Store) insertIdentities(t *testing.T, rows ...*Identity) {
+	t.Helper()
+	require.NoError(t, s.write(t.Context(), func(tx *txn) error {
+		_, err := s.identities.insertAll(tx, rows, "")
+		return err
+	}))
+}
+
 func TestLookup(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	elsewhere := Identity{Organization: "other", AppID: "wx", OpenID: "a", UserID: "another person"}
-	require.NoError(t, s.write(t.Context(), func(tx *txn) error {
-		for _, row := range []*Identity{identityOf("a"), identityOf("b"), identityOf("c"), &elsewhere} {
-			if _, err := s.identities.insert(tx, row, ""); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
+	s.insertIdentities(t, identityOf("a"), identityOf("b"), identityOf("c"), &elsewhere)
 	l := identityLookup(s)
 
-	var batch []*job[*question[Identity]]
-	for _, q := range []question[Identity]{
-		{key: "a", within: []any{"org", "wx"}},
-		{key: "a", within: []any{"other", "wx"}},
-		{key: "nobody", within: []any{"org", "wx"}},
-		{key: "c", within: []any{"org", "wx"}},
-		{key: "a", within: []any{"org", "wx"}},
-		{key: "b", within: []any{"org", "another mini program"}},
-	} {
-		batch = append(batch, &job[*question[Identity]]{t.Context(), &q, make(chan error, 1)})
-	}
-	l.answer(batch)
-	for i, want := range []*Identity{identityOf("a"), &elsewhere, nil, identityOf("c"), identityOf("a"), nil} {
-		require.NoError(t, <-batch[i].done)
-		assert.Equal(t, want, batch[i].ask.found, "question %d", i)
-	}
-	assert.NotSame(t, batch[0].ask.found, batch[4].ask.found, "who asks for the same gets a row of their own")
+	found := answerTogether(t, l,
+		&question[Identity]{key: "a", within: []any{"org", "wx"}},
+		&question[Identity]{key: "a", within: []any{"other", "wx"}},
+		&question[Identity]{key: "nobody", within: []any{"org", "wx"}},
+		&question[Identity]{key: "c", within: []any{"org", "wx"}},
+		&question[Identity]{key: "a", within: []any{"org", "wx"}},
+		&question[Identity]{key: "b", within: []any{"org", "another mini program"}},
+	)
+	want := []*Identity{identityOf("a"), &elsewhere, nil, identityOf("c"), identityOf("a"), nil}
+	assert.Equal(t, want, found)
+	assert.NotSame(t, found[0], found[4], "who asks for the same gets a row of their own")
 
 	_, err := l.find(t.Context(), "nobody", "org", "wx")
 	assert.ErrorIs(t, err, ErrNotFound)
@@ -67,25 +77,18 @@ func TestLookup(t *testing.T) {
 func TestLookupOfMany(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
-	require.NoError(t, s.write(t.Context(), func(tx *txn) error {
-		for i := range maxLookup {
-			if _, err := s.identities.insert(tx, identityOf(fmt.Sprint(i)), ""); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
+	rows := make([]*Identity, maxLookup)
+	questions := make([]*question[Identity], maxLookup)
+	for i := range rows {
+		rows[i] = identityOf(fmt.Sprint(i))
+		questions[i] = &question[Identity]{key: rows[i].OpenID, within: []any{"org", "wx"}}
+	}
+	s.insertIdentities(t, rows...)
 	l := identityLookup(s)
 	for n := 1; n <= maxLookup; n++ {
-		batch := make([]*job[*question[Identity]], n)
-		for i := range batch {
-			q := &question[Identity]{key: fmt.Sprint(i), within: []any{"org", "wx"}}
-			batch[i] = &job[*question[Identity]]{t.Context(), q, make(chan error, 1)}
+		for _, q := range questions {
+			q.found = nil
 		}
-		l.answer(batch)
-		for i, j := range batch {
-			require.NoError(t, <-j.done)
-			require.Equal(t, identityOf(fmt.Sprint(i)), j.ask.found, "%d of %d", i, n)
-		}
+		require.Equal(t, rows[:n], answerTogether(t, l, questions[:n]...))
 	}
 }

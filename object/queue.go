@@ -20,7 +20,7 @@ type queue[A any] struct {
 	idle    int        // of them, without a batch
 	come    *sync.Cond // somebody waits, for one idle worker; or the queue is closed
 	closed  bool
-	ended   *sync.Cond // workers has become 0
+	running sync.WaitGroup // the workers
 }
 
 // job is what one caller asks for.
@@ -34,7 +34,7 @@ var errClosed = errors.New("the store is closed")
 
 func newQueue[A any](parallel, most int, serve func(batch []*job[A])) *queue[A] {
 	q := &queue[A]{serve: serve, parallel: parallel, most: most}
-	q.come, q.ended = sync.NewCond(&q.mu), sync.NewCond(&q.mu)
+	q.come = sync.NewCond(&q.mu)
 	return q
 }
 
@@ -68,7 +68,7 @@ func (q *queue[A]) add(j *job[A]) bool {
 		q.come.Signal()
 	case q.workers < q.parallel:
 		q.workers++
-		go q.work()
+		q.running.Go(q.work)
 	}
 	return true
 }
@@ -100,8 +100,6 @@ func (q *queue[A]) take() []*job[A] {
 			return batch
 		}
 		if q.closed {
-			q.workers--
-			q.ended.Broadcast()
 			return nil
 		}
 		q.idle++
@@ -130,10 +128,8 @@ func (q *queue[A]) next() (batch []*job[A]) {
 // close waits for those who wait to be served. Who comes later gets errClosed.
 func (q *queue[A]) close() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.closed = true
 	q.come.Broadcast()
-	for q.workers > 0 {
-		q.ended.Wait()
-	}
+	q.mu.Unlock()
+	q.running.Wait()
 }

@@ -58,19 +58,19 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 // syncTables creates and extends the tables that are ours to. Those that a sign-in adds rows to get the indexes that
 // something is looked up by (see indexes), not the ones that Casdoor gives them besides.
 func (s *Store) syncTables(session *xorm.Session) error {
-	_, err := session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true},
+	tables := []any{
 		new(Identity), new(Session), new(Union), new(ProviderOptions), new(Conflict), new(State),
 		new(Mark), new(Event), new(Media), new(Upload),
-		new(AdminSession), new(Attempt), new(Log), new(Stat))
-	if err != nil || s.beside {
-		return err
+		new(AdminSession), new(Attempt), new(Log), new(Stat),
 	}
-	_, err = session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true},
-		new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert), new(sdk.Record), new(sdk.Resource))
-	if err != nil {
-		return err
+	if !s.beside {
+		tables = append(tables, new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert),
+			new(sdk.Record), new(sdk.Resource))
 	}
-	_, err = session.SyncWithOptions(xorm.SyncOptions{IgnoreIndices: true}, new(sdk.User), new(sdk.Token))
+	_, err := session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true}, tables...)
+	if err == nil && !s.beside {
+		_, err = session.SyncWithOptions(xorm.SyncOptions{IgnoreIndices: true}, new(sdk.User), new(sdk.Token))
+	}
 	return err
 }
 

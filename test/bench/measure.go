@@ -151,15 +151,8 @@ func (b *bench) compare(ctx context.Context, op operation, a algorithm, targets 
 	}
 	for range b.rounds {
 		for i, t := range targets {
-			l := load{workers: b.workers, duration: b.duration, want: []byte(op.want)}
-			if f := b.floors[a.flag]; f != nil && !op.signedIn && t.kind == "sqlite" {
-				l.addresses = []string{f.address}
-				if err := b.run(ctx, l, requests[i], &all[i].floor); err != nil {
-					return nil, fmt.Errorf("floor: %w", err)
-				}
-			}
-			l.addresses = t.addresses()
-			if err := b.run(ctx, l, requests[i], &all[i].ours); err != nil {
+			l := load{addresses: t.addresses(), workers: b.workers, duration: b.duration, want: []byte(op.want)}
+			if err := b.runRound(ctx, l, b.floorBeside(t, op, a), requests[i], &all[i]); err != nil {
 				return nil, fmt.Errorf("%s: %w", t.kind, err)
 			}
 		}
@@ -178,18 +171,12 @@ func (b *bench) addHalfRate(
 			for i, t := range targets {
 				rate := rows[i].Rate / 2
 				l := load{
-					duration: b.duration, want: []byte(op.want),
+					addresses: t.addresses(), duration: b.duration, want: []byte(op.want),
 					interval: time.Duration(float64(time.Second) / rate),
 					workers:  b.workers + int(2*rate*b.latency.Seconds()), // enough for answers that take twice as long
 				}
-				if f := b.floors[a.flag]; f != nil && t.kind == "sqlite" {
-					l.addresses = []string{f.address}
-					if err := b.run(ctx, l, op.requests(t.site, a, nil), &all[i].floor); err != nil {
-						return fmt.Errorf("floor: %w", err)
-					}
-				}
-				l.addresses = t.addresses()
-				if err := b.run(ctx, l, op.requests(t.site, a, nil), &all[i].ours); err != nil {
+				request := op.requests(t.site, a, nil)
+				if err := b.runRound(ctx, l, b.floorBeside(t, op, a), request, &all[i]); err != nil {
 					return fmt.Errorf("%s: %w", t.kind, err)
 				}
 			}
@@ -201,6 +188,26 @@ func (b *bench) addHalfRate(
 		half[i].Floor, half[i].Share = 0, 0 // both get what they are sent
 	}
 	return append(rows, half...), err
+}
+
+// floorBeside returns the floor that a target is compared with, or nil: it does sign-ins, on SQLite.
+func (b *bench) floorBeside(t target, op operation, a algorithm) *floor {
+	if op.signedIn || t.kind != "sqlite" {
+		return nil
+	}
+	return b.floors[a.flag]
+}
+
+// runRound runs a load, and right before it the same on floor unless that is nil.
+func (b *bench) runRound(ctx context.Context, l load, f *floor, request requester, s *samples) error {
+	if f != nil {
+		onFloor := l
+		onFloor.addresses = []string{f.address}
+		if err := b.run(ctx, onFloor, request, &s.floor); err != nil {
+			return fmt.Errorf("floor: %w", err)
+		}
+	}
+	return b.run(ctx, l, request, &s.ours)
 }
 
 func (b *bench) run(ctx context.Context, l load, request requester, samples *[]sample) error {
