@@ -89,6 +89,15 @@ func (d dialect) rebind(query string) string {
 	}
 }
 
+// insertSeveral begins an INSERT of several rows, which fails together with its transaction: SQLite is not to keep aside
+// what it changes, to undo the statement alone.
+func (d dialect) insertSeveral() string {
+	if d.driver == "sqlite" {
+		return "INSERT OR FAIL"
+	}
+	return "INSERT"
+}
+
 // orIgnore ends an INSERT that changes nothing, and affects no row, when the row exists. It names one column of the
 // key.
 func (d dialect) orIgnore(column string) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -38,14 +39,21 @@ func sqliteSource(name string) source {
 		params = url.Values{}
 	}
 	params.Del("cache")
-	// Caches of 0.5 and 4 MB hold most inner pages of the indexes; the system keeps the others, and ours are not to outgrow a
-	// crowd.
-	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-512)")
-	read := "file:" + file + "?" + params.Encode()
-	return source{
-		read: read, write: read + "&_txlock=immediate&_pragma=cache_size(-4096)&_pragma=wal_autocheckpoint(2000)",
+	ownCache := slices.ContainsFunc(params["_pragma"], func(p string) bool { return strings.HasPrefix(p, "cache_size") })
+	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)")
+	common := "file:" + file + "?" + params.Encode()
+	// A checkpointer does what wal_autocheckpoint would. The log, long after somebody has read for long, gives its place back.
+	s := source{
+		read:  common,
+		write: common + "&_txlock=immediate&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)",
 	}
+	if !ownCache {
+		// So much holds most inner pages of the indexes, and what a transaction changes; the system keeps the others, and ours
+		// are not to outgrow a crowd. The driver sorts the pragmas: each source can name one size only.
+		s.read += "&_pragma=cache_size(-512)"
+		s.write += "&_pragma=cache_size(-4096)"
+	}
+	return s
 }
 
 func mysqlSource(ctx context.Context, cfg StoreConfig) (source, error) {

@@ -29,17 +29,18 @@ type StoreConfig struct {
 
 // Store is the database: Casdoor's tables and ours. It is safe for concurrent use, by several processes too.
 type Store struct {
-	dialect  dialect
-	engine   *xorm.Engine
-	reads    *statements
-	writes   *statements
-	commits  *queue[func(*txn) error] // nil where transactions do not wait for each other
-	writing  atomic.Int64             // transactions that run or wait
-	log      *slog.Logger
-	observer Observer // may be nil
-	keyring  *keyring
-	beside   bool      // the tables are a Casdoor's
-	tokenBy  tokenKeys // how token rows are found
+	dialect     dialect
+	engine      *xorm.Engine
+	reads       *statements
+	writes      *statements
+	commits     *queue[func(*txn) error] // nil where transactions do not wait for each other
+	checkpoints *checkpointer            // nil but for SQLite
+	writing     atomic.Int64             // transactions that run or wait
+	log         *slog.Logger
+	observer    Observer // may be nil
+	keyring     *keyring
+	beside      bool      // the tables are a Casdoor's
+	tokenBy     tokenKeys // how token rows are found
 
 	organizations *table[sdk.Organization]
 	applications  *table[sdk.Application]
@@ -149,7 +150,11 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 		s.writes.db.SetMaxOpenConns(1)
 		s.writes.db.SetConnMaxLifetime(0)
 		db.SetConnMaxLifetime(0)
-		s.commits = newQueue(1, maxShared, s.writes.commitBatch)
+		s.checkpoints = newCheckpointer(db, s.writes.db, s.log)
+		s.commits = newQueue(1, maxShared, func(batch []*job[func(*txn) error]) {
+			s.writes.commitBatch(batch)
+			s.checkpoints.committed()
+		})
 	} else {
 		s.writes.sends = newQueue(serverBatches, maxShared, s.writes.sendBatch)
 	}
@@ -215,6 +220,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Close() {
 	if s.commits != nil {
 		s.commits.close()
+		s.checkpoints.close()
 	} else if s.writes.sends != nil {
 		s.writes.sends.close()
 	}

@@ -284,7 +284,7 @@ func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err er
 	const atOnce = 200
 	for part := range slices.Chunk(rows, atOnce) {
 		marks := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
-		query := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s%s", t.name, t.list(t.columns, ""), marks,
+		query := fmt.Sprintf("%s INTO %s (%s) VALUES %s%s%s", t.dialect.insertSeveral(), t.name, t.list(t.columns, ""), marks,
 			strings.Repeat(", "+marks, len(part)-1), suffix)
 		var values []any
 		for _, row := range part {

@@ -103,7 +103,7 @@ func (w *Watch) Run(ctx context.Context) {
 }
 
 // linesAtOnce bounds the lines of one transaction, for which sign-ins may have to wait.
-const linesAtOnce = 500
+const linesAtOnce = 200
 
 // Flush writes the lines that wait. Those that cannot be written are lost. One Flush at a time.
 func (w *Watch) Flush(ctx context.Context) {
