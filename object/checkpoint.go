@@ -17,8 +17,11 @@ type checkpointer struct {
 	running       sync.WaitGroup
 }
 
-// checkpointPages is how long the log gets before it is copied: every read looks through it.
-const checkpointPages = 2000
+// Lengths of the log, in pages. Every read looks through it; the disk syncs a few pages without holding up a commit for long.
+const (
+	checkpointPages = 250  // that are not copied, and then are
+	restartPages    = 4000 // in all, from where on it is to start anew
+)
 
 func newCheckpointer(reads, writes *sql.DB, log *slog.Logger) *checkpointer {
 	c := &checkpointer{reads: reads, writes: writes, log: log, wake: make(chan struct{}, 1)}
@@ -56,24 +59,25 @@ func (c *checkpointer) work() {
 // checkpointPause is how long one that failed rests.
 const checkpointPause = time.Second
 
-// checkpoint copies a long log: most of it while others commit, and what they have added meanwhile while nobody does. Only
-// a log that is copied to its end starts anew.
+// checkpoint copies what there is to copy while others commit. Only a log that is copied to its end starts anew: one that is
+// long is therefore copied once more, what has come meanwhile, while nobody commits.
 func (c *checkpointer) checkpoint(ctx context.Context) error {
-	pages, err := walCheckpoint(ctx, c.reads, "NOOP")
-	if err != nil || pages < checkpointPages {
+	log, err := walCheckpoint(ctx, c.reads, "NOOP")
+	if err != nil || log.pages-log.copied < checkpointPages {
 		return err
 	}
-	if _, err := walCheckpoint(ctx, c.reads, "PASSIVE"); err != nil {
-		return err
+	if log, err = walCheckpoint(ctx, c.reads, "PASSIVE"); err == nil && log.pages >= restartPages {
+		_, err = walCheckpoint(ctx, c.writes, "PASSIVE")
 	}
-	_, err = walCheckpoint(ctx, c.writes, "PASSIVE")
 	return err
 }
 
-// walCheckpoint returns how many pages of the log are not copied when it has run
-// (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
-func walCheckpoint(ctx context.Context, db *sql.DB, mode string) (int, error) {
-	var busy, pages, copied int
-	err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &pages, &copied)
-	return pages - copied, err
+// wal is the state of the write-ahead log.
+type wal struct{ pages, copied int }
+
+// walCheckpoint runs a checkpoint and returns what it left behind (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
+func walCheckpoint(ctx context.Context, db *sql.DB, mode string) (log wal, err error) {
+	var busy bool // somebody else runs one
+	err = db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &log.pages, &log.copied)
+	return log, err
 }

@@ -1,0 +1,85 @@
+package object
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fillLog commits so many transactions of 40 KB each.
+func fillLog(t *testing.T, s *Store, transactions int) {
+	t.Helper()
+	for range transactions {
+		require.NoError(t, s.write(t.Context(), func(tx *txn) error {
+			_, err := tx.exec("INSERT INTO filler VALUES (?)", strings.Repeat("x", 40_000))
+			return err
+		}))
+	}
+}
+
+func openFile(t *testing.T) (s *Store, file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "casdoor.db")
+	s, _, err := Open(t.Context(), StoreConfig{DriverName: "sqlite", DataSourceName: file})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	_, err = s.writes.db.Exec("CREATE TABLE filler (x TEXT)")
+	require.NoError(t, err)
+	return s, file
+}
+
+func sizeOf(t *testing.T, file string) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	return info.Size()
+}
+
+// The log stays short, however much is committed, while others read without a pause.
+func TestCheckpointWhileCommitting(t *testing.T) {
+	t.Parallel()
+	s, file := openFile(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer stop()
+	for range 2 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				assert.NoError(t, s.Ping(t.Context()))
+			}
+		})
+	}
+	const page, written = 4096, 2000 * 40_000
+	fillLog(t, s, written/40_000)
+	assert.Less(t, sizeOf(t, file+"-wal"), int64(2*restartPages*page), "of %d bytes written", written)
+}
+
+// A reader who takes long keeps the log from starting anew; when it is gone, the log is copied and starts anew.
+func TestCheckpointAfterLongRead(t *testing.T) {
+	t.Parallel()
+	s, file := openFile(t)
+	fillLog(t, s, 1)
+	reading, err := s.reads.db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	var n int
+	require.NoError(t, reading.QueryRow("SELECT COUNT(*) FROM filler").Scan(&n))
+	fillLog(t, s, 500)
+	long := sizeOf(t, file+"-wal")
+	require.NoError(t, reading.Rollback())
+
+	assert.Eventually(t, func() bool {
+		fillLog(t, s, 1)
+		log, err := walCheckpoint(t.Context(), s.reads.db, "NOOP")
+		return assert.NoError(t, err) && log.pages < restartPages
+	}, 10*time.Second, 10*time.Millisecond)
+	assert.Greater(t, long, int64(500*40_000))
+	assert.Greater(t, sizeOf(t, file), int64(500*40_000), "what was in the log is in the database")
+}
