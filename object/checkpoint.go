@@ -14,6 +14,7 @@ type checkpointer struct {
 	reads, writes *sql.DB // writes has one connection: who holds it is alone
 	log           *slog.Logger
 	wake          chan struct{} // holds one
+	stop          context.CancelFunc
 	running       sync.WaitGroup
 }
 
@@ -24,8 +25,9 @@ const (
 )
 
 func newCheckpointer(reads, writes *sql.DB, log *slog.Logger) *checkpointer {
-	c := &checkpointer{reads: reads, writes: writes, log: log, wake: make(chan struct{}, 1)}
-	c.running.Go(c.work)
+	ctx, stop := context.WithCancel(context.Background())
+	c := &checkpointer{reads: reads, writes: writes, log: log, wake: make(chan struct{}, 1), stop: stop}
+	c.running.Go(func() { c.work(ctx) })
 	return c
 }
 
@@ -37,21 +39,26 @@ func (c *checkpointer) committed() {
 	}
 }
 
-// close waits for a checkpoint that is on its way. Nobody may commit any more.
+// close returns when nothing runs any more. What is not copied then SQLite copies as the last connection closes.
 func (c *checkpointer) close() {
-	close(c.wake)
+	c.stop()
 	c.running.Wait()
 }
 
-func (c *checkpointer) work() {
+func (c *checkpointer) work(ctx context.Context) {
 	failed := false
-	for range c.wake {
-		err := c.checkpoint(context.Background())
-		if err != nil && !failed {
+	for {
+		select {
+		case <-c.wake:
+		case <-ctx.Done():
+			return
+		}
+		err := c.checkpoint(ctx)
+		if err != nil && !failed && ctx.Err() == nil {
 			c.log.Warn("SQLite's write-ahead log cannot be copied into the database, and grows", "cause", err)
 		}
 		if failed = err != nil; failed {
-			time.Sleep(checkpointPause)
+			sleep(ctx, checkpointPause)
 		}
 	}
 }
