@@ -83,3 +83,23 @@ func TestCheckpointAfterLongRead(t *testing.T) {
 	assert.Greater(t, long, int64(500*40_000))
 	assert.Greater(t, sizeOf(t, file), int64(500*40_000), "what was in the log is in the database")
 }
+
+// What the disk takes slowly it gets in small pieces; it is tried with more little by little.
+func TestCheckpointAdapts(t *testing.T) {
+	t.Parallel()
+	c := &checkpointer{pages: mostPages}
+	c.adapt(longCheckpoint)
+	assert.Equal(t, mostPages, c.pages)
+	c.adapt(longCheckpoint + 1)
+	assert.Equal(t, mostPages/2, c.pages)
+	for range 10 {
+		c.adapt(longCheckpoint + 1)
+	}
+	assert.Equal(t, fewestPages, c.pages)
+	c.adapt(0)
+	assert.InDelta(t, fewestPages, c.pages, fewestPages/5)
+	for range mostPages {
+		c.adapt(0)
+	}
+	assert.Equal(t, mostPages, c.pages)
+}
