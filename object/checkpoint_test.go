@@ -2,8 +2,9 @@ package object
 
 import (
 	"context"
+	"database/sql"
+	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,14 +25,15 @@ func fillLog(t *testing.T, s *Store, transactions int) {
 	}
 }
 
-func openFile(t *testing.T) (s *Store, file string) {
+// openToFill opens a store with a table to fill, and returns the name of the database file too.
+func openToFill(t *testing.T) (s *Store, file string) {
 	t.Helper()
-	file = filepath.Join(t.TempDir(), "casdoor.db")
-	s, _, err := Open(t.Context(), StoreConfig{DriverName: "sqlite", DataSourceName: file})
+	s = openStore(t)
+	_, err := s.writes.db.Exec("CREATE TABLE filler (x TEXT)")
 	require.NoError(t, err)
-	t.Cleanup(s.Close)
-	_, err = s.writes.db.Exec("CREATE TABLE filler (x TEXT)")
-	require.NoError(t, err)
+	var number int
+	var name string
+	require.NoError(t, s.reads.db.QueryRow("PRAGMA database_list").Scan(&number, &name, &file))
 	return s, file
 }
 
@@ -45,7 +47,7 @@ func sizeOf(t *testing.T, file string) int64 {
 // The log stays short, however much is committed, while others read without a pause.
 func TestCheckpointWhileCommitting(t *testing.T) {
 	t.Parallel()
-	s, file := openFile(t)
+	s, file := openToFill(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
 	defer readers.Wait()
@@ -65,7 +67,7 @@ func TestCheckpointWhileCommitting(t *testing.T) {
 // A reader who takes long keeps the log from starting anew; when it is gone, the log is copied and starts anew.
 func TestCheckpointAfterLongRead(t *testing.T) {
 	t.Parallel()
-	s, file := openFile(t)
+	s, file := openToFill(t)
 	fillLog(t, s, 1)
 	reading, err := s.reads.db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
@@ -102,4 +104,25 @@ func TestCheckpointAdapts(t *testing.T) {
 		c.adapt(0)
 	}
 	assert.Equal(t, mostPages, c.pages)
+}
+
+func TestCheckpointFails(t *testing.T) {
+	t.Parallel()
+	broken, err := sql.Open("sqlite", t.TempDir()) // a folder
+	require.NoError(t, err)
+	lines := make(chan string, 2)
+	c := newCheckpointer(broken, broken, slog.New(slog.NewTextHandler(lineWriter(lines), nil)))
+	c.committed()
+	assert.Contains(t, <-lines, "cannot be copied into the database")
+	c.committed()
+	c.close()
+	assert.Empty(t, lines, "it says so once")
+}
+
+// lineWriter gets what is written to it at a time.
+type lineWriter chan string
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
 }

@@ -212,3 +212,17 @@ func TestScanOne(t *testing.T) {
 	var number sql.NullTime
 	assert.Error(t, scanOne(read, []any{&number}, "SELECT name FROM organization"))
 }
+
+// Where one of several rows cannot be added, none is.
+func TestInsertAllFails(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	s.insertIdentities(t, identityOf("known"))
+	err := s.write(t.Context(), func(tx *txn) error {
+		_, err := s.identities.insertAll(tx, []*Identity{identityOf("new"), identityOf("known")}, "")
+		return err
+	})
+	require.Error(t, err)
+	_, err = s.identities.get(s.read(t.Context()), "WHERE open_id=?", "new")
+	assert.ErrorIs(t, err, ErrNotFound)
+}
