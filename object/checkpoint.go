@@ -16,7 +16,8 @@ type checkpointer struct {
 	wake          chan struct{} // holds one
 	stop          context.CancelFunc
 	running       sync.WaitGroup
-	pages         int // that are copied at a time
+	pages         int  // that are copied at a time
+	failed        bool // the last one
 }
 
 // Lengths of the log, in pages. Every read looks through it.
@@ -51,18 +52,13 @@ func (c *checkpointer) close() {
 }
 
 func (c *checkpointer) work(ctx context.Context) {
-	failed := false
 	for {
 		select {
 		case <-c.wake:
 		case <-ctx.Done():
 			return
 		}
-		err := c.checkpoint(ctx)
-		if err != nil && !failed && ctx.Err() == nil {
-			c.log.Warn("SQLite's write-ahead log cannot be copied into the database, and grows", "cause", err)
-		}
-		if failed = err != nil; failed {
+		if !c.try(ctx) {
 			sleep(ctx, checkpointPause)
 		}
 	}
@@ -70,6 +66,16 @@ func (c *checkpointer) work(ctx context.Context) {
 
 // checkpointPause is how long one that failed rests.
 const checkpointPause = time.Second
+
+// try runs a checkpoint and reports whether it could. Of several in a row that cannot be, the first is logged.
+func (c *checkpointer) try(ctx context.Context) bool {
+	err := c.checkpoint(ctx)
+	if err != nil && !c.failed && ctx.Err() == nil {
+		c.log.Warn("SQLite's write-ahead log cannot be copied into the database, and grows", "cause", err)
+	}
+	c.failed = err != nil
+	return !c.failed
+}
 
 // checkpoint copies what there is to copy while others commit. Only a log that is copied to its end starts anew: one that is
 // long is therefore copied once more, what has come meanwhile, while nobody commits.

@@ -42,7 +42,8 @@ func sqliteSource(name string) source {
 	ownCache := slices.ContainsFunc(params["_pragma"], func(p string) bool { return strings.HasPrefix(p, "cache_size") })
 	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)")
 	common := "file:" + file + "?" + params.Encode()
-	// A checkpointer does what wal_autocheckpoint would. A log that has grown while somebody read is cut when it starts anew.
+	// A checkpointer does what wal_autocheckpoint would. A log that has grown while somebody read is cut to 64 MB when it
+	// starts anew.
 	s := source{
 		read:  common,
 		write: common + "&_txlock=immediate&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)",

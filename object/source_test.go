@@ -22,15 +22,20 @@ func TestSQLiteSource(t *testing.T) {
 		"x.db?%zz": "x.db",
 	} {
 		got := sqliteSource(given)
-		name, query, _ := strings.Cut(got.read, "?")
-		assert.Equal(t, "file:"+file, name)
-		params, err := url.ParseQuery(query)
-		require.NoError(t, err)
-		assert.NotContains(t, params, "cache")
-		assert.Subset(t, params["_pragma"], []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"})
-		assert.Equal(t, strings.Contains(given, "foreign_keys"), strings.Contains(query, "foreign_keys"))
-		assert.Equal(t, strings.Contains(given, "mode=rwc"), params.Get("mode") == "rwc")
-		assert.Contains(t, got.write, "_txlock=immediate")
+		for _, source := range []string{got.read, got.write} {
+			name, query, _ := strings.Cut(source, "?")
+			assert.Equal(t, "file:"+file, name)
+			params, err := url.ParseQuery(query)
+			require.NoError(t, err)
+			assert.NotContains(t, params, "cache")
+			assert.Subset(t, params["_pragma"], []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"})
+			assert.Equal(t, strings.Contains(given, "foreign_keys"), strings.Contains(query, "foreign_keys"))
+			assert.Equal(t, strings.Contains(given, "mode=rwc"), params.Get("mode") == "rwc")
+			assert.Equal(t, source == got.write, params.Get("_txlock") == "immediate")
+		}
+		assert.Contains(t, got.read, "cache_size(-512)")
+		assert.Contains(t, got.write, "cache_size(-4096)")
+		assert.Contains(t, got.write, "wal_autocheckpoint(0)")
 	}
 }
 

@@ -278,11 +278,13 @@ func (t *table[T]) insertText(marks []byte, suffix string) string {
 		t.name, t.dialect.quoteAll(names), strings.Join(values, ", "), suffix))
 }
 
+// rowsAtOnce are as many as one INSERT adds; such an INSERT is kept prepared.
+const rowsAtOnce = 200
+
 // insertAll adds rows with few columns, many in one statement, with suffix behind each INSERT, and returns how many
 // there are more now.
 func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err error) {
-	const atOnce = 200
-	for part := range slices.Chunk(rows, atOnce) {
+	for part := range slices.Chunk(rows, rowsAtOnce) {
 		marks := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
 		query := fmt.Sprintf("%s INTO %s (%s) VALUES %s%s%s", t.dialect.insertSeveral(), t.name, t.list(t.columns, ""), marks,
 			strings.Repeat(", "+marks, len(part)-1), suffix)
@@ -295,7 +297,7 @@ func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err er
 			values = append(values, more...)
 		}
 		run := tx.execOnce
-		if len(part) == atOnce { // the next of that size has the same words
+		if len(part) == rowsAtOnce { // the next of that size has the same words
 			run = tx.exec
 		}
 		inserted, err := run(query, values...)

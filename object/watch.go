@@ -102,8 +102,8 @@ func (w *Watch) Run(ctx context.Context) {
 	w.Flush(ctx)
 }
 
-// linesAtOnce bounds the lines of one transaction, for which sign-ins may have to wait.
-const linesAtOnce = 200
+// linesAtOnce bounds the lines of one transaction, for which sign-ins may have to wait: one INSERT.
+const linesAtOnce = rowsAtOnce
 
 // Flush writes the lines that wait. Those that cannot be written are lost. One Flush at a time.
 func (w *Watch) Flush(ctx context.Context) {
