@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -28,6 +29,33 @@ func (d dialect) source(ctx context.Context, cfg StoreConfig) (source, error) {
 	default:
 		return postgresSource(ctx, cfg)
 	}
+}
+
+// open makes a pool of connections to one of the source's names.
+func (d dialect) open(name string) (*sql.DB, error) {
+	if d.driver != "mysql" {
+		return sql.Open(d.driver, name)
+	}
+	dsn, err := mysql.ParseDSN(name)
+	if err != nil {
+		return nil, err
+	}
+	connector, err := mysql.NewConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(mysqlConnector{connector}), nil
+}
+
+// mysqlConnector names the error of a handshake that breaks: the driver returns one that it keeps to itself.
+type mysqlConnector struct{ driver.Connector }
+
+func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil && !IsUnavailable(err) {
+		err = errors.Join(driver.ErrBadConn, err)
+	}
+	return conn, err
 }
 
 // sqliteSource asks for a write-ahead log that is synced at each commit: what is acknowledged survives a power cut,

@@ -1,12 +1,18 @@
 package object
 
 import (
+	"bytes"
+	"context"
 	"database/sql"
+	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -86,6 +92,38 @@ func TestMySQLDSN(t *testing.T) {
 		assert.False(t, got.ClientFoundRows)
 		assert.True(t, got.RejectReadOnly)
 	}
+}
+
+// halfShaken is a connection that breaks when the driver has read the server's greeting.
+type halfShaken struct {
+	net.Conn
+	greeting *bytes.Reader
+}
+
+func (c halfShaken) Read(p []byte) (int, error)     { return c.greeting.Read(p) }
+func (halfShaken) Write([]byte) (int, error)        { return 0, syscall.ECONNRESET }
+func (halfShaken) Close() error                     { return nil }
+func (halfShaken) SetDeadline(time.Time) error      { return nil }
+func (halfShaken) SetWriteDeadline(time.Time) error { return nil }
+
+func TestMySQLHandshakeBreaks(t *testing.T) {
+	t.Parallel()
+	const zeros = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	const greeting = "\x2f\x00\x00\x00" + // 47 bytes, packet 0
+		"\x0a" + "8\x00" + "\x01\x00\x00\x00" + "saltsalt\x00" + // protocol, version, connection, salt
+		"\x01\x82" + zeros + "and12of salt\x00" // capabilities, what is not asked, the rest of the salt
+	tries := 0
+	mysql.RegisterDialContext("half", func(context.Context, string) (net.Conn, error) {
+		tries++
+		return halfShaken{greeting: bytes.NewReader([]byte(greeting))}, nil
+	})
+	defer mysql.DeregisterDialContext("half")
+	db, err := dialect{driver: "mysql"}.open("root@half(server)/minidoor")
+	require.NoError(t, err)
+	defer func() { _ = db.Close() }()
+	err = db.PingContext(t.Context())
+	assert.True(t, IsUnavailable(err), "%v", err)
+	assert.Greater(t, tries, 1, "nothing was asked yet: another connection may do")
 }
 
 func TestPostgresDSN(t *testing.T) {

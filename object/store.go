@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver "pgx"
 	_ "modernc.org/sqlite"             // the database/sql driver "sqlite"
 	"xorm.io/xorm"
+	"xorm.io/xorm/core"
 	xormlog "xorm.io/xorm/log"
 )
 
@@ -123,19 +123,22 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	if err != nil {
 		return err
 	}
-	if s.engine, err = xorm.NewEngine(s.dialect.driver, source.read); err != nil {
+	db, err := s.dialect.open(source.read)
+	if err != nil {
+		return err
+	}
+	if s.engine, err = xorm.NewEngineWithDB(s.dialect.driver, source.read, core.FromDB(db)); err != nil {
 		return err
 	}
 	s.engine.SetTableMapper(tableNames{prefix: cfg.TableNamePrefix})
 	s.engine.SetLogger(xormlog.DiscardLogger{})
-	db := s.engine.DB().DB
 	s.reads = newStatements(db, s.dialect)
 	s.writes = s.reads
 	db.SetMaxOpenConns(writeConnections)
 	db.SetMaxIdleConns(writeConnections)
 	db.SetConnMaxLifetime(connectionLife)
 	if source.write != "" {
-		writer, err := sql.Open(s.dialect.driver, source.write)
+		writer, err := s.dialect.open(source.write)
 		if err != nil {
 			return err
 		}
