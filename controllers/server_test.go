@@ -145,9 +145,9 @@ func TestPanic(t *testing.T) {
 		{name: "token", body: signIn("c"), status: 500,
 			has:    []string{oauth("server_error") + `Something is wrong here"}`},
 			hasNot: []string{"nil", "runtime", "goroutine"}},
-		{name: "account", path: harness.PathUpdateUser, header: bearer("x"), status: 500,
+		{name: "account", path: harness.PathUpdateUser, header: bearer("x.y.z"), status: 500,
 			has: []string{casdoor("Something is wrong here")}, hasNot: []string{"nil", "runtime", "goroutine"}},
-		{name: "own route", path: harness.PathProfile, header: bearer("x"), status: 500,
+		{name: "own route", path: harness.PathProfile, header: bearer("x.y.z"), status: 500,
 			has: []string{casdoor("Something is wrong here")}},
 	})
 	assert.Len(t, log.Lines(`"level":"ERROR"`, `"msg":"panic"`, "nil pointer", "goroutine", `"request_id":"`), 3)

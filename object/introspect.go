@@ -27,12 +27,7 @@ type Introspection struct {
 // Introspect tells a client about a token. One that is invalid, expired, ended, another organization's, or whose user
 // may not sign in any more, is not active, and nothing else is said about it.
 func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (Introspection, error) {
-	if token == "" {
-		return Introspection{}, nil
-	}
-	by := a.store.tokenBy
-	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE "+by.access+"=? OR "+by.refresh+"=?",
-		by.accessKey(token), by.refreshKey(token))
+	row, err := a.tokenRow(ctx, c.Application, token)
 	if errors.Is(err, ErrNotFound) {
 		return Introspection{}, nil
 	}
@@ -52,7 +47,7 @@ func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (In
 			return Introspection{}, err
 		}
 	}
-	if by.isRefresh(row, token) && (&Client{Application: app}).refreshExpired(row, a.now()) {
+	if a.store.tokenBy.isRefresh(row, token) && (&Client{Application: app}).refreshExpired(row, a.now()) {
 		return Introspection{}, nil
 	}
 	return a.describe(ctx, row, token, Introspection{

@@ -30,11 +30,12 @@ type tokenClaims struct {
 	jwt.RegisteredClaims
 }
 
-// row returns the name of the token row that the claims' jti names.
-func (c *tokenClaims) row() string {
-	_, name, _ := strings.Cut(c.ID, "/")
+// row returns owner and name of the token row that the claims' jti names, as Casdoor's do too. Which of a row's tokens is
+// the one that may be used, its hash says.
+func (c *tokenClaims) row() (owner, name string) {
+	owner, name, _ = strings.Cut(c.ID, "/")
 	name, _, _ = strings.Cut(name, ".")
-	return name
+	return owner, name
 }
 
 // verified is a token whose signature has been checked, with the key that did it.
@@ -48,6 +49,9 @@ const maxVerified = 8192
 
 // verify checks a token's signature and times. The algorithm is the cert's, whatever the token says (RFC 8725 §3.1).
 func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error) {
+	if !isJWT(token) {
+		return nil, refuse(InvalidToken, "the token is invalid")
+	}
 	keys, err := s.settings.keys(ctx)
 	if err != nil {
 		return nil, err
@@ -77,7 +81,7 @@ func (s *Service) checkSignature(token string, keys []*key) (verified, error) {
 			return nil, errors.New("no cert of ours signs so")
 		})
 	if errors.Is(err, jwt.ErrTokenExpired) {
-		return verified{}, &Refusal{Code: InvalidToken, Message: "the token is expired"}
+		return verified{}, &Refusal{Code: InvalidToken, Message: "the token is expired", Err: err}
 	}
 	if err != nil {
 		return verified{}, &Refusal{Code: InvalidToken, Message: "the token is invalid", Err: err}

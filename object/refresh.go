@@ -6,6 +6,7 @@ import (
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // A token row is a family: the tokens of one sign-in and of all the refreshes that followed it. A refresh overwrites
@@ -15,9 +16,11 @@ import (
 // Refresh spends a refresh token for a new access token and a new refresh token. One that is not valid, or no longer,
 // is a *Refusal with InvalidGrant. issuer is the iss of the new token.
 func (a *Authority) Refresh(ctx context.Context, c *Client, refreshToken, issuer string) (*Token, error) {
-	spent := a.store.tokenBy.refreshKey(refreshToken)
-	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE "+a.store.tokenBy.refresh+"=?", spent)
-	if errors.Is(err, ErrNotFound) || refreshToken == "" {
+	row, err := a.tokenRow(ctx, c.Application, refreshToken)
+	if errors.Is(err, jwt.ErrTokenExpired) {
+		return nil, refuse(InvalidGrant, "refresh token is expired")
+	}
+	if errors.Is(err, ErrNotFound) || err == nil && !a.store.tokenBy.isRefresh(row, refreshToken) {
 		return nil, a.refuseSpent(ctx, c, refreshToken)
 	}
 	if err != nil {
@@ -40,7 +43,7 @@ func (a *Authority) Refresh(ctx context.Context, c *Client, refreshToken, issuer
 		return nil, err
 	}
 	next.Owner, next.Organization, next.User = row.Owner, row.Organization, row.User
-	return token, a.rotate(ctx, next, spent)
+	return token, a.rotate(ctx, next, a.store.tokenBy.ofRefresh(row))
 }
 
 // refreshExpired reports whether the refresh token of a row has outlived what the application's settings allow now.
@@ -62,8 +65,8 @@ func (a *Authority) userOf(ctx context.Context, row *sdk.Token, token string) (*
 	return user, usable(user)
 }
 
-// rotate replaces a row's tokens if its refresh token is still the one that was sent: of two requests with one
-// refresh token one wins, and the other ends the family.
+// rotate replaces a row's tokens if spent still stands in its refresh column: of two requests with one refresh token one
+// wins, and the other ends the family.
 func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) error {
 	by := a.store.tokenBy.refresh
 	var won int64
@@ -78,10 +81,11 @@ func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) e
 	return a.endFamily(ctx, next.Owner, next.Name)
 }
 
-// refuseSpent refuses a refresh token that no row knows, and ends its family when it is one that we issued.
+// refuseSpent refuses a refresh token that its row does not know, and ends its family when it is one that we issued.
 func (a *Authority) refuseSpent(ctx context.Context, c *Client, refreshToken string) error {
-	if name := a.refreshTokenRow(ctx, refreshToken); name != "" {
-		return a.endFamily(ctx, c.Application.Owner, name)
+	owner, name, err := a.rowOf(ctx, c.Application, refreshToken)
+	if err == nil && a.isOurRefresh(ctx, refreshToken) {
+		return a.endFamily(ctx, owner, name)
 	}
 	return refuse(InvalidGrant, "refresh token is invalid or revoked")
 }

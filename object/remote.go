@@ -3,7 +3,6 @@ package object
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -243,13 +242,13 @@ func camelCase(column string) string {
 
 // principal implements directory. The jti of a token names its row.
 func (r *remote) principal(ctx context.Context, token string, claims *tokenClaims) (*Principal, error) {
-	owner, _, _ := strings.Cut(claims.ID, "/")
-	row, err := r.token(ctx, owner+"/"+claims.row())
+	owner, name := claims.row()
+	row, err := r.token(ctx, owner+"/"+name)
 	if err != nil {
 		return nil, err
 	}
 	// The row of a token that was refreshed may have become another token's.
-	if subtle.ConstantTimeCompare([]byte(row.AccessTokenHash), []byte(tokenHash(token))) != 1 {
+	if !sameSecret(row.AccessTokenHash, tokenHash(token)) {
 		return nil, ErrNotFound
 	}
 	if home := r.home.Load(); home == nil || row.Organization != *home {

@@ -78,18 +78,21 @@ func TestOpaqueRefreshToken(t *testing.T) {
 	row := uuid.NewString()
 	token := service.opaqueRefreshToken(row, "alice's id")
 	assert.NotEqual(t, token, service.opaqueRefreshToken(row, "alice's id"))
-	assert.Equal(t, row, service.refreshTokenRow(t.Context(), token))
+	assert.True(t, service.isOurRefresh(t.Context(), token))
+	_, name, err := service.rowOf(t.Context(), &sdk.Application{}, token)
+	require.NoError(t, err)
+	assert.Equal(t, row, name)
 	assert.True(t, speaksFor(token, &sdk.User{Id: "alice's id"}))
 	assert.False(t, speaksFor(token, &sdk.User{Id: "her successor's id"}))
 
 	before := (&Service{sealer: newTestSealer(t, 1)}).opaqueRefreshToken(row, "alice's id")
-	assert.Equal(t, row, service.refreshTokenRow(t.Context(), before), "made with the key that was the first one then")
+	assert.True(t, service.isOurRefresh(t.Context(), before), "made with the key that was the first one then")
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	require.NoError(t, err)
 	for i := range raw {
 		raw[i] ^= 1
 		forged := base64.RawURLEncoding.EncodeToString(raw)
-		assert.Empty(t, service.refreshTokenRow(t.Context(), forged), "byte %d", i)
+		assert.False(t, service.isOurRefresh(t.Context(), forged), "byte %d", i)
 		raw[i] ^= 1
 	}
 	for name, bad := range map[string]string{
@@ -97,6 +100,6 @@ func TestOpaqueRefreshToken(t *testing.T) {
 		"empty":       "", "truncated": token[:len(token)-1], "half": token[:len(token)/2], "longer": token + "AA",
 		"padded": token + "=", "no base64": strings.Repeat("é", 50), "zeros": strings.Repeat("A", len(token)),
 	} {
-		assert.Empty(t, service.refreshTokenRow(t.Context(), bad), name)
+		assert.False(t, service.isOurRefresh(t.Context(), bad), name)
 	}
 }

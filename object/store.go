@@ -39,8 +39,8 @@ type Store struct {
 	log         *slog.Logger
 	observer    Observer // may be nil
 	keyring     *keyring
-	beside      bool      // the tables are a Casdoor's
-	tokenBy     tokenKeys // how token rows are found
+	beside      bool         // the tables are a Casdoor's
+	tokenBy     tokenColumns // what a row knows its tokens by
 
 	organizations *table[sdk.Organization]
 	applications  *table[sdk.Application]
@@ -199,7 +199,7 @@ func (s *Store) mapTables(found schema) error {
 		err = errors.Join(err, mapTable(s, &s.resources, has))
 	}
 	if err == nil {
-		s.tokenBy = tokenKeysOf(s.tokens)
+		s.tokenBy = tokenColumnsOf(s.tokens)
 	}
 	return err
 }

@@ -71,14 +71,14 @@ func (t *tables) newByIdentity() *lookup[identityFound] {
 	})
 }
 
-// newByToken returns a lookup by what the access column holds.
+// newByToken returns a lookup by the name of a token's row, within its owner.
 func (t *tables) newByToken(user commonColumns) *lookup[principalFound] {
-	token := t.tokens.pick("owner", "name", "application", "organization", "user", "expires_in", "scope")
+	token := t.tokens.pick("owner", "name", "application", "organization", "user", "expires_in", "scope", t.tokenBy.access)
 	return newLookup(t.Store, lookupQuery{
 		columns: t.tokens.list(token, "t.") + ", " + user.list,
 		table:   t.tokens.name, alias: "t",
 		join: t.joinUser("u.owner=t.organization AND u.name=t." + t.dialect.quote("user")),
-		key:  t.tokenBy.access,
+		key:  "name", within: []string{"owner"},
 	}, func(key *string) (*principalFound, []any) {
 		f := &principalFound{principal: Principal{User: &sdk.User{}, row: &sdk.Token{}}}
 		return f, slices.Concat([]any{key}, t.tokens.dest(f.principal.row, token), user.dest(f.principal.User, &f.more))
@@ -86,12 +86,16 @@ func (t *tables) newByToken(user commonColumns) *lookup[principalFound] {
 }
 
 // principal implements directory.
-func (t *tables) principal(ctx context.Context, token string, _ *tokenClaims) (*Principal, error) {
-	found, err := t.byToken.find(ctx, t.tokenBy.accessKey(token))
+func (t *tables) principal(ctx context.Context, token string, claims *tokenClaims) (*Principal, error) {
+	owner, name := claims.row()
+	found, err := t.byToken.find(ctx, name, owner)
 	if err != nil {
 		return nil, err
 	}
 	p := &found.principal
+	if !t.tokenBy.isAccess(p.row, token) {
+		return nil, ErrNotFound // the row has become another token's
+	}
 	if found.more {
 		p.User, err = t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.User.Owner, p.User.Name)
 	}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"time"
 
@@ -74,7 +76,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 		Owner: app.Owner, Name: name, CreatedTime: timestamp(issued),
 		Application: app.Name, Organization: g.client.Organization.Name, User: g.user.Name,
 		AccessToken: token.AccessToken, RefreshToken: token.RefreshToken,
-		AccessTokenHash: tokenHash(token.AccessToken), RefreshTokenHash: refreshHash(token.RefreshToken),
+		AccessTokenHash: tokenHash(token.AccessToken), RefreshTokenHash: tokenHash(token.RefreshToken),
 		ExpiresIn: int(life / time.Second), Scope: g.scope, TokenType: "Bearer", CodeIsUsed: true,
 	}, nil
 }
@@ -99,7 +101,7 @@ func signEach(batch []*job[func() error]) {
 	}
 }
 
-// tokenHash is the form in which Casdoor looks tokens up; the hash of no token is empty.
+// tokenHash is the form in which Casdoor keeps tokens; the hash of no token is empty.
 func tokenHash(token string) string {
 	if token == "" {
 		return ""
@@ -108,52 +110,45 @@ func tokenHash(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// refreshHash is the same for refresh tokens. That of an opaque one, which Casdoor does not know, begins with the id of its
-// row, so that it too lies beside its neighbours in time.
-func refreshHash(token string) string {
-	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(raw) != refreshSize {
-		return tokenHash(token)
-	}
-	return hex.EncodeToString(raw[:refreshSubject]) + tokenHash(token)
-}
+// tokenColumns names the columns that know a row's tokens: the hashes or, in a Casdoor that has none yet, the tokens
+// themselves.
+type tokenColumns struct{ access, refresh string }
 
-// tokenKeys names the columns that find token rows: the hashes or, in a Casdoor that has none yet, the tokens themselves.
-type tokenKeys struct{ access, refresh string }
-
-func tokenKeysOf(tokens *table[sdk.Token]) tokenKeys {
-	byHash := tokenKeys{"access_token_hash", "refresh_token_hash"}
+func tokenColumnsOf(tokens *table[sdk.Token]) tokenColumns {
+	byHash := tokenColumns{"access_token_hash", "refresh_token_hash"}
 	if tokens.has(byHash.access, byHash.refresh) {
 		return byHash
 	}
-	return tokenKeys{"access_token", "refresh_token"}
+	return tokenColumns{"access_token", "refresh_token"}
 }
 
-// hashed reports whether the database finds tokens by their hashes.
-func (k tokenKeys) hashed() bool { return k.access == "access_token_hash" }
+// hashed reports whether the rows keep hashes.
+func (c tokenColumns) hashed() bool { return c.access == "access_token_hash" }
 
-// accessKey returns what stands in the access column for a token.
-func (k tokenKeys) accessKey(token string) string {
-	if k.hashed() {
-		return tokenHash(token)
+// isAccess reports whether token is the access token of a row.
+func (c tokenColumns) isAccess(row *sdk.Token, token string) bool {
+	if c.hashed() {
+		return sameSecret(row.AccessTokenHash, tokenHash(token))
 	}
-	return token
+	return sameSecret(row.AccessToken, token)
 }
 
-// refreshKey is accessKey for the refresh column.
-func (k tokenKeys) refreshKey(token string) string {
-	if k.hashed() {
-		return refreshHash(token)
+// isRefresh reports whether token is the refresh token of a row.
+func (c tokenColumns) isRefresh(row *sdk.Token, token string) bool {
+	if c.hashed() {
+		// Before the hash of an earlier version stands the row's id.
+		hash := strings.TrimPrefix(row.RefreshTokenHash, strings.ReplaceAll(row.Name, "-", ""))
+		return sameSecret(hash, tokenHash(token))
 	}
-	return token
+	return sameSecret(row.RefreshToken, token)
 }
 
-// isRefresh reports whether token is the refresh token of a row that was found by it.
-func (k tokenKeys) isRefresh(row *sdk.Token, token string) bool {
-	if k.hashed() {
-		return row.RefreshTokenHash == refreshHash(token)
+// ofRefresh returns what stands in the refresh column of a row.
+func (c tokenColumns) ofRefresh(row *sdk.Token) string {
+	if c.hashed() {
+		return row.RefreshTokenHash
 	}
-	return row.RefreshToken == token
+	return row.RefreshToken
 }
 
 // insertToken adds a token row: with hashes only, where the database has columns for them, for whoever reads it must
@@ -166,10 +161,15 @@ func (s *Store) insertToken(tx *txn, row *sdk.Token) error {
 	return s.tokens.sendInsert(tx, &stored, "", nil)
 }
 
+// sameSecret compares in a time that tells nothing of where the texts differ. No secret is the same as another.
+func sameSecret(a, b string) bool {
+	return a != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
+}
+
 func isJWT(token string) bool { return strings.Count(token, ".") == 2 }
 
 // An opaque refresh token is the id of its row, the start of the hash of its user's id, 16 random bytes, and a code
-// over all that: so a spent one, which no row knows any more, is told from one that was made up.
+// over all that: so a spent one, which its row knows no more, is told from one that was made up.
 const (
 	refreshSubject = 16 // where each part begins
 	refreshNonce   = 32
@@ -186,34 +186,62 @@ func (s *Service) opaqueRefreshToken(name, userID string) string {
 	return base64.RawURLEncoding.EncodeToString(append(message, s.sealer.authenticate(message)...))
 }
 
-// speaksFor reports whether a token that a row knows was issued for this user, and not for one who had the name before.
-func speaksFor(token string, user *sdk.User) bool {
-	if isJWT(token) {
-		claims := &tokenClaims{}
-		_, _, err := jwt.NewParser().ParseUnverified(token, claims) // the row's hash vouches for it
-		return err == nil && claims.Subject == user.Id
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(token)
-	subject := sha256.Sum256([]byte(user.Id))
-	return err == nil && len(raw) == refreshSize && bytes.HasPrefix(subject[:], raw[refreshSubject:refreshNonce])
-}
-
-// refreshTokenRow returns the name of the row that a refresh token of ours was issued for, valid still or spent. It
-// returns "" for anything else.
-func (s *Service) refreshTokenRow(ctx context.Context, token string) string {
-	if isJWT(token) {
-		claims, err := s.verify(ctx, token)
-		if err != nil || claims.TokenType != refreshTokenType {
-			return ""
-		}
-		return claims.row()
-	}
+// decodeOpaque returns what an opaque refresh token is made of, or nil where it is not one.
+func decodeOpaque(token string) []byte {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(raw) != refreshSize {
-		return ""
+		return nil
 	}
-	if !s.sealer.authentic(raw[:refreshCode], raw[refreshCode:]) {
-		return ""
+	return raw
+}
+
+// rowOf returns owner and name of the row that a token of ours says is its own, or ErrNotFound; whether it is, the row
+// says. An opaque token says no owner: it is that of app.
+func (s *Service) rowOf(ctx context.Context, app *sdk.Application, token string) (owner, name string, err error) {
+	if raw := decodeOpaque(token); raw != nil {
+		return app.Owner, uuid.UUID(raw[:refreshSubject]).String(), nil
 	}
-	return uuid.UUID(raw[:refreshSubject]).String()
+	claims, err := s.verify(ctx, token)
+	if isA[*Refusal](err) {
+		return "", "", errors.Join(ErrNotFound, err)
+	}
+	if err != nil {
+		return "", "", err
+	}
+	owner, name = claims.row()
+	return owner, name, nil
+}
+
+// tokenRow returns the row of an access or refresh token that is neither expired nor spent nor ended, or ErrNotFound. An
+// opaque one has to be of an application with the owner of app, as all of ours are.
+func (a *Authority) tokenRow(ctx context.Context, app *sdk.Application, token string) (*sdk.Token, error) {
+	owner, name, err := a.rowOf(ctx, app, token)
+	if err != nil {
+		return nil, err
+	}
+	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE owner=? AND name=?", owner, name)
+	if err == nil && !a.store.tokenBy.isAccess(row, token) && !a.store.tokenBy.isRefresh(row, token) {
+		return nil, ErrNotFound
+	}
+	return row, err
+}
+
+// speaksFor reports whether a token that a row knows was issued for this user, and not for one who had the name before.
+func speaksFor(token string, user *sdk.User) bool {
+	if raw := decodeOpaque(token); raw != nil {
+		subject := sha256.Sum256([]byte(user.Id))
+		return bytes.HasPrefix(subject[:], raw[refreshSubject:refreshNonce])
+	}
+	claims := &tokenClaims{}
+	_, _, err := jwt.NewParser().ParseUnverified(token, claims) // the row's hash vouches for it
+	return err == nil && claims.Subject == user.Id
+}
+
+// isOurRefresh reports whether a refresh token was issued here, valid still or spent.
+func (s *Service) isOurRefresh(ctx context.Context, token string) bool {
+	if raw := decodeOpaque(token); raw != nil {
+		return s.sealer.authentic(raw[:refreshCode], raw[refreshCode:])
+	}
+	claims, err := s.verify(ctx, token)
+	return err == nil && claims.TokenType == refreshTokenType
 }

@@ -38,7 +38,7 @@ func (a *Authority) fillToken(_ context.Context, _ *Caller, row, old *sdk.Token)
 			row.AccessTokenHash, row.AccessToken = tokenHash(row.AccessToken), ""
 		}
 		if row.RefreshToken != "" {
-			row.RefreshTokenHash, row.RefreshToken = refreshHash(row.RefreshToken), ""
+			row.RefreshTokenHash, row.RefreshToken = tokenHash(row.RefreshToken), ""
 		}
 	}
 	row.Code, row.CodeIsUsed = "", true // a code is redeemed by whoever was given it, never entered here

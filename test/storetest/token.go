@@ -34,6 +34,7 @@ func (s *suite) testRefresh(t *testing.T) {
 		t.Run("rotation", func(t *testing.T) { testRotation(t, n) })
 		t.Run("reuse ends the family", func(t *testing.T) { testReuse(t, n) })
 		t.Run("refused", func(t *testing.T) { testRefreshRefused(t, n) })
+		t.Run("earlier row", func(t *testing.T) { testEarlierRow(t, n) })
 	})
 }
 
@@ -85,6 +86,20 @@ func testRefreshRefused(t *testing.T, n *tenant) {
 	_, err = n.service.Authenticate(t.Context(), token.RefreshToken)
 	assertRefused(t, err, object.InvalidToken)
 	n.refresh(t, token) // none of this has spent it
+}
+
+// A row of an earlier version, whose hash the row's id precedes, is refreshed as any other.
+func testEarlierRow(t *testing.T, n *tenant) {
+	first := n.signIn(t, "oEarlier")
+	row := n.row(t, `SELECT name, refresh_token_hash FROM "token" WHERE organization=? AND "user"=?`, n.name, first.UserName)
+	require.Len(t, row["refresh_token_hash"], 64)
+	n.exec(t, 1, `UPDATE "token" SET refresh_token_hash=? WHERE organization=? AND name=?`,
+		strings.ReplaceAll(row["name"], "-", "")+row["refresh_token_hash"], n.name, row["name"])
+	second := n.refresh(t, first)
+	n.refresh(t, second)
+	_, err := n.service.Refresh(t.Context(), n.client(t), first.RefreshToken, issuer)
+	assertRefused(t, err, object.InvalidGrant)
+	n.assertDead(t, second)
 }
 
 func (s *suite) testTokenLife(t *testing.T) {
