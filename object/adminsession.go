@@ -3,7 +3,6 @@ package object
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"errors"
 	"slices"
 	"time"
@@ -125,7 +124,7 @@ func (a *Authority) SessionCaller(ctx context.Context, token string) (*Caller, e
 		return nil, err
 	}
 	mark := passwordMark(token, user)
-	if user.Password == "" || subtle.ConstantTimeCompare([]byte(mark), []byte(row.PasswordMark)) != 1 {
+	if user.Password == "" || !sameSecret(mark, row.PasswordMark) {
 		return nil, loginFirst()
 	}
 	if err := usable(user); err != nil {

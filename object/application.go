@@ -3,7 +3,6 @@ package object
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,8 +35,7 @@ type miniProgram struct {
 
 // Authentic reports whether secret is the client secret, in constant time. No secret is authentic where none is set.
 func (c *Client) Authentic(secret string) bool {
-	want := c.Application.ClientSecret
-	return want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(secret)) == 1
+	return sameSecret(c.Application.ClientSecret, secret)
 }
 
 // Grants reports whether the application's settings allow a grant type.

@@ -47,12 +47,26 @@ func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (In
 			return Introspection{}, err
 		}
 	}
-	if a.store.tokenBy.isRefresh(row, token) && (&Client{Application: app}).refreshExpired(row, a.now()) {
+	if (&Client{Application: app}).refreshExpired(row, a.now()) && a.store.tokenBy.isRefresh(row, token) {
 		return Introspection{}, nil
 	}
 	return a.describe(ctx, row, token, Introspection{
 		Active: true, ClientID: app.ClientId, Username: row.User, TokenType: row.TokenType, Scope: row.Scope,
 	})
+}
+
+// tokenRow returns the row of an access or refresh token that is neither expired nor spent nor ended, or ErrNotFound. An
+// opaque one has to be of an application with the owner of app, as all of ours are.
+func (a *Authority) tokenRow(ctx context.Context, app *sdk.Application, token string) (*sdk.Token, error) {
+	owner, name, err := a.rowOf(ctx, app, token)
+	if err != nil {
+		return nil, err
+	}
+	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE owner=? AND name=?", owner, name)
+	if err == nil && !a.store.tokenBy.isAccess(row, token) && !a.store.tokenBy.isRefresh(row, token) {
+		return nil, ErrNotFound
+	}
+	return row, err
 }
 
 // describe adds what the token itself says, and looks whether it may still be used.
@@ -67,7 +81,7 @@ func (a *Authority) describe(
 			return Introspection{}, err
 		}
 	}
-	if a.store.tokenBy.isRefresh(row, token) && !isJWT(token) {
+	if !isJWT(token) && a.store.tokenBy.isRefresh(row, token) {
 		return active, nil
 	}
 	claims, err := a.verify(ctx, token)

@@ -16,13 +16,7 @@ import (
 // Refresh spends a refresh token for a new access token and a new refresh token. One that is not valid, or no longer,
 // is a *Refusal with InvalidGrant. issuer is the iss of the new token.
 func (a *Authority) Refresh(ctx context.Context, c *Client, refreshToken, issuer string) (*Token, error) {
-	row, err := a.tokenRow(ctx, c.Application, refreshToken)
-	if errors.Is(err, jwt.ErrTokenExpired) {
-		return nil, refuse(InvalidGrant, "refresh token is expired")
-	}
-	if errors.Is(err, ErrNotFound) || err == nil && !a.store.tokenBy.isRefresh(row, refreshToken) {
-		return nil, a.refuseSpent(ctx, c, refreshToken)
-	}
+	row, err := a.rowToRefresh(ctx, c, refreshToken)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +38,34 @@ func (a *Authority) Refresh(ctx context.Context, c *Client, refreshToken, issuer
 	}
 	next.Owner, next.Organization, next.User = row.Owner, row.Organization, row.User
 	return token, a.rotate(ctx, next, a.store.tokenBy.ofRefresh(row))
+}
+
+// rowToRefresh returns the row whose refresh token this is.
+func (a *Authority) rowToRefresh(ctx context.Context, c *Client, refreshToken string) (*sdk.Token, error) {
+	owner, name, err := a.rowOf(ctx, c.Application, refreshToken)
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return nil, refuse(InvalidGrant, "refresh token is expired")
+	case errors.Is(err, ErrNotFound):
+		return nil, refuseRefresh()
+	case err != nil:
+		return nil, err
+	}
+	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE owner=? AND name=?", owner, name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	if err == nil && a.store.tokenBy.isRefresh(row, refreshToken) {
+		return row, nil
+	}
+	if a.isOurRefresh(ctx, refreshToken) { // it was spent
+		return nil, a.endFamily(ctx, owner, name)
+	}
+	return nil, refuseRefresh()
+}
+
+func refuseRefresh() *Refusal {
+	return refuse(InvalidGrant, "refresh token is invalid or revoked")
 }
 
 // refreshExpired reports whether the refresh token of a row has outlived what the application's settings allow now.
@@ -81,21 +103,13 @@ func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) e
 	return a.endFamily(ctx, next.Owner, next.Name)
 }
 
-// refuseSpent refuses a refresh token that its row does not know, and ends its family when it is one that we issued.
-func (a *Authority) refuseSpent(ctx context.Context, c *Client, refreshToken string) error {
-	owner, name, err := a.rowOf(ctx, c.Application, refreshToken)
-	if err == nil && a.isOurRefresh(ctx, refreshToken) {
-		return a.endFamily(ctx, owner, name)
-	}
-	return refuse(InvalidGrant, "refresh token is invalid or revoked")
-}
-
+// endFamily ends the sign-in whose spent refresh token was sent, and refuses it.
 func (a *Authority) endFamily(ctx context.Context, owner, name string) error {
 	if err := a.revoke(ctx, owner, name); err != nil {
 		return err
 	}
 	a.log.WarnContext(ctx, "a spent refresh token was used again: its family is revoked", "token", name)
-	return refuse(InvalidGrant, "refresh token is invalid or revoked")
+	return refuseRefresh()
 }
 
 // revoke deletes a token row: every access and refresh token of it is dead once revoke returns, on every instance.

@@ -212,20 +212,6 @@ func (s *Service) rowOf(ctx context.Context, app *sdk.Application, token string)
 	return owner, name, nil
 }
 
-// tokenRow returns the row of an access or refresh token that is neither expired nor spent nor ended, or ErrNotFound. An
-// opaque one has to be of an application with the owner of app, as all of ours are.
-func (a *Authority) tokenRow(ctx context.Context, app *sdk.Application, token string) (*sdk.Token, error) {
-	owner, name, err := a.rowOf(ctx, app, token)
-	if err != nil {
-		return nil, err
-	}
-	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE owner=? AND name=?", owner, name)
-	if err == nil && !a.store.tokenBy.isAccess(row, token) && !a.store.tokenBy.isRefresh(row, token) {
-		return nil, ErrNotFound
-	}
-	return row, err
-}
-
 // speaksFor reports whether a token that a row knows was issued for this user, and not for one who had the name before.
 func speaksFor(token string, user *sdk.User) bool {
 	if raw := decodeOpaque(token); raw != nil {
