@@ -40,6 +40,7 @@ func (d dialect) open(name string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	dsn.Logger = &mysql.NopLogger{} // would print to standard error what it returns too, in a form of its own
 	connector, err := mysql.NewConnector(dsn)
 	if err != nil {
 		return nil, err
