@@ -183,11 +183,10 @@ func (b *bench) addHalfRate(
 		}
 		return nil
 	})
-	half := newRows(halfRate, a.label, targets, all)
-	for i := range half {
-		half[i].Floor, half[i].Share = 0, 0 // both get what they are sent
+	if err != nil {
+		return nil, err
 	}
-	return append(rows, half...), err
+	return append(rows, newRows(halfRate, a.label, targets, all)...), nil
 }
 
 // floorBeside returns the floor that a target is compared with, or nil: it does sign-ins, on SQLite.
@@ -198,7 +197,8 @@ func (b *bench) floorBeside(t target, op operation, a algorithm) *floor {
 	return b.floors[a.flag]
 }
 
-// runRound runs a load, and right before it the same on floor unless that is nil.
+// runRound runs a load, and right before it the same on floor unless that is nil. Beside requests that come evenly WeChat is
+// asked for nothing else: they cannot be faster.
 func (b *bench) runRound(ctx context.Context, l load, f *floor, request requester, s *samples) error {
 	if f != nil {
 		onFloor := l
@@ -207,7 +207,16 @@ func (b *bench) runRound(ctx context.Context, l load, f *floor, request requeste
 			return fmt.Errorf("floor: %w", err)
 		}
 	}
-	return b.run(ctx, l, request, &s.ours)
+	if l.interval == 0 {
+		return b.run(ctx, l, request, &s.ours)
+	}
+	asked := make(chan error, 1)
+	go func(series int) {
+		alone, err := b.wechat.ask(ctx, series, l.duration)
+		s.wechat = append(s.wechat, alone)
+		asked <- err
+	}(b.series)
+	return errors.Join(b.run(ctx, l, request, &s.ours), <-asked)
 }
 
 func (b *bench) run(ctx context.Context, l load, request requester, samples *[]sample) error {

@@ -12,12 +12,12 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "%d requests at a time, %g s each, median of %d.\n\n", r.Workers, r.Seconds, r.Rounds)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(table, "operation\talgorithm\tdb\tinstances\tusers\tper second\tlow\thigh\tp50 ms\tp90 ms\tp99 ms\t")
-	fmt.Fprintf(table, "floor\tfloor p99 ms\tof floor\tof %d users\tof SQLite\t\n", r.Rows[0].Users)
+	fmt.Fprintf(table, "floor\tfloor p99 ms\tWeChat p99 ms\tof floor\tof %d users\tof SQLite\t\n", r.Rows[0].Users)
 	for _, row := range r.Rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%s\t%.2f\t%s\t\n",
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%.2f\t%s\t\n",
 			row.Operation, row.Algorithm, row.DB, row.Instances, row.Users, row.Rate, row.Low, row.High,
 			row.P50, row.P90, row.P99, orDash("%.0f", row.Floor), orDash("%.2f", row.FloorP99),
-			orDash("%.2f", row.Share), row.OfFirst, orDash("%.2f", row.OfSQLite))
+			orDash("%.2f", row.WeChatP99), orDash("%.2f", row.Share), row.OfFirst, orDash("%.2f", row.OfSQLite))
 	}
 	_ = table.Flush()
 	fmt.Fprintln(w)

@@ -24,7 +24,7 @@ type report struct {
 	Left        []string           `json:"left,omitempty"` // what was asked for and is not measured, and why
 }
 
-// row is the median of the rounds of one measurement.
+// row is the median of the rounds of one measurement: by their rates, at half rate by their p99.
 type row struct {
 	Operation string  `json:"operation"`
 	Algorithm string  `json:"algorithm"`
@@ -37,11 +37,12 @@ type row struct {
 	P50       float64 `json:"p50"`  // milliseconds
 	P90       float64 `json:"p90"`
 	P99       float64 `json:"p99"`
-	Floor     float64 `json:"floor,omitempty"`    // its rate beside; 0: not measured
-	FloorP99  float64 `json:"floorP99,omitempty"` // its p99, in milliseconds
-	Share     float64 `json:"share,omitempty"`    // of floor: the median of the rounds' shares
-	OfFirst   float64 `json:"ofFirst"`            // Rate of that with the first number of users
-	OfSQLite  float64 `json:"ofSQLite,omitempty"` // Rate of that of one instance on SQLite; 0: not measured
+	Floor     float64 `json:"floor,omitempty"`     // its rate beside; 0: not measured
+	FloorP99  float64 `json:"floorP99,omitempty"`  // its p99, in milliseconds
+	WeChatP99 float64 `json:"wechatP99,omitempty"` // that of WeChat's own answers beside, in milliseconds
+	Share     float64 `json:"share,omitempty"`     // of floor: the median of the rounds' shares
+	OfFirst   float64 `json:"ofFirst"`             // Rate of that with the first number of users
+	OfSQLite  float64 `json:"ofSQLite,omitempty"`  // Rate of that of one instance on SQLite; 0: not measured
 }
 
 // idle is the memory of a server right after its start.
@@ -51,13 +52,17 @@ type idle struct {
 	MiB   float64 `json:"mib"`
 }
 
-// samples are the rounds of one measurement, and of floor right before each of them.
-type samples struct{ ours, floor []sample }
+// samples are the rounds of one measurement, of floor right before each of them, and of WeChat beside.
+type samples struct{ ours, floor, wechat []sample }
 
 func newRows(operation, algorithm string, targets []target, all []samples) []row {
 	rows := make([]row, len(targets))
 	for i, t := range targets {
-		rows[i] = newRow(all[i])
+		if operation == halfRate {
+			rows[i] = newPacedRow(all[i])
+		} else {
+			rows[i] = newRow(all[i])
+		}
 		r := &rows[i]
 		r.Operation, r.Algorithm, r.DB, r.Instances, r.Users = operation, algorithm, t.kind, t.instances, t.users
 		for _, other := range rows[:i+1] {
@@ -73,8 +78,7 @@ func newRows(operation, algorithm string, targets []target, all []samples) []row
 }
 
 func newRow(s samples) row {
-	m, f := median(s.ours), median(s.floor)
-	byRate := func(a, b sample) int { return cmp.Compare(a.Rate, b.Rate) }
+	m, f := median(s.ours, byRate), median(s.floor, byRate)
 	r := row{
 		Rate: m.Rate, Low: slices.MinFunc(s.ours, byRate).Rate, High: slices.MaxFunc(s.ours, byRate).Rate,
 		P50: milliseconds(m.P50), P90: milliseconds(m.P90), P99: milliseconds(m.P99),
@@ -85,18 +89,31 @@ func newRow(s samples) row {
 		for i, ours := range s.ours {
 			shares[i].Rate = ours.Rate / s.floor[i].Rate
 		}
-		r.Share = median(shares).Rate
+		r.Share = median(shares, byRate).Rate
 	}
 	return r
 }
 
-// median returns the sample with the median rate, of an even number the slower one of the two; the zero sample of none.
-func median(samples []sample) sample {
+// newPacedRow is newRow for rounds of the same rate, which differ in their latencies.
+func newPacedRow(s samples) row {
+	m := median(s.ours, byP99)
+	return row{
+		Rate: m.Rate, Low: slices.MinFunc(s.ours, byRate).Rate, High: slices.MaxFunc(s.ours, byRate).Rate,
+		P50: milliseconds(m.P50), P90: milliseconds(m.P90), P99: milliseconds(m.P99),
+		FloorP99: milliseconds(median(s.floor, byP99).P99), WeChatP99: milliseconds(median(s.wechat, byP99).P99),
+	}
+}
+
+func byRate(a, b sample) int { return cmp.Compare(a.Rate, b.Rate) }
+
+func byP99(a, b sample) int { return cmp.Compare(a.P99, b.P99) }
+
+// median returns the sample in the middle, of an even number the lesser of the two; the zero sample of none.
+func median(samples []sample, order func(a, b sample) int) sample {
 	if len(samples) == 0 {
 		return sample{}
 	}
-	sorted := slices.SortedFunc(slices.Values(samples), func(a, b sample) int { return cmp.Compare(a.Rate, b.Rate) })
-	return sorted[(len(sorted)-1)/2]
+	return slices.SortedFunc(slices.Values(samples), order)[(len(samples)-1)/2]
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -52,10 +52,10 @@ func rates(rates ...float64) []sample {
 
 func TestMedian(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, sample{}, median(nil))
-	assert.Equal(t, rates(7)[0], median(rates(7)))
-	assert.Equal(t, rates(5)[0], median(rates(9, 1, 5)), "with the latencies of the same round")
-	assert.Equal(t, rates(3)[0], median(rates(9, 1, 5, 3)))
+	assert.Equal(t, sample{}, median(nil, byRate))
+	assert.Equal(t, rates(7)[0], median(rates(7), byRate))
+	assert.Equal(t, rates(5)[0], median(rates(9, 1, 5), byRate), "with the latencies of the same round")
+	assert.Equal(t, rates(3)[0], median(rates(9, 1, 5, 3), byRate))
 }
 
 func TestNewRowsCompareMedians(t *testing.T) {
@@ -63,10 +63,10 @@ func TestNewRowsCompareMedians(t *testing.T) {
 	few, many := &site{kind: "sqlite", users: 10}, &site{kind: "sqlite", users: 500}
 	other := &site{kind: "mysql", users: 500}
 	got := newRows(newSignIn, es256, []target{{few, 1}, {many, 1}, {other, 1}, {other, 2}}, []samples{
-		{rates(125), nil},
-		{rates(90, 100, 500), rates(100, 200, 400)}, // the machine has become faster meanwhile
-		{rates(80), nil},
-		{rates(160), nil},
+		{rates(125), nil, nil},
+		{rates(90, 100, 500), rates(100, 200, 400), nil}, // the machine has become faster meanwhile
+		{rates(80), nil, nil},
+		{rates(160), nil, nil},
 	})
 	assert.Equal(t, row{
 		Operation: newSignIn, Algorithm: es256, DB: "sqlite", Instances: 1, Users: 500,
@@ -78,6 +78,26 @@ func TestNewRowsCompareMedians(t *testing.T) {
 	assert.InDelta(t, 1, got[3].OfFirst, 0, "is the first with two instances")
 }
 
+// TestHalfRate: all rounds have the same rate, so that the median one is that of the latencies.
+func TestHalfRate(t *testing.T) {
+	t.Parallel()
+	of := func(p99s ...time.Duration) []sample {
+		samples := make([]sample, len(p99s))
+		for i, p99 := range p99s {
+			samples[i] = sample{Rate: float64(100 - i), P50: p99 - time.Millisecond, P99: p99}
+		}
+		return samples
+	}
+	const ms = time.Millisecond
+	got := newRows(halfRate, rs2048, []target{{&site{kind: "sqlite", users: 10}, 1}}, []samples{
+		{ours: of(99*ms, 88*ms, 87*ms), floor: of(90*ms, 86*ms, 80*ms), wechat: of(83*ms, 84*ms, 85*ms)},
+	})
+	assert.Equal(t, []row{{
+		Operation: halfRate, Algorithm: rs2048, DB: "sqlite", Instances: 1, Users: 10,
+		Rate: 99, Low: 98, High: 100, P50: 87, P99: 88, FloorP99: 86, WeChatP99: 84, OfFirst: 1,
+	}}, got)
+}
+
 func good() *report {
 	returning := func(algorithm string, share float64) row {
 		return row{Operation: returningSignIn, Algorithm: algorithm, DB: "sqlite", Instances: 1, Users: 1000,
@@ -87,12 +107,14 @@ func good() *report {
 		return row{Operation: operation, Algorithm: rs2048, DB: "mysql", Instances: 2, Users: 2000,
 			Rate: rate, P99: p99, OfFirst: 0.95, OfSQLite: 0.8}
 	}
+	half := other(halfRate, 42, 86)
+	half.WeChatP99 = 83
 	return &report{
 		LatencyMS: 80, SignatureMS: map[string]float64{rs2048: 2, rs4096: 10, es256: 0.1},
 		Rows: []row{
 			returning(rs2048, 0.9), returning(rs4096, 0.9), returning(es256, 0.65),
 			other(newSignIn, 85, 500), other(accountRead, 8000, 500), other(profileUpdate, 2000, 500),
-			other(halfRate, 42, 86),
+			half,
 		},
 		Crowds: []crowd{{DB: "mysql", Users: 2000, InFlight: 2000, SignIns: 4000, PeakMiB: 200}},
 		Idle:   []idle{{DB: "sqlite", Users: 1000, MiB: 40}},
@@ -114,7 +136,7 @@ func TestMissed(t *testing.T) {
 		{"account read, RS256-2048" + there + "the rate is 7999.00", func(r *report) { r.Rows[4].Rate = 7999 }},
 		{"profile update, RS256-2048" + there + "the rate is 1999.00", func(r *report) { r.Rows[5].Rate = 1999 }},
 		{"profile update, RS256-2048" + there + "the share of the rate", func(r *report) { r.Rows[5].OfFirst = 0.94 }},
-		{"half rate, RS256-2048" + there + "p99 is 86.10 ms", func(r *report) { r.Rows[6].P99 = 86.1 }},
+		{"half rate, RS256-2048" + there + "p99 is 86.10 ms, more than 86.00 (floor's is -, that of WeChat's answers alone 83.00)", func(r *report) { r.Rows[6].P99 = 86.1 }},
 		{"2000 in flight, mysql, 2000 users: 1 sign-ins fail", func(r *report) { r.Crowds[0].Failures = 1 }},
 		{"2000 in flight, mysql, 2000 users: peak memory is 200.1", func(r *report) { r.Crowds[0].PeakMiB = 200.1 }},
 		{"sqlite, 1000 users: idle memory is 40.1 MiB", func(r *report) { r.Idle[0].MiB = 40.1 }},
@@ -137,9 +159,9 @@ func TestPrintShowsSharesWhereThereAreSome(t *testing.T) {
 	var out bytes.Buffer
 	r.print(&out)
 	assert.Contains(t, out.String(), "32 requests at a time, 5 s each, median of 3.")
-	assert.Regexp(t, `sign-in, returning +RS256-2048 +sqlite +1 +1000 +85 +80 +90 +0.00 +0.00 +0.00 +100 +70.00 +0.90 +1.00 +-`,
+	assert.Regexp(t, `sign-in, returning +RS256-2048 +sqlite +1 +1000 +85 +80 +90 +0.00 +0.00 +0.00 +100 +70.00 +- +0.90 +1.00 +-`,
 		out.String())
-	assert.Regexp(t, `account read +RS256-2048 +mysql +2 +2000 +8000 .* 500.00 +- +- +- +0.95 +0.80`, out.String())
+	assert.Regexp(t, `account read +RS256-2048 +mysql +2 +2000 +8000 .* 500.00 +- +- +- +- +0.95 +0.80`, out.String())
 	assert.Contains(t, out.String(), "\nsqlite, 2 instances: n/a\n")
 	assert.Contains(t, out.String(), "RS256-2048 2.000 ms RS256-4096 10.000 ms ES256 0.100 ms")
 	assert.Contains(t, out.String(), "4000 sign-ins, 0 failures, p99 0 ms, peak memory 200.0 MiB")

@@ -54,7 +54,8 @@ func (row row) missed(r *report, miss func(format string, args ...any)) {
 		// The durable write beside an ES256 signature takes several times as long as that.
 		limit := signatures*r.SignatureMS[row.Algorithm] + r.LatencyMS
 		if row.Algorithm != es256 && row.P99 > limit {
-			miss("%s: p99 is %.2f ms, more than %.2f (floor's is %s)", name, row.P99, limit, orDash("%.2f", row.FloorP99))
+			miss("%s: p99 is %.2f ms, more than %.2f (floor's is %s, that of WeChat's answers alone %s)", name, row.P99, limit,
+				orDash("%.2f", row.FloorP99), orDash("%.2f", row.WeChatP99))
 		}
 		return
 	}

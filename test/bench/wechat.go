@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 
 // upstream is a fake WeChat that takes its time, when it is told to.
 type upstream struct {
+	address string // host:port
 	url     string
 	latency atomic.Int64 // in ns, of each answer
 }
@@ -22,7 +24,8 @@ func startWeChat(ctx context.Context) (*upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{url: "http://" + listener.Addr().String()}
+	address := listener.Addr().String()
+	u := &upstream{address: address, url: "http://" + address}
 	wechat := fakewechat.New(fakewechat.Options{
 		AppID: appID, AppSecret: appSecret, SelfMintedCodes: true, CodesPerMinute: -1,
 	})
@@ -41,4 +44,20 @@ func (u *upstream) during(latency time.Duration, action func() error) error {
 	u.latency.Store(int64(latency))
 	defer u.latency.Store(0)
 	return action()
+}
+
+// askEvery is the time from one of ask's requests to the next: few beside the sign-ins of the same time.
+const askEvery = 5 * time.Millisecond
+
+// ask measures what an answer takes somebody who asks for nothing else.
+func (u *upstream) ask(ctx context.Context, series int, duration time.Duration) (sample, error) {
+	latency := time.Duration(u.latency.Load())
+	return load{
+		addresses: []string{u.address}, duration: duration, interval: askEvery, want: []byte(`"openid"`),
+		workers: 2 + int(2*latency/askEvery), // enough for answers that take twice as long
+		request: func(buf []byte, worker, n int) []byte {
+			return fmt.Appendf(buf, "GET /sns/jscode2session?appid=%s&secret=%s&js_code=u:oAsks::%d-%d-%d"+
+				"&grant_type=authorization_code HTTP/1.1\r\nHost: bench\r\n\r\n", appID, appSecret, series, worker, n)
+		},
+	}.run(ctx)
 }
