@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +30,8 @@ const checkTimeout = 10 * time.Second
 func check(ctx context.Context, c console) error {
 	r := newReport(c.w, c.cfg)
 	r.redis(ctx, c.cfg)
+	r.sealKey(c.cfg)
+	r.run(ctx, "applications", c.store.DiagnoseApplications)
 	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseProviders(ctx, r.registry(c.cfg, c.log))
 	})
@@ -107,7 +112,7 @@ func (r *report) err() error {
 	if r.problems == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d problems", r.problems)
+	return fmt.Errorf("problems: %d", r.problems)
 }
 
 func (r *report) redis(ctx context.Context, cfg *conf.Config) {
@@ -126,6 +131,22 @@ func (r *report) redis(ctx context.Context, cfg *conf.Config) {
 		}
 		return []object.Finding{{Severity: object.Fine, Text: "Redis: it answers"}}, nil
 	})
+}
+
+// sealKey reads the seal key, and makes none.
+func (r *report) sealKey(cfg *conf.Config) {
+	_, err := cfg.ReadSealKeys()
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err = os.Stat(filepath.Dir(cfg.SealKeyFile)); err == nil {
+			r.add(object.Finding{Severity: object.Fine, Text: "seal key: " + cfg.SealKeyFile + " is made at the first start"})
+			return
+		}
+	}
+	if err != nil {
+		r.add(object.Finding{Severity: object.Problem, Text: "seal key: " + err.Error()})
+		return
+	}
+	r.add(object.Finding{Severity: object.Fine, Text: "seal key"})
 }
 
 // registry knows WeChat's mini programs, and hears what WeChat's clock says.

@@ -70,7 +70,11 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	flags.StringVar(&o.backup, "backup", "", "copy the SQLite database, in use or not, into the new `file`, and exit")
 	o.defineCommands(flags)
-	if err = flags.Parse(args); err == nil && o.backup != "" && o.command != nil {
+	switch err = flags.Parse(args); {
+	case err != nil:
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.backup != "" && o.command != nil:
 		err = errors.New("-backup goes with no other command")
 	}
 	return o, err

@@ -26,31 +26,44 @@ func attach(
 	if store, err = openStore(ctx, cfg, deps.Logger, p); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			store.Close()
-		}
-	}()
-	// After the database: the folder may be made, and must not make the database's.
-	if err = openFiles(deps, &services, cfg); err != nil {
+	if err = attachStore(ctx, deps, cfg, services, store); err != nil {
+		store.Close()
 		return nil, err
+	}
+	return store, nil
+}
+
+func attachStore(
+	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, store *object.Store,
+) error {
+	// After the database: the folder may be made, and must not make the database's.
+	if err := openFiles(deps, &services, cfg); err != nil {
+		return err
 	}
 	keys, err := cfg.SealKeyRing()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if services.Sealer, err = object.NewSealer(keys); err != nil {
-		return nil, err
+		return err
+	}
+	lacks, err := store.LacksKey(ctx, services.Sealer)
+	if err != nil {
+		return err
+	}
+	if lacks {
+		deps.Logger.WarnContext(ctx, "SessionKeys are sealed with another seal key: what is encrypted for their users cannot be "+
+			"read until they sign in again", "sealKeyFile", cfg.SealKeyFile)
 	}
 	authority, err := object.NewAuthority(store, services)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	deps.Service, deps.Console = authority.Service, authority
 	if !cfg.Gateway() {
 		deps.Authority = authority
 	}
-	return store, nil
+	return nil
 }
 
 // openStore opens the database with all that is to be in it.

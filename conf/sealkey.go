@@ -19,11 +19,21 @@ const sealKeySize = 32
 // Processes that make it at the same time get the same key. A file that holds anything else is an error and stays as
 // it is. Errors name the file and hold no key.
 func (c *Config) SealKeyRing() ([][]byte, error) {
+	ring, err := c.ReadSealKeys()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ring, err
+	}
+	key, err := makeSealKey(c.SealKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("seal key file %s: %w", c.SealKeyFile, err)
+	}
+	return [][]byte{key}, nil
+}
+
+// ReadSealKeys is SealKeyRing where nothing is made: a SealKeyFile that is missing is fs.ErrNotExist.
+func (c *Config) ReadSealKeys() ([][]byte, error) {
 	if len(c.SealKeys) == 0 {
 		key, err := readSealKey(c.SealKeyFile)
-		if errors.Is(err, fs.ErrNotExist) {
-			key, err = makeSealKey(c.SealKeyFile)
-		}
 		if err != nil {
 			return nil, fmt.Errorf("seal key file %s: %w", c.SealKeyFile, err)
 		}

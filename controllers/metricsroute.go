@@ -44,8 +44,8 @@ func (c *MetricsController) mayRead() error {
 	case isBearer && c.Deps.isMetricsToken(token):
 		return nil
 	}
-	p, err := c.principal()
-	if err == nil && (!p.User.IsAdmin || p.User.Owner != builtIn) {
+	caller, err := c.caller()
+	if err == nil && caller.Role != object.Global {
 		err = forbidden()
 	}
 	return err

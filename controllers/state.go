@@ -1,6 +1,10 @@
 package controllers
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/minidoor/minidoor/object"
+)
 
 // StateController tells how the server is.
 type StateController struct{ Base }
@@ -25,8 +29,8 @@ func (c *StateController) Health() {
 //
 //	@router /api/get-version-info [get]
 func (c *StateController) Version() {
-	p, err := c.principal()
-	if err == nil && !p.User.IsAdmin {
+	caller, err := c.caller()
+	if err == nil && caller.Role < object.Admin {
 		err = unauthorized()
 	}
 	if err != nil {

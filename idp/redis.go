@@ -37,9 +37,11 @@ func NewRedis(endpoint provider.Secret) (*Redis, error) {
 	return &Redis{redis.NewClient(o)}, nil
 }
 
+// The clients would write lines in a form of their own to standard error, about what they return too.
+func init() { redis.SetLogger(silence{}) }
+
 // RedisOptions are those of a client of the Redis at Casdoor's form of an endpoint, as NewRedis takes it: for small
-// commands, each with a deadline, on any version of Redis. The client writes a line to stderr for a failed connection,
-// until as many as PoolSize have failed; then it tries once a second in silence.
+// commands, each with a deadline, on any version of Redis.
 func RedisOptions(endpoint provider.Secret) (*redis.Options, error) {
 	parts := strings.SplitN(endpoint.Reveal(), ",", 3)
 	address := strings.TrimSpace(parts[0])

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // Backup copies a SQLite database into the new file target, which its owner alone may read. It may run while servers
@@ -43,8 +42,8 @@ func Backup(ctx context.Context, cfg StoreConfig, target string) error {
 
 // vacuumInto writes what a read transaction sees into an empty file.
 func vacuumInto(ctx context.Context, dataSourceName, file string) error {
-	path, _, _ := strings.Cut(strings.TrimPrefix(dataSourceName, "file:"), "?")
-	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&_pragma=busy_timeout(10000)")
+	source, _ := parseSQLite(dataSourceName)
+	db, err := sql.Open("sqlite", "file:"+source+"?mode=ro&_pragma=busy_timeout(10000)")
 	if err != nil {
 		return err
 	}

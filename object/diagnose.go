@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -125,6 +126,58 @@ func (s *Store) diagnoseCert(row *sdk.Cert, now time.Time) Finding {
 			end.Format(time.DateOnly))
 	}
 	return found(Fine, "%s: valid until %s", name, end.Format(time.DateOnly))
+}
+
+// DiagnoseApplications looks for what the applications name and is not there.
+func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
+	applications, err := s.applications.find(s.read(ctx), "ORDER BY owner, name")
+	if err != nil {
+		return nil, err
+	}
+	var there struct{ organizations, certs, providers []string }
+	for names, table := range map[*[]string]string{
+		&there.organizations: s.organizations.name, &there.certs: s.certs.name, &there.providers: s.providers.name,
+	} {
+		if *names, err = s.names(ctx, table); err != nil {
+			return nil, err
+		}
+	}
+	var all []Finding
+	for _, app := range applications {
+		name := fmt.Sprintf("application %s/%s", app.Owner, app.Name)
+		before := len(all)
+		if !slices.Contains(there.organizations, app.Organization) {
+			all = append(all, found(Problem, "%s: there is no organization %s", name, app.Organization))
+		}
+		if app.Cert != "" && !slices.Contains(there.certs, app.Cert) {
+			all = append(all, found(Problem, "%s: there is no cert %s", name, app.Cert))
+		}
+		for _, item := range app.Providers {
+			if item != nil && !slices.Contains(there.providers, item.Name) {
+				all = append(all, found(Warning, "%s: there is no provider %s", name, item.Name))
+			}
+		}
+		if len(all) == before {
+			all = append(all, found(Fine, "%s", name))
+		}
+	}
+	return all, nil
+}
+
+func (s *Store) names(ctx context.Context, table string) (names []string, err error) {
+	rows, err := s.read(ctx).query("SELECT name FROM " + table)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
 }
 
 // maxSkew is how far clocks may be apart.

@@ -105,25 +105,32 @@ func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) e
 
 // endFamily ends the sign-in whose spent refresh token was sent, and refuses it.
 func (a *Authority) endFamily(ctx context.Context, owner, name string) error {
-	if err := a.revoke(ctx, owner, name); err != nil {
+	ended, err := a.revoke(ctx, owner, name)
+	if err != nil {
 		return err
 	}
-	a.log.WarnContext(ctx, "a spent refresh token was used again: its family is revoked", "token", name)
+	if ended { // else somebody has logged out, which no thief does
+		a.log.WarnContext(ctx, "a spent refresh token was used again: its family is revoked", "token", name)
+	}
 	return refuseRefresh()
 }
 
-// revoke deletes a token row: every access and refresh token of it is dead once revoke returns, on every instance.
-func (a *Authority) revoke(ctx context.Context, owner, name string) error {
-	return a.store.write(ctx, func(tx *txn) error {
+// revoke deletes a token row, and reports whether there was one: every access and refresh token of it is dead once revoke
+// returns, on every instance.
+func (a *Authority) revoke(ctx context.Context, owner, name string) (bool, error) {
+	var deleted int64
+	err := a.store.write(ctx, func(tx *txn) error {
 		return tx.send(statement{
-			query: "DELETE FROM " + a.store.tokens.name + " WHERE owner=? AND name=?", args: []any{owner, name},
+			query: "DELETE FROM " + a.store.tokens.name + " WHERE owner=? AND name=?", args: []any{owner, name}, changed: &deleted,
 		})
 	})
+	return deleted > 0, err
 }
 
 // Logout ends the principal's access token and its refresh token.
 func (a *Authority) Logout(ctx context.Context, p *Principal) error {
-	return a.revoke(ctx, p.row.Owner, p.row.Name)
+	_, err := a.revoke(ctx, p.row.Owner, p.row.Name)
+	return err
 }
 
 // ClientToken issues a token for the application itself (RFC 6749 §4.4). The caller has authenticated the client.

@@ -106,3 +106,12 @@ func (s *Store) resealBatch(ctx context.Context, sealer *Sealer, sessions []*Ses
 	}
 	return err
 }
+
+// LacksKey reports whether SessionKeys are sealed with a key that the sealer does not have. It looks at one of them.
+func (s *Store) LacksKey(ctx context.Context, sealer *Sealer) (bool, error) {
+	session, err := s.sessions.get(s.read(ctx), "LIMIT 1")
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && !sealer.knows(session.KeyID), err
+}

@@ -6,7 +6,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -23,7 +25,7 @@ type source struct{ read, write string }
 func (d dialect) source(ctx context.Context, cfg StoreConfig) (source, error) {
 	switch d.driver {
 	case "sqlite":
-		return sqliteSource(cfg.DataSourceName), nil
+		return sqliteSource(cfg.DataSourceName), makeSQLiteFile(cfg.DataSourceName)
 	case "mysql":
 		return mysqlSource(ctx, cfg)
 	default:
@@ -62,11 +64,7 @@ func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 // sqliteSource asks for a write-ahead log that is synced at each commit: what is acknowledged survives a power cut,
 // and readers never wait for the writer. The shared cache of Casdoor's default would make them wait.
 func sqliteSource(name string) source {
-	file, query, _ := strings.Cut(strings.TrimPrefix(name, "file:"), "?")
-	params, err := url.ParseQuery(query)
-	if err != nil {
-		params = url.Values{}
-	}
+	file, params := parseSQLite(name)
 	params.Del("cache")
 	ownCache := slices.ContainsFunc(params["_pragma"], func(p string) bool { return strings.HasPrefix(p, "cache_size") })
 	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)")
@@ -84,6 +82,34 @@ func sqliteSource(name string) source {
 		s.write += "&_pragma=cache_size(-4096)"
 	}
 	return s
+}
+
+// parseSQLite returns the file of a data source name, as in a URI, and its parameters.
+func parseSQLite(name string) (file string, params url.Values) {
+	file, query, _ := strings.Cut(strings.TrimPrefix(name, "file:"), "?")
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		params = url.Values{}
+	}
+	return file, params
+}
+
+// makeSQLiteFile makes the database's file where it is missing, for its owner alone: it holds secrets. The log beside it
+// gets the same mode.
+func makeSQLiteFile(name string) error {
+	file, params := parseSQLite(name)
+	path, err := url.PathUnescape(strings.TrimPrefix(file, "//localhost"))
+	if err != nil || path == "" || path == ":memory:" || params.Has("mode") && params.Get("mode") != "rwc" {
+		return nil // SQLite knows what to do
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func mysqlSource(ctx context.Context, cfg StoreConfig) (source, error) {

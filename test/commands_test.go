@@ -105,7 +105,7 @@ func testCheck(t *testing.T, binary string) {
 	output = check(true)
 	assert.Contains(t, output, "problem: provider admin/wxmp")
 	assert.Contains(t, output, "203.0.113.7")
-	assert.Contains(t, output, "minidoor: 1 problems")
+	assert.Contains(t, output, "minidoor: problems: 1")
 	w.fake.Inject(fakewechat.PathStableToken, func(rw http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
 		rw.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
 		answer(rw, r)

@@ -230,9 +230,11 @@ function sendFile(url, options) {
   })
 }
 
+// settle takes an answer that is no object, whatever its status, as that of some proxy: nothing has been done.
 function settle(res, data, resolve, reject) {
-  const body = data && typeof data === 'object' ? data : {}
-  const ok = res.statusCode >= 200 && res.statusCode < 300 && !body.error && body.status !== 'error'
+  const isObject = data !== null && typeof data === 'object'
+  const body = isObject ? data : {}
+  const ok = isObject && res.statusCode >= 200 && res.statusCode < 300 && !body.error && body.status !== 'error'
   if (ok) resolve(body)
   else reject(errorOf(res, body))
 }
