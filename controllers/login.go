@@ -12,8 +12,9 @@ import (
 type LoginController struct{ Base }
 
 const (
-	loginPath  = "/api/login"
-	logoutPath = "/api/logout"
+	loginPath     = "/api/login"
+	logoutPath    = "/api/logout"
+	ssoLogoutPath = "/api/sso-logout"
 )
 
 // loginForm is what of Casdoor's form counts here.

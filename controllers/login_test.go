@@ -184,6 +184,7 @@ func TestCrossSite(t *testing.T) {
 		request("login of somebody else", 200, h{"Origin": "https://evil.example"}).at(loginPath).with(foreign.has...),
 		logout("logout", "POST", h{"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}),
 		logout("logout by a link", "GET", h{"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}),
+		logout("logout everywhere by a link", "GET", h{"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}).at("/api/sso-logout"),
 	})
 	assert.True(t, signedIn(s, h{"Cookie": cookie}))
 }

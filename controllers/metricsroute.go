@@ -44,11 +44,15 @@ func (c *MetricsController) mayRead() error {
 	case isBearer && c.Deps.isMetricsToken(token):
 		return nil
 	}
-	caller, err := c.caller()
-	if err == nil && caller.Role != object.Global {
-		err = forbidden()
+	switch caller, err := c.caller(); {
+	case err != nil:
+		return err
+	case caller.Role == object.Nobody:
+		return loginFirst()
+	case caller.Role != object.Global:
+		return forbidden()
 	}
-	return err
+	return nil
 }
 
 // isBuiltIn says the same to a client that does not exist and to one whose secret is wrong.

@@ -19,7 +19,7 @@ func passwordRoutes(base Base) []route {
 		{"/api/get-sessions", c, "get:Sessions"},
 		{"/api/get-session", c, "get:Session"},
 		{"/api/delete-session", c, "post:EndSession"},
-		{"/api/sso-logout", c, "get:LogoutEverywhere;post:LogoutEverywhere"},
+		{ssoLogoutPath, c, "get:LogoutEverywhere;post:LogoutEverywhere"},
 	}
 }
 

@@ -83,7 +83,7 @@ func (d *Deps) sameSite(r *http.Request) *APIError {
 	if _, signedIn := sessionToken(r); !signedIn && r.URL.Path != loginPath {
 		return nil
 	}
-	if r.URL.Path == logoutPath {
+	if r.URL.Path == logoutPath || r.URL.Path == ssoLogoutPath {
 		r = r.Clone(r.Context())
 		r.Method = http.MethodPost
 	}

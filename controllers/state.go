@@ -30,7 +30,11 @@ func (c *StateController) Health() {
 //	@router /api/get-version-info [get]
 func (c *StateController) Version() {
 	caller, err := c.caller()
-	if err == nil && caller.Role < object.Admin {
+	switch {
+	case err != nil:
+	case caller.Role == object.Nobody:
+		err = loginFirst()
+	case caller.Role < object.Admin:
 		err = unauthorized()
 	}
 	if err != nil {

@@ -73,6 +73,9 @@ const sharedInfix = "-org-"
 // unseen.
 const settingsTTL = 3 * time.Second
 
+// settingsPatience bounds a read of settings that several may wait for.
+const settingsPatience = 10 * time.Second
+
 // settings keeps what sign-ins need of the tables that only admins change: reading it costs more than a sign-in may.
 type settings struct {
 	directory directory
@@ -96,12 +99,14 @@ func (s *settings) load(ctx context.Context, name string, read func(context.Cont
 	if value, ok := s.recent(name); ok {
 		return value, nil
 	}
-	value, err, _ := s.flight.Do(name, func() (any, error) {
+	answer := s.flight.DoChan(name, func() (any, error) {
 		if value, ok := s.recent(name); ok { // since this caller looked
 			return value, nil
 		}
-		// The one that reads does it for all: it must not stop when its own caller leaves.
-		value, err := read(context.WithoutCancel(ctx))
+		// The one that reads does it for all: it must not stop when its own caller leaves, nor wait for ever.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settingsPatience)
+		defer cancel()
+		value, err := read(ctx)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err != nil {
@@ -111,7 +116,12 @@ func (s *settings) load(ctx context.Context, name string, read func(context.Cont
 		s.known[name] = cached{value, s.now().Add(settingsTTL)}
 		return value, nil
 	})
-	return value, err
+	select {
+	case a := <-answer:
+		return a.Val, a.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // forget has everything read anew, so that a change made here counts at once.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -57,22 +58,49 @@ func TestSettingsAreReadOnce(t *testing.T) {
 		return reads, ctx.Err()
 	}
 	var wg sync.WaitGroup
-	ask := func(ctx context.Context) {
+	ask := func() {
 		wg.Go(func() {
-			value, err := s.load(ctx, "x", read)
+			value, err := s.load(t.Context(), "x", read)
 			assert.NoError(t, err)
 			assert.Equal(t, 1, value)
 		})
 	}
-	ask(ctx)
+	wg.Go(func() {
+		_, err := s.load(ctx, "x", read)
+		assert.ErrorIs(t, err, context.Canceled)
+	})
 	<-begun
 	for range 16 {
-		ask(t.Context())
+		ask()
 	}
 	leave()
 	close(end)
 	wg.Wait()
 	assert.Equal(t, 1, reads)
+}
+
+// A database that is silent keeps nobody for longer than they wait, and nobody for ever.
+func TestSettingsOfASilentDatabase(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSettings(nil, time.Now)
+		silent := func(ctx context.Context) (any, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		start := time.Now()
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.load(impatient, "x", silent)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(start))
+		_, err = s.load(t.Context(), "x", silent)
+		assert.True(t, IsUnavailable(err))
+		assert.Equal(t, settingsPatience, time.Since(start))
+		value, err := s.load(t.Context(), "x", func(context.Context) (any, error) { return 1, nil })
+		require.NoError(t, err)
+		assert.Equal(t, 1, value, "the next one asks again")
+	})
 }
 
 func TestClientOfBrokenApplications(t *testing.T) {

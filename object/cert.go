@@ -269,7 +269,7 @@ func generateKey(row *sdk.Cert) (crypto.Signer, *pem.Block, error) {
 	switch row.BitSize {
 	case 0:
 		row.BitSize = 2048
-	case 2048, 3072, 4096:
+	case 2048, 3072, maxRSABits:
 	default:
 		return nil, nil, fmt.Errorf("bitSize %d: want 2048, 3072 or 4096", row.BitSize)
 	}

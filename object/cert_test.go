@@ -122,6 +122,25 @@ func TestKeyForms(t *testing.T) {
 	}
 }
 
+// A key whose signatures would take the time of all others' is not let in.
+func TestLargeKey(t *testing.T) {
+	t.Parallel()
+	for bits, fits := range map[int]bool{2048: true, maxRSABits + 8: false} {
+		private, err := rsa.GenerateKey(rand.Reader, bits)
+		require.NoError(t, err)
+		block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)}
+		err = completeManagedCert(&sdk.Cert{
+			Name: "cert", CryptoAlgorithm: "RS256", Certificate: selfSigned(t, private.Public(), private),
+			PrivateKey: string(pem.EncodeToMemory(block)),
+		}, nil)
+		if fits {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, "4096 bits at most")
+		}
+	}
+}
+
 func TestKeyOfOtherKindSignsNothing(t *testing.T) {
 	t.Parallel()
 	public, private, err := ed25519.GenerateKey(rand.Reader)

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"slices"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -43,6 +44,8 @@ func (a *Authority) GlobalCerts() *Family[sdk.Cert] {
 	return f
 }
 
+const maxRSABits = 4096
+
 // completeManagedCert makes the keys of a new cert that comes without, and judges those that it has.
 func completeManagedCert(row, old *sdk.Cert) error {
 	if old == nil && (row.Certificate == "") != (row.PrivateKey == "") {
@@ -59,6 +62,10 @@ func completeManagedCert(row, old *sdk.Cert) error {
 	k, err := parseKey(row)
 	if err != nil || !k.supports(row.CryptoAlgorithm) || !k.matches() {
 		return refuse(InvalidRequest, "certificate, privateKey and cryptoAlgorithm do not belong together")
+	}
+	// A signature of 16384 bits takes most of a second, and all organizations share the processors.
+	if public, isRSA := k.public.(*rsa.PublicKey); isRSA && public.N.BitLen() > maxRSABits {
+		return refuse(InvalidRequest, "an RSA key has %d bits at most", maxRSABits)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // Introspection is the answer of RFC 7662 §2.2. Times are in seconds since 1970; for a refresh token that is no JWT
@@ -47,7 +48,8 @@ func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (In
 			return Introspection{}, err
 		}
 	}
-	if (&Client{Application: app}).refreshExpired(row, a.now()) && a.store.tokenBy.isRefresh(row, token) {
+	refreshExpired := (&Client{Application: app}).refreshExpired(row, a.now())
+	if row.ExpiresIn <= 0 || refreshExpired && a.store.tokenBy.isRefresh(row, token) {
 		return Introspection{}, nil
 	}
 	return a.describe(ctx, row, token, Introspection{
@@ -91,9 +93,17 @@ func (a *Authority) describe(
 	if err != nil {
 		return Introspection{}, err
 	}
-	active.Exp, active.Iat, active.Nbf = claims.ExpiresAt.Unix(), claims.IssuedAt.Unix(), claims.NotBefore.Unix()
+	active.Exp, active.Iat, active.Nbf = seconds(claims.ExpiresAt), seconds(claims.IssuedAt), seconds(claims.NotBefore)
 	active.Sub, active.Aud, active.Iss, active.Jti = claims.Subject, claims.Audience, claims.Issuer, claims.ID
 	return active, nil
+}
+
+// seconds returns 0 for a time that a token does not have.
+func seconds(date *jwt.NumericDate) int64 {
+	if date == nil {
+		return 0
+	}
+	return date.Unix()
 }
 
 func (a *Authority) clientIDOf(ctx context.Context, row *sdk.Token) (string, error) {

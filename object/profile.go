@@ -74,7 +74,7 @@ func (r profileRules) allow(name, value string) error {
 
 // allowField is allow for a field whose name is known.
 func (r profileRules) allowField(field profileField, value string) error {
-	i := slices.IndexFunc(r.items, func(item *sdk.AccountItem) bool { return item.Name == field.item })
+	i := slices.IndexFunc(r.items, func(item *sdk.AccountItem) bool { return item != nil && item.Name == field.item })
 	if i < 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 )
 
 // A token row is a family: the tokens of one sign-in and of all the refreshes that followed it. A refresh overwrites
@@ -26,11 +27,14 @@ func (a *Authority) Refresh(ctx context.Context, c *Client, refreshToken, issuer
 	if c.refreshExpired(row, a.now()) {
 		return nil, refuse(InvalidGrant, "refresh token is expired")
 	}
+	if _, err := uuid.Parse(row.Name); err != nil {
+		return nil, refuseRefresh() // an admin has made the row: it is no sign-in
+	}
 	user, err := a.userOf(ctx, row, refreshToken)
 	if err != nil {
 		return nil, err
 	}
-	token, next, err := a.issue(grant{
+	token, next, err := a.issue(ctx, grant{
 		client: c, user: user, issuer: issuer, scope: row.Scope, family: row.Name, refresh: true,
 	})
 	if err != nil {
@@ -52,13 +56,15 @@ func (a *Authority) rowToRefresh(ctx context.Context, c *Client, refreshToken st
 		return nil, err
 	}
 	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE owner=? AND name=?", owner, name)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound): // it has ended
+		return nil, refuseRefresh()
+	case err != nil:
 		return nil, err
-	}
-	if err == nil && a.store.tokenBy.isRefresh(row, refreshToken) {
+	case a.store.tokenBy.isRefresh(row, refreshToken):
 		return row, nil
-	}
-	if a.isOurRefresh(ctx, refreshToken) { // it was spent
+	case row.Organization == c.Organization.Name && a.isOurRefresh(ctx, refreshToken):
+		// It was spent. Another organization's cert could have signed it, which must not end a sign-in here.
 		return nil, a.endFamily(ctx, owner, name)
 	}
 	return nil, refuseRefresh()
@@ -137,7 +143,7 @@ func (a *Authority) Logout(ctx context.Context, p *Principal) error {
 func (a *Authority) ClientToken(ctx context.Context, c *Client, issuer, scope string) (*Token, error) {
 	app := c.Application
 	self := &sdk.User{Owner: app.Owner, Id: app.Owner + "/" + app.Name, Name: app.Name, Type: "application"}
-	token, row, err := a.issue(grant{client: c, user: self, issuer: issuer, scope: scope})
+	token, row, err := a.issue(ctx, grant{client: c, user: self, issuer: issuer, scope: scope})
 	if err != nil {
 		return nil, err
 	}

@@ -151,7 +151,7 @@ func (s *Service) admit(ctx context.Context, req SignInRequest, p *person) (*Tok
 	}
 	s.judgeSentNickname(ctx, p)
 	changed := p.applyTo(p.user, req.ClientIP, s.stamp())
-	token, row, err := s.issue(grant{client: req.Client, user: p.user, issuer: req.Issuer, refresh: true})
+	token, row, err := s.issue(ctx, grant{client: req.Client, user: p.user, issuer: req.Issuer, refresh: true})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -75,6 +76,31 @@ func TestSQLitePragmas(t *testing.T) {
 		assert.Equal(t, "0", ask(s.writes.db, "wal_autocheckpoint"), query)
 		assert.Equal(t, "67108864", ask(s.writes.db, "journal_size_limit"), query)
 	}
+}
+
+// The database holds secrets: its files are their owner's.
+func TestSQLiteFileMode(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]os.FileMode{"new.db": 0o600, "old.db": 0o640} {
+		file := filepath.Join(t.TempDir(), name)
+		if mode != 0o600 {
+			require.NoError(t, os.WriteFile(file, nil, mode))
+		}
+		s, _, err := Open(t.Context(), StoreConfig{DriverName: "sqlite", DataSourceName: "file:" + file + "?cache=shared"})
+		require.NoError(t, err)
+		defer s.Close()
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			info, err := os.Stat(file + suffix)
+			require.NoError(t, err)
+			assert.Equal(t, mode, info.Mode(), name+suffix)
+		}
+	}
+	for _, name := range []string{":memory:", "file::memory:?cache=shared", "file:x?mode=memory", "file:y.db?mode=ro", ""} {
+		require.NoError(t, makeSQLiteFile(name))
+	}
+	assert.NoFileExists(t, "x")
+	assert.NoFileExists(t, "y.db")
+	assert.NoFileExists(t, ":memory:")
 }
 
 func TestMySQLDSN(t *testing.T) {

@@ -18,6 +18,7 @@ type tables struct {
 	byIdentity *lookup[identityFound]
 	byUnion    string // selects a UnionID and, where there still is one, the common columns of its user
 	byToken    *lookup[principalFound]
+	byAccess   *lookup[principalFound] // by what knows the access token, which does not say its row; beside a Casdoor only
 }
 
 // identityFound is an identity with the common columns of its user, if there still is one.
@@ -55,7 +56,11 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 	t.byIdentity = t.newByIdentity()
 	t.byUnion = fmt.Sprintf("SELECT n.user_id, %s FROM %s n %s WHERE n.organization=? AND n.union_id=?",
 		t.signInUser.list, store.unions.name, store.joinUser(fmt.Sprintf(ownUser, "n")))
-	t.byToken = t.newByToken(newCommonColumns(store.users, store.users.columns, cfg.Registry))
+	whole := newCommonColumns(store.users, store.users.columns, cfg.Registry)
+	t.byToken = t.newByToken(whole, "name", "owner")
+	if t.beside {
+		t.byAccess = t.newByToken(whole, t.tokenBy.access)
+	}
 	return t
 }
 
@@ -71,14 +76,14 @@ func (t *tables) newByIdentity() *lookup[identityFound] {
 	})
 }
 
-// newByToken returns a lookup by the name of a token's row, within its owner.
-func (t *tables) newByToken(user commonColumns) *lookup[principalFound] {
+// newByToken returns a lookup of tokens by a key.
+func (t *tables) newByToken(user commonColumns, key string, within ...string) *lookup[principalFound] {
 	token := t.tokens.pick("owner", "name", "application", "organization", "user", "expires_in", "scope", t.tokenBy.access)
 	return newLookup(t.Store, lookupQuery{
 		columns: t.tokens.list(token, "t.") + ", " + user.list,
 		table:   t.tokens.name, alias: "t",
 		join: t.joinUser("u.owner=t.organization AND u.name=t." + t.dialect.quote("user")),
-		key:  "name", within: []string{"owner"},
+		key:  key, within: within,
 	}, func(key *string) (*principalFound, []any) {
 		f := &principalFound{principal: Principal{User: &sdk.User{}, row: &sdk.Token{}}}
 		return f, slices.Concat([]any{key}, t.tokens.dest(f.principal.row, token), user.dest(f.principal.User, &f.more))
@@ -87,8 +92,7 @@ func (t *tables) newByToken(user commonColumns) *lookup[principalFound] {
 
 // principal implements directory.
 func (t *tables) principal(ctx context.Context, token string, claims *tokenClaims) (*Principal, error) {
-	owner, name := claims.row()
-	found, err := t.byToken.find(ctx, name, owner)
+	found, err := t.findToken(ctx, token, claims)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +104,15 @@ func (t *tables) principal(ctx context.Context, token string, claims *tokenClaim
 		p.User, err = t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.User.Owner, p.User.Name)
 	}
 	return p, err
+}
+
+// findToken finds the row of an access token. A Casdoor's tokens do not say it before v1.86.1.
+func (t *tables) findToken(ctx context.Context, token string, claims *tokenClaims) (*principalFound, error) {
+	if claims.ID == "" && t.beside {
+		return t.byAccess.find(ctx, t.tokenBy.accessKey(token))
+	}
+	owner, name := claims.row()
+	return t.byToken.find(ctx, name, owner)
 }
 
 // update implements directory.

@@ -39,7 +39,7 @@ type grant struct {
 }
 
 // issue signs the tokens of a grant and returns them with the row that makes them valid once it is stored.
-func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
+func (s *Service) issue(ctx context.Context, g grant) (*Token, *sdk.Token, error) {
 	if g.client.keyErr != nil {
 		return nil, nil, g.client.keyErr
 	}
@@ -58,7 +58,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	}
 	token := &Token{ExpiresIn: life, Scope: g.scope, UserName: g.user.Name, Application: app.Name}
 	var err error
-	if token.AccessToken, err = s.sign(g, claims); err != nil {
+	if token.AccessToken, err = s.sign(ctx, g, claims); err != nil {
 		return nil, nil, err
 	}
 	switch {
@@ -66,7 +66,7 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	case s.refreshJWT:
 		claims.TokenType = refreshTokenType
 		claims.ExpiresAt = jwt.NewNumericDate(issued.Add(g.client.refreshLifetime()))
-		if token.RefreshToken, err = s.sign(g, claims); err != nil {
+		if token.RefreshToken, err = s.sign(ctx, g, claims); err != nil {
 			return nil, nil, err
 		}
 	default:
@@ -81,13 +81,13 @@ func (s *Service) issue(g grant) (*Token, *sdk.Token, error) {
 	}, nil
 }
 
-func (s *Service) sign(g grant, claims grantClaims) (string, error) {
+func (s *Service) sign(ctx context.Context, g grant, claims grantClaims) (string, error) {
 	encoded, err := s.claims.encode(g.client.Application, g.user, claims)
 	if err != nil {
 		return "", err
 	}
 	var token string
-	err = s.signing.do(context.Background(), func() (err error) {
+	err = s.signing.do(ctx, func() (err error) {
 		token, err = g.client.key.sign(g.client.Application.TokenSigningMethod, encoded)
 		return err
 	})
@@ -127,10 +127,19 @@ func (c tokenColumns) hashed() bool { return c.access == "access_token_hash" }
 
 // isAccess reports whether token is the access token of a row.
 func (c tokenColumns) isAccess(row *sdk.Token, token string) bool {
+	stored := row.AccessToken
 	if c.hashed() {
-		return sameSecret(row.AccessTokenHash, tokenHash(token))
+		stored = row.AccessTokenHash
 	}
-	return sameSecret(row.AccessToken, token)
+	return sameSecret(stored, c.accessKey(token))
+}
+
+// accessKey returns what stands in the access column of an access token's row.
+func (c tokenColumns) accessKey(token string) string {
+	if c.hashed() {
+		return tokenHash(token)
+	}
+	return token
 }
 
 // isRefresh reports whether token is the refresh token of a row.

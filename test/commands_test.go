@@ -2,7 +2,9 @@ package test
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +47,12 @@ func testReseal(t *testing.T, binary string) {
 	c = w.start(t)
 	assert.True(t, decrypts(c, token), "the old key is not needed any more")
 	c.stop(t)
+	const lost = "SessionKeys are sealed with another seal key"
+	assert.NotContains(t, c.process.Output(), lost)
+	w.cfg.Env["sealKey"] = keyOf("c")
+	c = w.start(t)
+	c.stop(t)
+	assert.Contains(t, c.process.Output(), lost)
 	for _, secret := range []string{keyOf("a"), keyOf("b"), w.fake.SessionKey("oMe")} {
 		assert.NotContains(t, output, secret)
 	}
@@ -79,6 +87,28 @@ func testRedis(t *testing.T, binary string) {
 	assert.Contains(t, output, "redis endpoint: want")
 }
 
+// testBrokenStarts has a server say why it does not start.
+func testBrokenStarts(t *testing.T, binary string) {
+	nowhere := filepath.Join(t.TempDir(), "none", "x")
+	for want, c := range map[string]struct {
+		env  map[string]string
+		args []string
+	}{
+		"minidoor: seal key file " + nowhere + ": ": {env: map[string]string{"sealKeyFile": nowhere}},
+		"minidoor: avatarDir: ":                     {env: map[string]string{"avatarDir": "/proc/minidoor"}},
+		"minidoor: open database: open " + nowhere:  {env: map[string]string{"dataSourceName": nowhere}},
+		`minidoor: unexpected argument "check"`:     {args: []string{"check"}},
+		`minidoor: unexpected argument "serve"`:    {args: []string{"serve", "-check"}},
+	} {
+		w := newWorld(t, binary, testdb.SQLite(t))
+		maps.Copy(w.cfg.Env, c.env)
+		output, failed := w.command(t, c.args...)
+		assert.True(t, failed)
+		assert.Contains(t, output, want)
+		assert.NotContains(t, output, "panic")
+	}
+}
+
 // testCheck runs -check on settings that are right, and on some that are not.
 func testCheck(t *testing.T, binary string) {
 	w := newWorld(t, binary, testdb.SQLite(t))
@@ -95,7 +125,7 @@ func testCheck(t *testing.T, binary string) {
 	w.start(t).stop(t)
 	output = check(false)
 	for _, line := range []string{
-		"ok: configuration\n", "ok: provider admin/wxmp, AppID " + harness.AppID + ": the platform accepts it\n",
+		"ok: configuration\n", "ok: seal key\n", "ok: application admin/app-built-in\n", "ok: provider admin/wxmp, AppID " + harness.AppID + ": the platform accepts it\n",
 		"ok: cert admin/cert-built-in: valid until 20", "ok: clock: as WeChat's\n", "ok: the database is minidoor's own\n",
 	} {
 		assert.Contains(t, output, line)
@@ -111,8 +141,17 @@ func testCheck(t *testing.T, binary string) {
 		answer(rw, r)
 	}, 1)
 	assert.Regexp(t, `problem: clock: it differs by (1h0m[0-2]s|59m5\ds) from WeChat's`, check(true))
+	sealKeyFile := w.cfg.Env["sealKeyFile"]
+	w.cfg.Env["sealKeyFile"] = filepath.Join(t.TempDir(), "new.key")
+	assert.Contains(t, check(false), "ok: seal key: "+w.cfg.Env["sealKeyFile"]+" is made at the first start")
+	assert.NoFileExists(t, w.cfg.Env["sealKeyFile"])
+	w.cfg.Env["sealKeyFile"] = filepath.Join(t.TempDir(), "none", "x")
+	assert.Contains(t, check(true), "problem: seal key: ")
+	w.cfg.Env["sealKeyFile"] = sealKeyFile
 	w.cfg.Env["redisEndpoint"] = "127.0.0.1:1"
-	assert.Contains(t, check(true), "problem: Redis: ")
+	output = check(true)
+	assert.Contains(t, output, "problem: Redis: ")
+	assert.NotContains(t, output, "redis: ", "the client has no lines of its own")
 	redis := miniredis.RunT(t)
 	w.cfg.Env["redisEndpoint"] = redis.Addr()
 	assert.Contains(t, check(false), "ok: Redis: it answers")

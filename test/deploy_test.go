@@ -138,6 +138,8 @@ type composeFile struct {
 		Environment map[string]string
 		Ports       []string
 		Secrets     []string
+		ReadOnly    bool `yaml:"read_only"`
+		Tmpfs       []string
 	}
 	Secrets map[string]struct{ File string }
 }
@@ -161,6 +163,8 @@ func TestDeployCompose(t *testing.T) {
 	}
 	assert.Equal(t, []string{"127.0.0.1:8000:8000"}, gateway.Ports)
 	assert.Empty(t, casdoor.Ports, "nobody reaches Casdoor past the gateway")
+	assert.True(t, gateway.ReadOnly)
+	assert.Equal(t, []string{"/tmp"}, gateway.Tmpfs, "an upload is a file there until it is complete")
 	require.Len(t, gateway.Secrets, 1)
 	assert.Contains(t, file.Secrets, gateway.Secrets[0])
 	assert.Equal(t, "/run/secrets/"+gateway.Secrets[0], gateway.Environment["sealKeyFile"])
@@ -205,6 +209,7 @@ type container struct {
 	VolumeMounts []struct {
 		Name      string
 		MountPath string `yaml:"mountPath"`
+		ReadOnly  bool   `yaml:"readOnly"`
 	} `yaml:"volumeMounts"`
 }
 
@@ -273,6 +278,12 @@ func TestDeployKubernetes(t *testing.T) {
 			}
 		}
 	}
+	writable := map[string]bool{}
+	for _, mount := range c.container().VolumeMounts {
+		writable[mount.MountPath] = !mount.ReadOnly
+	}
+	assert.True(t, writable["/tmp"], "an upload is a file there until it is complete")
+	assert.NotEmpty(t, c.env()["s3Region"])
 	assert.True(t, mounted[c.env()["sealKeyFile"]])
 	assert.True(t, mounted[c.container().Args[1]])
 }

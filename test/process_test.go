@@ -37,6 +37,7 @@ func TestProcess(t *testing.T) {
 		"SIGTERM drains":          testDrain,
 		"restart keeps all":       testRestart,
 		"bad configuration":       testBadConfiguration,
+		"broken starts":           testBrokenStarts,
 		"demo":                    testDemo,
 		"databases":               testDatabases,
 		"remote":                  testRemoteProcess,

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -63,6 +64,7 @@ func (s *besideSuite) testSignIn(t *testing.T) {
 		"NewUserIsAsCasdoors":   s.testNewRow,
 		"TokensAreAsCasdoors":   s.testTokenRow,
 		"CasdoorsTokenIsTaken":  s.testCasdoorsToken,
+		"TokenWithoutAnID":      s.testTokenWithoutID,
 		"ProfileIsUpdated":      s.testUpdate,
 		"ForbiddenIsSeenAtOnce": s.testForbidden,
 		"InitDataStaysOut":      s.testInitDataBeside,
@@ -211,6 +213,32 @@ func (s *besideSuite) testCasdoorsToken(t *testing.T, b *beside) {
 	b.authenticate(t, fresh)
 	_, err = b.service.Authenticate(t.Context(), ours.AccessToken)
 	assertRefused(t, err, object.InvalidToken)
+}
+
+// Before v1.86.1 Casdoor's tokens have no jti.
+func (s *besideSuite) testTokenWithoutID(t *testing.T, b *beside) {
+	claims := jwt.MapClaims{}
+	ours, _, err := jwt.NewParser().ParseUnverified(b.signIn(t, "oNoID").AccessToken, claims)
+	require.NoError(t, err)
+	pem := b.row(t, `SELECT private_key FROM "cert" WHERE name=?`, ours.Header["kid"])["private_key"]
+	key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(pem))
+	require.NoError(t, err)
+	delete(claims, "tokenType")
+	claims["jti"] = ""
+	theirs := jwt.NewWithClaims(ours.Method, claims)
+	theirs.Header["kid"] = ours.Header["kid"]
+	token, err := theirs.SignedString(key)
+	require.NoError(t, err)
+	_, err = b.service.Authenticate(t.Context(), token)
+	assertRefused(t, err, object.InvalidToken)
+	set, value := "access_token", token
+	if s.kind != V141 {
+		set, value = "access_token_hash", hashOf(token)
+	}
+	b.exec(t, 1, `UPDATE "token" SET `+set+`=? WHERE "user"=?`, value, "wechat-oNoID")
+	p, err := b.service.Authenticate(t.Context(), token)
+	require.NoError(t, err)
+	assert.Equal(t, "wechat-oNoID", p.User.Name)
 }
 
 func (s *besideSuite) testUpdate(t *testing.T, b *beside) {

@@ -22,15 +22,29 @@ func (s *suite) testDiagnose(t *testing.T) {
 		}
 		return severities
 	}
-	const name = "cert admin/" + fastCert
+	const cert = "cert admin/" + fastCert
 	now := time.Now()
-	assert.Equal(t, object.Fine, certs(now)[name])
+	assert.Equal(t, object.Fine, certs(now)[cert])
 	end := now
-	for certs(end)[name] == object.Fine {
+	for certs(end)[cert] == object.Fine {
 		end = end.AddDate(0, 1, 0)
 	}
-	assert.Equal(t, object.Warning, certs(end)[name])
-	assert.Equal(t, object.Problem, certs(end.AddDate(0, 5, 0))[name])
+	assert.Equal(t, object.Warning, certs(end)[cert])
+	assert.Equal(t, object.Problem, certs(end.AddDate(0, 5, 0))[cert])
+
+	n := s.tenant(t, setup{application: row{"cert": "none", "providers": []row{{"name": "nobody"}}}})
+	n.exec(t, 1, `UPDATE "application" SET organization=? WHERE name=?`, "nowhere", "app-"+n.name)
+	applications, err := s.store.DiagnoseApplications(t.Context())
+	require.NoError(t, err)
+	name := "application admin/app-" + n.name + ": "
+	for _, f := range []object.Finding{
+		{Severity: object.Problem, Text: name + "there is no organization nowhere"},
+		{Severity: object.Problem, Text: name + "there is no cert none"},
+		{Severity: object.Warning, Text: name + "there is no provider nobody"},
+		{Severity: object.Fine, Text: "application admin/app-built-in"},
+	} {
+		assert.Contains(t, applications, f)
+	}
 
 	clock, err := s.store.Clock(t.Context())
 	if s.cfg.DriverName == "sqlite" {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -34,6 +35,7 @@ func (s *suite) testRefresh(t *testing.T) {
 		t.Run("rotation", func(t *testing.T) { testRotation(t, n) })
 		t.Run("reuse ends the family", func(t *testing.T) { testReuse(t, n) })
 		t.Run("refused", func(t *testing.T) { testRefreshRefused(t, n) })
+		t.Run("forged", func(t *testing.T) { testForgedRefresh(t, n) })
 		t.Run("earlier row", func(t *testing.T) { testEarlierRow(t, n) })
 	})
 }
@@ -86,6 +88,53 @@ func testRefreshRefused(t *testing.T, n *tenant) {
 	_, err = n.service.Authenticate(t.Context(), token.RefreshToken)
 	assertRefused(t, err, object.InvalidToken)
 	n.refresh(t, token) // none of this has spent it
+}
+
+// A tenant may bring a cert of its own, and so sign what it likes.
+func testForgedRefresh(t *testing.T, n *tenant) {
+	evil := n.suite.tenant(t, setup{})
+	evil.apply(t, row{"certs": []row{{"owner": evil.name, "name": "cert-" + evil.name, "cryptoAlgorithm": "ES256"}}})
+	token := n.signIn(t, "oForged")
+	name := n.row(t, `SELECT name FROM "token" WHERE organization=? AND "user"=?`, n.name, token.UserName)["name"]
+	forge := func(jti string) string {
+		return n.sign(t, "cert-"+evil.name, jwt.MapClaims{
+			"tokenType": "refresh-token", "jti": jti, "exp": n.clock.Now().Add(time.Hour).Unix(),
+		})
+	}
+	for _, jti := range []string{"admin/" + name, "admin/\x00" + name, "admin/" + name + "\x00", "", "/", "\x00"} {
+		_, err := n.service.Refresh(t.Context(), evil.client(t), forge(jti), issuer)
+		assertRefused(t, err, object.InvalidGrant)
+		_, err = n.service.Authenticate(t.Context(), forge(jti))
+		assertRefused(t, err, object.InvalidToken)
+		n.assertInactive(t, n.client(t), forge(jti))
+	}
+	n.principal(t, token) // nobody else has ended it
+
+	// A row that an admin has made, by whatever name, is no sign-in.
+	odd := forge("admin/odd-" + n.name)
+	n.exec(t, 1, `UPDATE "token" SET name=?, refresh_token_hash=? WHERE organization=? AND name=?`,
+		"odd-"+n.name, hashOf(odd), n.name, name)
+	_, err := n.service.Refresh(t.Context(), n.client(t), odd, issuer)
+	assertRefused(t, err, object.InvalidGrant)
+	// It may lack times.
+	bare := n.sign(t, fastCert, jwt.MapClaims{"jti": "admin/odd-" + n.name, "exp": n.clock.Now().Add(time.Hour).Unix()})
+	n.exec(t, 1, `UPDATE "token" SET access_token_hash=?, grant_type='client_credentials' WHERE organization=? AND name=?`,
+		hashOf(bare), n.name, "odd-"+n.name)
+	answer := n.introspect(t, n.client(t), bare)
+	assert.True(t, answer.Active)
+	assert.Zero(t, answer.Iat)
+}
+
+// sign makes a token with the key of a cert.
+func (s *suite) sign(t *testing.T, cert string, claims jwt.MapClaims) string {
+	t.Helper()
+	key, err := jwt.ParseECPrivateKeyFromPEM([]byte(s.row(t, `SELECT private_key FROM "cert" WHERE name=?`, cert)["private_key"]))
+	require.NoError(t, err)
+	token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
+	token.Header["kid"] = cert
+	text, err := token.SignedString(key)
+	require.NoError(t, err)
+	return text
 }
 
 // A row of an earlier version, whose hash the row's id precedes, is refreshed as any other.
@@ -175,6 +224,11 @@ func (s *suite) testIntrospect(t *testing.T) {
 				n.assertInactive(t, other.client(t), text)
 			}
 			for _, text := range []string{"", "x", token.AccessToken + "x", "a.b.c"} {
+				n.assertInactive(t, n.client(t), text)
+			}
+			ended := n.signIn(t, "oEnded")
+			n.exec(t, 1, `UPDATE "token" SET expires_in=0 WHERE organization=? AND "user"=?`, n.name, ended.UserName)
+			for _, text := range []string{ended.AccessToken, ended.RefreshToken} {
 				n.assertInactive(t, n.client(t), text)
 			}
 			n.exec(t, 1, `UPDATE "user" SET is_forbidden=? WHERE owner=? AND name=?`, true, n.name, token.UserName)
