@@ -218,6 +218,9 @@ func (s *Service) set(u *profileUpdate, field profileField, value string) error 
 		u.user.EmailVerified = false
 		u.columns = append(u.columns, "email_verified")
 	case "password":
+		if u.user.Password != "" { // an access token that got into other hands must not become a password
+			return refuse(AccessDenied, "a password that is set is changed by set-password, with the old one")
+		}
 		hash, err := hashPassword(value)
 		if err != nil {
 			return err

@@ -98,7 +98,7 @@ func testBrokenStarts(t *testing.T, binary string) {
 		"minidoor: avatarDir: ":                     {env: map[string]string{"avatarDir": "/proc/minidoor"}},
 		"minidoor: open database: open " + nowhere:  {env: map[string]string{"dataSourceName": nowhere}},
 		`minidoor: unexpected argument "check"`:     {args: []string{"check"}},
-		`minidoor: unexpected argument "serve"`:    {args: []string{"serve", "-check"}},
+		`minidoor: unexpected argument "serve"`:     {args: []string{"serve", "-check"}},
 	} {
 		w := newWorld(t, binary, testdb.SQLite(t))
 		maps.Copy(w.cfg.Env, c.env)
