@@ -25,11 +25,14 @@ type LimitsConfig struct {
 	MaxSignIns     int // at one time
 	MaxWaiting     int // requests that wait for a signature or the database, at one time
 
-	Backlog func() int       // how many writes wait for the database now; nil: unknown
-	Redis   *redis.Client    // shares what is per something with other instances; nil: each counts for itself
-	Now     func() time.Time // nil: time.Now
-	Metrics *Metrics         // nil: off
-	Logger  *slog.Logger     // nil: silent
+	Backlog func() int    // how many writes wait for the database now; nil: unknown
+	Redis   *redis.Client // shares what is per something with other instances; nil: each counts for itself
+
+	// RedisPatience is what a slow or dead Redis may add to a request, each time it is asked; 0: 100 ms.
+	RedisPatience time.Duration
+	Now           func() time.Time // nil: time.Now
+	Metrics       *Metrics         // nil: off
+	Logger        *slog.Logger     // nil: silent
 }
 
 // Limits turns away what is too much, at once. A nil *Limits has no limits. It is safe for concurrent use.

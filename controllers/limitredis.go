@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,25 +13,28 @@ import (
 )
 
 const (
-	redisPatience = 100 * time.Millisecond // what a slow or dead Redis may add to a request, each time it is asked
-	redisPause    = time.Second            // until a dead one is tried again, by one request
-	redisKey      = "minidoor:"            // redis_rate puts "rate:" before it
+	redisPatience = 100 * time.Millisecond
+	redisPause    = time.Second // until a dead one is tried again, by one request
+	redisKey      = "minidoor:" // redis_rate puts "rate:" before it
 )
 
 // sharedLimits counts in Redis. While Redis is down it lets everything through: the instances' own limits hold. A nil
 // *sharedLimits lets everything through, too.
 type sharedLimits struct {
-	limiter *redis_rate.Limiter
-	down    atomic.Bool
-	retryAt atomic.Int64 // Unix time in ns, while down
-	log     *slog.Logger
+	limiter  *redis_rate.Limiter
+	patience time.Duration
+	down     atomic.Bool
+	retryAt  atomic.Int64 // Unix time in ns, while down
+	log      *slog.Logger
 }
 
 func newSharedLimits(cfg LimitsConfig) *sharedLimits {
 	if cfg.Redis == nil {
 		return nil
 	}
-	return &sharedLimits{limiter: redis_rate.NewLimiter(cfg.Redis), log: cfg.Logger}
+	return &sharedLimits{
+		limiter: redis_rate.NewLimiter(cfg.Redis), patience: cmp.Or(cfg.RedisPatience, redisPatience), log: cfg.Logger,
+	}
 }
 
 // take counts n events of a key, and returns 0 if they are within the limit, or else how long to wait. Redis sees a hash of
@@ -39,7 +43,7 @@ func (s *sharedLimits) take(ctx context.Context, key string, perMinute, n int) t
 	if s == nil || !s.mayAsk() {
 		return 0
 	}
-	asked, cancel := context.WithTimeout(ctx, redisPatience)
+	asked, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	hash := sha256.Sum256([]byte(key))
 	result, err := s.limiter.AllowN(asked, redisKey+hex.EncodeToString(hash[:16]), redis_rate.PerMinute(perMinute), n)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/minidoor/minidoor/provider"
 	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/test/testdb"
 )
 
 func newRedis(t *testing.T, endpoint string) *Redis {
@@ -85,14 +85,12 @@ func TestRedisStore(t *testing.T) {
 	assert.Empty(t, server.DB(2).Keys(), "a value ends by itself")
 }
 
-// TestRealRedis wants an endpoint in TEST_REDIS, whose database it may use.
 func TestRealRedis(t *testing.T) {
 	t.Parallel()
-	endpoint := os.Getenv("TEST_REDIS")
-	if endpoint == "" {
-		t.Skip("TEST_REDIS is not set")
-	}
-	testStore(t, newRedis(t, endpoint))
+	endpoint := testdb.Redis(t)
+	r := newRedis(t, endpoint)
+	require.NoError(t, r.client.Del(t.Context(), redisPrefix+testAppID).Err()) // that of another run
+	testStore(t, r)
 	require.NoError(t, checkBand(t, newRedisFixture(t, endpoint).wechat))
 }
 

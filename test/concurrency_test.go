@@ -78,7 +78,7 @@ func TestOneCodeTwice(t *testing.T) {
 	// WeChat answers when both are there, and a little later, so that the second has come as far as the first.
 	s.Fake.Inject(fakewechat.PathCode2Session, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
 		arrived.Wait()
-		fakewechat.Slow(500*time.Millisecond)(w, r, answer)
+		fakewechat.Slow(2*time.Second)(w, r, answer)
 	}, 1)
 	code := s.NewCode("oTwice")
 	replies := together(n, func(int) harness.Reply {

@@ -32,8 +32,8 @@ const (
 	defaultMySQL    = "root@tcp(127.0.0.1:3306)/"
 )
 
-// patience is how long a server may take to answer before it counts as absent.
-const patience = 2 * time.Second
+// Patience is how long a server may take to answer before it counts as absent. One that is not there refuses at once.
+const Patience = 20 * time.Second
 
 // NewName returns a name for a database that does not exist yet.
 func NewName(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
@@ -68,7 +68,7 @@ func Server(cfg object.StoreConfig) object.StoreConfig {
 
 // Answers returns an error where the server of a database does not answer.
 func Answers(ctx context.Context, cfg object.StoreConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	db, err := Open(Server(cfg))
 	if err != nil {
