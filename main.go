@@ -111,7 +111,7 @@ func run(ctx context.Context, args []string, p process) (err error) {
 		return err
 	}
 	log := controllers.NewLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
-	if len(cfg.Unknown) > 0 {
+	if len(cfg.Unknown) > 0 && !o.check { // which says so too
 		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
 	}
 	if o.backup != "" {

@@ -1,13 +1,18 @@
 package object
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
+	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/google/uuid"
@@ -43,7 +48,10 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 	}
 	var data initData
 	if err := json.Unmarshal(text, &data); err != nil {
-		return fmt.Errorf("init data %s: %w", path, err)
+		return fmt.Errorf("init data %s: %w", path, atLine(text, err))
+	}
+	if unknown := data.unknown(text); len(unknown) > 0 {
+		s.log.WarnContext(ctx, "init data: keys that mean nothing here", "initDataFile", path, "keys", strings.Join(unknown, ", "))
 	}
 	err = s.write(ctx, func(tx *txn) error {
 		if s.beside {
@@ -62,6 +70,61 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 		return fmt.Errorf("init data %s: %w", path, err)
 	}
 	return nil
+}
+
+// atLine adds to an error of JSON's form where it is.
+func atLine(text []byte, err error) error {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("line %d: %w", 1+bytes.Count(text[:syntax.Offset], []byte("\n")), err)
+	}
+	return err
+}
+
+// unknown returns the keys that name nothing, once each: of the file, unless Casdoor has them for tables that are not ours,
+// and of its rows.
+func (d initData) unknown(text []byte) []string {
+	unknown := map[string]bool{}
+	note := func(object json.RawMessage, where string, known []string) {
+		var fields map[string]json.RawMessage
+		_ = json.Unmarshal(object, &fields) // what is no object is refused where it is used
+		for key := range fields {
+			if !slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, key) }) {
+				unknown[where+key] = true
+			}
+		}
+	}
+	note(text, "", append(jsonKeys[initData](), strings.Fields(casdoorsInitData)...))
+	for _, list := range []struct {
+		name string
+		rows []json.RawMessage
+		keys []string
+	}{
+		{"organizations", d.Organizations, jsonKeys[sdk.Organization]()},
+		{"providers", d.Providers, jsonKeys[sdk.Provider]()},
+		{"certs", d.Certs, jsonKeys[sdk.Cert]()},
+		{"applications", d.Applications, jsonKeys[sdk.Application]()},
+		{"users", d.Users, jsonKeys[sdk.User]()},
+		{"miniProgramProviders", d.MiniProgramProviders, jsonKeys[ProviderOptions]()},
+	} {
+		for _, row := range list.rows {
+			note(row, list.name+".", list.keys)
+		}
+	}
+	return slices.Sorted(maps.Keys(unknown))
+}
+
+// casdoorsInitData are Casdoor's lists of rows that we have no tables of, and leave alone.
+const casdoorsInitData = `ldaps models permissions payments products resources roles syncers tokens webhooks groups adapters
+enforcers plans pricings invitations records sessions subscriptions transactions orders sites rules forms keys tickets servers
+agents entries`
+
+// jsonKeys returns the keys that JSON has for the fields of T.
+func jsonKeys[T any]() (keys []string) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[T]()) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		keys = append(keys, cmp.Or(name, field.Name))
+	}
+	return keys
 }
 
 // applyRows merges each JSON object into the row of its owner and name. complete fills in what the file leaves out;
