@@ -54,7 +54,9 @@ func testPushAddress(t *testing.T, n *tenant) {
 	n.apply(t, row{"providers": []row{{"owner": "admin", "name": "github-" + n.name, "type": "GitHub"}},
 		"miniProgramProviders": []row{{"owner": "admin", "name": "github-" + n.name, "pushToken": pushToken}}})
 	other := n.suite.tenant(t, setup{})
-	for _, name := range []string{"nobody", "", "WX-" + n.name, "wx-" + other.name, "github-" + n.name} {
+	for _, name := range []string{
+		"nobody", "", "WX-" + n.name, "wx-" + other.name, "github-" + n.name, "\x00", "wx-" + n.name + "\x00", "a\xffb",
+	} {
 		_, err = n.service.VerifyPush(t.Context(), name, query)
 		assert.ErrorIs(t, err, object.ErrNotFound, name)
 		assert.ErrorIs(t, n.service.Push(t.Context(), name, query, []byte("{}")), object.ErrNotFound, name)
