@@ -69,8 +69,10 @@ func (b *Base) params() (params, error) {
 }
 
 // body reads the whole body.
-func (b *Base) body() ([]byte, error) {
-	body, err := io.ReadAll(b.Ctx.Request.Body)
+func (b *Base) body() ([]byte, error) { return readBody(b.Ctx.Request.Body) }
+
+func readBody(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(r)
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, &APIError{
 			Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Message: "the body is larger than 1 MB", Err: err,

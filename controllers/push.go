@@ -40,7 +40,7 @@ func (c *PushController) Verify() {
 //	@router /api/mini-program/push/:provider [post]
 func (c *PushController) Push() {
 	r := c.Ctx.Request
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxPushed+1))
+	body, err := readBody(io.LimitReader(r.Body, maxPushed+1))
 	if err == nil && len(body) > maxPushed {
 		err = &APIError{
 			Status: http.StatusRequestEntityTooLarge, Code: object.InvalidRequest, Message: "the message is larger than 64 KiB",

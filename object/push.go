@@ -91,6 +91,7 @@ func (t *tables) pushProgram(ctx context.Context, name string) (none miniProgram
 
 // handle acts on an event, and says for the log how it went.
 func (s *Service) handle(ctx context.Context, target *pushTarget, e provider.PushEvent) (outcome string, err error) {
+	trace := traceKey(target.program.row, e.Verdict.TraceID)
 	var act func(*txn) (string, error)
 	switch e.Name {
 	case provider.PushRevoked, provider.PushProfileCleaned:
@@ -98,7 +99,9 @@ func (s *Service) handle(ctx context.Context, target *pushTarget, e provider.Pus
 	case provider.PushAccountClosed:
 		act = func(tx *txn) (string, error) { return s.closeAccounts(tx, target, e) }
 	case provider.PushMediaChecked:
-		act = func(tx *txn) (string, error) { return "verdict is stored", s.tables.storeVerdict(tx, e, s.stamp()) }
+		act = func(tx *txn) (string, error) {
+			return "verdict is stored", s.tables.storeVerdict(tx, trace, e, s.stamp())
+		}
 	default:
 		return "means nothing here", nil
 	}
@@ -113,15 +116,15 @@ func (s *Service) handle(ctx context.Context, target *pushTarget, e provider.Pus
 		return err
 	})
 	if err == nil && e.Name == provider.PushMediaChecked {
-		err = s.settleTrace(ctx, e.Verdict.TraceID)
+		err = s.settleTrace(ctx, trace)
 	}
 	s.wake()
 	return outcome, err
 }
 
 // storeVerdict keeps the verdict on a picture for whoever has given the picture to the platform.
-func (t *tables) storeVerdict(tx *txn, e provider.PushEvent, stamp string) error {
-	row := &Media{e.Verdict.TraceID, string(e.Verdict.Suggestion), e.Verdict.Label, e.Code, stamp}
+func (t *tables) storeVerdict(tx *txn, trace string, e provider.PushEvent, stamp string) error {
+	row := &Media{trace, string(e.Verdict.Suggestion), e.Verdict.Label, e.Code, stamp}
 	_, err := t.media.insert(tx, row, t.dialect.orUpdate(
 		[]string{"trace_id"}, []string{"suggestion", "label", "code", "updated_time"}))
 	return err

@@ -9,9 +9,13 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// subjects returns the users of an event's OpenID: one in each organization where its mini program signs in.
+// subjects returns the users of an event's OpenID: one in each organization that its provider reaches.
 func (t *tables) subjects(tx *txn, target *pushTarget, e provider.PushEvent) ([]*sdk.User, error) {
-	identities, err := t.identitiesOf(tx, target.program.row.ClientId, e.OpenID)
+	organizations, err := t.reach(tx, target.program.row.Owner)
+	if err != nil {
+		return nil, err
+	}
+	identities, err := t.identitiesOf(tx, organizations, target.program.row.ClientId, e.OpenID)
 	if err != nil {
 		return nil, err
 	}
@@ -31,20 +35,29 @@ func (t *tables) subjects(tx *txn, target *pushTarget, e provider.PushEvent) ([]
 	return users, nil
 }
 
-// identitiesOf returns the identities of an OpenID in all organizations. An adopted user's AppID may not be known yet.
-// The primary key begins with the organization: they are few, and asked for one by one, as not every database would look
-// the identities up for a join.
-func (t *tables) identitiesOf(tx *txn, appID, openID string) (found []*Identity, err error) {
+// reach returns the organizations for which a provider of that owner speaks: the owner's own, or all, which share what is
+// admin's. Whoever makes a provider names any AppID and the token that signs for it, so that neither proves anything.
+func (t *tables) reach(tx *txn, owner string) (names []string, err error) {
+	if owner != adminOwner {
+		return []string{owner}, nil
+	}
 	rows, err := tx.query("SELECT DISTINCT name FROM " + t.organizations.name)
 	if err != nil {
 		return nil, err
 	}
 	organizations, err := scanAll(rows, t.organizations, t.organizations.pick("name"))
-	if err != nil {
-		return nil, err
-	}
 	for _, o := range organizations {
-		more, err := t.identities.find(tx, "WHERE organization=? AND app_id IN (?, '') AND open_id=?", o.Name, appID, openID)
+		names = append(names, o.Name)
+	}
+	return names, err
+}
+
+// identitiesOf returns the identities of an OpenID in organizations. An adopted user's AppID may not be known yet. The
+// primary key begins with the organization: they are few, and asked for one by one, as not every database would look the
+// identities up for a join.
+func (t *tables) identitiesOf(tx *txn, organizations []string, appID, openID string) (found []*Identity, err error) {
+	for _, name := range organizations {
+		more, err := t.identities.find(tx, "WHERE organization=? AND app_id IN (?, '') AND open_id=?", name, appID, openID)
 		if err != nil {
 			return nil, err
 		}

@@ -60,7 +60,7 @@ type Upload struct {
 	CreatedTime  string `xorm:"varchar(100)"`
 
 	// Of one that the platform judges: the check, the address that becomes the avatar's, and the options of its time.
-	TraceID     string `xorm:"trace_id varchar(128) notnull index"`
+	TraceID     string `xorm:"trace_id varchar(128) notnull index"` // see traceKey
 	URL         string `xorm:"url varchar(1000)"`
 	OnReview    string `xorm:"varchar(10)"`
 	OnUnchecked string `xorm:"varchar(10)"`
@@ -86,8 +86,8 @@ type Event struct {
 // Media is the platform's verdict on a picture that it was given to judge, as it was pushed. It may come before whoever
 // gave it has stored the TraceID.
 type Media struct {
-	TraceID     string `xorm:"trace_id varchar(128) notnull pk"`
-	Suggestion  string `xorm:"varchar(20)"` // pass, review or risky; empty: there is no verdict, see Code
+	TraceID     string `xorm:"trace_id varchar(128) notnull pk"` // see traceKey
+	Suggestion  string `xorm:"varchar(20)"`                      // pass, review or risky; empty: there is no verdict, see Code
 	Label       int
 	Code        int    // 0, or why there is no verdict
 	UpdatedTime string `xorm:"varchar(100)"`

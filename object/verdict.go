@@ -2,9 +2,12 @@ package object
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"time"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/minidoor/minidoor/object/picture"
 	"github.com/minidoor/minidoor/provider"
 )
@@ -54,6 +57,7 @@ func (s *Service) submit(ctx context.Context, u *avatarUpload, row *Upload) (pen
 		row.TraceID, err = checker.SubmitImage(ctx, u.judge.identity.OpenID, u.url)
 	}
 	if err == nil {
+		row.TraceID = traceKey(u.judge.program.row, row.TraceID)
 		row.OnReview, row.OnUnchecked = options.OnReview, options.OnUnchecked
 		row.Due = timestamp(s.now().Add(verdictPatience))
 		return true, nil
@@ -88,12 +92,22 @@ func (t *tables) keepPending(tx *txn, p *Principal, columns []string, row *Uploa
 	return err
 }
 
-// settleTrace ends the wait of the upload with that TraceID, if it waits and its verdict is there. Whoever stores
+// traceKey returns the TraceID under which an Upload and the verdict on it meet: the platform's own or, for a provider
+// that is not admin's, one that no other owner's provider has, whatever is pushed to it.
+func traceKey(p *sdk.Provider, traceID string) string {
+	if p.Owner == adminOwner || traceID == "" {
+		return traceID
+	}
+	sum := sha256.Sum256([]byte(p.Owner + "\x00" + traceID))
+	return hex.EncodeToString(sum[:])
+}
+
+// settleTrace ends the wait of the upload with that traceKey, if it waits and its verdict is there. Whoever stores
 // either calls it afterwards: the one who comes second finds both.
-func (s *Service) settleTrace(ctx context.Context, traceID string) error {
-	u, err := s.tables.uploads.get(s.tables.read(ctx), "WHERE trace_id=? AND state=?", traceID, uploadPending)
+func (s *Service) settleTrace(ctx context.Context, trace string) error {
+	u, err := s.tables.uploads.get(s.tables.read(ctx), "WHERE trace_id=? AND state=?", trace, uploadPending)
 	if err == nil {
-		_, err = s.tables.verdict(ctx, traceID)
+		_, err = s.tables.verdict(ctx, trace)
 	}
 	if err == nil {
 		err = s.settle(ctx, u)
@@ -105,8 +119,8 @@ func (s *Service) settleTrace(ctx context.Context, traceID string) error {
 }
 
 // verdict returns what was pushed, or ErrNotFound.
-func (t *tables) verdict(ctx context.Context, traceID string) (*Media, error) {
-	return t.media.get(t.read(ctx), "WHERE trace_id=?", traceID)
+func (t *tables) verdict(ctx context.Context, trace string) (*Media, error) {
+	return t.media.get(t.read(ctx), "WHERE trace_id=?", trace)
 }
 
 // settle makes a pending upload the avatar, or drops it, as its verdict says and, where there is none, as the options

@@ -19,7 +19,7 @@ const pushToken = "PushToken1"
 func (s *suite) testPush(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *tenant){
 		"Address": testPushAddress, "Withdrawn": testWithdrawn, "Closed": testClosed, "Once": testPushOnce,
-		"Verdict": testVerdict, "Adopted": testPushAdopted,
+		"Verdict": testVerdict, "Adopted": testPushAdopted, "Owner": testPushOwner, "VerdictOwner": testVerdictOwner,
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Chores are done for the whole database: those that look at what is due take turns, before the others.
@@ -34,9 +34,14 @@ func (s *suite) testPush(t *testing.T) {
 // push delivers an event to a service.
 func (n *tenant) push(t testing.TB, service *object.Authority, e provider.PushEvent) error {
 	t.Helper()
+	return pushTo(t, service, "wx-"+n.name, e)
+}
+
+func pushTo(t testing.TB, service *object.Authority, provider string, e provider.PushEvent) error {
+	t.Helper()
 	body, err := json.Marshal(e)
 	require.NoError(t, err)
-	return service.Push(t.Context(), "wx-"+n.name, url.Values{"token": {pushToken}}, body)
+	return service.Push(t.Context(), provider, url.Values{"token": {pushToken}}, body)
 }
 
 func testPushAddress(t *testing.T, n *tenant) {
@@ -49,7 +54,9 @@ func testPushAddress(t *testing.T, n *tenant) {
 	n.apply(t, row{"providers": []row{{"owner": "admin", "name": "github-" + n.name, "type": "GitHub"}},
 		"miniProgramProviders": []row{{"owner": "admin", "name": "github-" + n.name, "pushToken": pushToken}}})
 	other := n.suite.tenant(t, setup{})
-	for _, name := range []string{"nobody", "", "WX-" + n.name, "wx-" + other.name, "github-" + n.name} {
+	for _, name := range []string{
+		"nobody", "", "WX-" + n.name, "wx-" + other.name, "github-" + n.name, "\x00", "wx-" + n.name + "\x00", "a\xffb",
+	} {
 		_, err = n.service.VerifyPush(t.Context(), name, query)
 		assert.ErrorIs(t, err, object.ErrNotFound, name)
 		assert.ErrorIs(t, n.service.Push(t.Context(), name, query, []byte("{}")), object.ErrNotFound, name)

@@ -47,6 +47,7 @@ type setup struct {
 	organization, application, provider, item, options row
 
 	refreshJWT bool
+	files      object.Files // nil: none can be uploaded
 }
 
 // issuer is the iss of the tests' tokens.
@@ -74,6 +75,7 @@ func (n *tenant) newService(t *testing.T, sealer *object.Sealer) *object.Authori
 	require.NoError(t, err)
 	service, err := object.NewAuthority(n.store, object.ServiceConfig{
 		Registry: registry, Sealer: sealer, RefreshTokenJWT: n.setup.refreshJWT, Now: n.clock.Now,
+		Files: n.setup.files, FilesURL: issuer + "/files/",
 	})
 	require.NoError(t, err)
 	return service
