@@ -25,11 +25,9 @@ type LimitsConfig struct {
 	MaxSignIns     int // at one time
 	MaxWaiting     int // requests that wait for a signature or the database, at one time
 
-	Backlog func() int    // how many writes wait for the database now; nil: unknown
-	Redis   *redis.Client // shares what is per something with other instances; nil: each counts for itself
-
-	// RedisPatience is what a slow or dead Redis may add to a request, each time it is asked; 0: 100 ms.
-	RedisPatience time.Duration
+	Backlog       func() int       // how many writes wait for the database now; nil: unknown
+	Redis         *redis.Client    // shares what is per something with other instances; nil: each counts for itself
+	RedisPatience time.Duration    // what a slow or dead Redis may add to a request, each time it is asked; 0: 100 ms
 	Now           func() time.Time // nil: time.Now
 	Metrics       *Metrics         // nil: off
 	Logger        *slog.Logger     // nil: silent

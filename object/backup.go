@@ -29,7 +29,7 @@ func Backup(ctx context.Context, cfg StoreConfig, target string) error {
 	defer os.Remove(temp.Name())
 	defer temp.Close()
 	if err := vacuumInto(ctx, cfg.DataSourceName, temp.Name()); err != nil {
-		return err
+		return fmt.Errorf("read %s: %w", cfg.DataSourceName, err)
 	}
 	if err := temp.Sync(); err != nil { // SQLite leaves that to its caller
 		return err
