@@ -72,6 +72,16 @@ func (d dialect) beginsWith(column, value string) condition {
 	return condition{column + " LIKE ? ESCAPE '!'", []any{escapeLike(value) + "%"}}
 }
 
+// sameLogin turns logins that mean the same user into one text: an e-mail address in any case, and a name where the
+// database does not tell case apart.
+func (d dialect) sameLogin(login string) string {
+	login = strings.TrimSpace(login)
+	if d.driver == "mysql" || strings.Contains(login, "@") {
+		return strings.ToLower(login)
+	}
+	return login
+}
+
 // rebind turns the question marks of query into what the driver expects. No query of ours has one inside a string.
 func (d dialect) rebind(query string) string {
 	if !d.numbered || !strings.Contains(query, "?") {
