@@ -3,6 +3,7 @@ package controllers
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 
@@ -117,8 +118,8 @@ func listQuery(param func(string) string) (object.ListQuery, error) {
 	if q.Page, err = strconv.Atoi(param("p")); err == nil {
 		q.PageSize, err = strconv.Atoi(param("pageSize"))
 	}
-	if err != nil || q.Page < 1 || q.PageSize < 1 {
-		return q, badRequest("p and pageSize must be numbers above zero")
+	if err != nil || min(q.Page, q.PageSize) < 1 || max(q.Page, q.PageSize) > math.MaxInt32 {
+		return q, badRequest("p and pageSize must be numbers above zero, of at most 32 bits")
 	}
 	return q, nil
 }

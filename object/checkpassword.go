@@ -9,8 +9,8 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// checkPassword returns the user whose name and password these are, and takes one of their chances if they are not.
-func (a *Authority) checkPassword(ctx context.Context, organization, name, password string) (*sdk.User, error) {
+// checkPassword returns the user whose login and password these are, and takes one of their chances if they are not.
+func (a *Authority) checkPassword(ctx context.Context, l lockout, organization, login, password string) (*sdk.User, error) {
 	if password == "" {
 		return nil, refuse(InvalidRequest, "Password cannot be empty")
 	}
@@ -26,11 +26,11 @@ func (a *Authority) checkPassword(ctx context.Context, organization, name, passw
 		return nil, err
 	}
 	defer leave()
-	user, err := a.userByLogin(ctx, organization, strings.TrimSpace(name))
+	user, err := a.userByLogin(ctx, organization, login)
 	if err != nil {
 		return nil, err
 	}
-	left, err := a.chance(ctx, user, organization, name)
+	left, err := a.chance(ctx, l, user, organization, login)
 	if err != nil {
 		return nil, err
 	}
@@ -51,20 +51,39 @@ func (a *Authority) checkPassword(ctx context.Context, organization, name, passw
 }
 
 // userByLogin returns the user of a name or else, where it is one user's only, of an e-mail address or phone number. It
-// returns nil where there is none.
+// returns nil where there is none. What finds the same user is the same login to sameLogin, so that it is counted alike
+// whether there is such a user or not: what else a collation of MySQL takes for equal, as letters with and without
+// accents, finds nobody.
 func (a *Authority) userByLogin(ctx context.Context, organization, login string) (*sdk.User, error) {
-	q, users := a.store.read(ctx), a.store.users
-	user, err := users.get(q, "WHERE "+byID, organization, login)
-	if err == nil || !errors.Is(err, ErrNotFound) || login == "" {
-		return user, ignoreMissing(err)
+	q, users, same := a.store.read(ctx), a.store.users, a.store.dialect.sameLogin
+	typed := strings.TrimSpace(login)
+	folded := same(login)
+	if typed == "" {
+		return nil, nil
 	}
-	// The function keeps the database from reading all users of the organization.
-	found, err := users.find(q, "WHERE COALESCE(owner, '')=? AND (email=? OR phone=?) LIMIT 2",
-		organization, strings.ToLower(login), login)
-	if err != nil || len(found) != 1 {
+	named, err := users.find(q, "WHERE owner=? AND name IN (?, ?)", organization, typed, folded)
+	if err != nil {
 		return nil, err
 	}
-	return found[0], nil
+	var found *sdk.User
+	for _, user := range named {
+		if user.Owner == organization && same(user.Name) == folded && (found == nil || user.Name == typed) {
+			found = user
+		}
+	}
+	if found != nil {
+		return found, nil
+	}
+	// The function keeps the database from reading all users of the organization.
+	reached, err := users.find(q, "WHERE COALESCE(owner, '')=? AND (email=? OR phone=?) LIMIT 2", organization, folded, folded)
+	if err != nil || len(reached) != 1 {
+		return nil, err
+	}
+	user := reached[0]
+	if user.Owner != organization || same(user.Email) != folded && same(user.Phone) != folded {
+		return nil, nil
+	}
+	return user, nil
 }
 
 // hashingWait is how long a password waits for those before it.

@@ -72,6 +72,16 @@ func (d dialect) beginsWith(column, value string) condition {
 	return condition{column + " LIKE ? ESCAPE '!'", []any{escapeLike(value) + "%"}}
 }
 
+// sameLogin turns logins that mean the same user into one text: an e-mail address in any case, and a name where the
+// database does not tell case apart.
+func (d dialect) sameLogin(login string) string {
+	login = strings.TrimSpace(login)
+	if d.driver == "mysql" || strings.Contains(login, "@") {
+		return strings.ToLower(login)
+	}
+	return login
+}
+
 // rebind turns the question marks of query into what the driver expects. No query of ours has one inside a string.
 func (d dialect) rebind(query string) string {
 	if !d.numbered || !strings.Contains(query, "?") {
@@ -148,6 +158,9 @@ const (
 	pgUniqueViolation = "23505" // two transactions that took the same free key: the next run sees the other's row
 )
 
+// pgDataException is the class of SQLSTATEs that blame a value.
+const pgDataException = "22"
+
 // pgReadOnly is what a server says that another one has taken the place of.
 const pgReadOnly = "25006"
 
@@ -172,6 +185,37 @@ func isDuplicate(err error) bool {
 		return lite.Code() == sqlitePrimaryKey || lite.Code() == sqliteUnique
 	}
 	return sqlState(err) == pgUniqueViolation
+}
+
+// isUnfit reports whether the database refuses a value, as it would for ever: it is too long, out of range, or not of
+// the kind that its column has.
+func isUnfit(err error) bool {
+	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		switch my.Number {
+		case 1264, 1690, // out of range
+			1265, 1292, 1300, 1366, // of another kind, or with characters that the column cannot hold
+			1406: // too long
+			return true
+		}
+		return false
+	}
+	return strings.HasPrefix(sqlState(err), pgDataException)
+}
+
+// unfit returns the refusal of a value in place of a database's, and any other error as it is. What the database says may
+// quote the value: it is left out.
+func unfit(err error) error {
+	if !isUnfit(err) {
+		return err
+	}
+	said := "SQLSTATE " + sqlState(err)
+	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		said = fmt.Sprintf("error %d", my.Number)
+	}
+	return &Refusal{
+		Code: InvalidRequest, Message: "a value is too long, out of range or of the wrong kind",
+		Err: fmt.Errorf("the database refuses a value: %s", said),
+	}
 }
 
 // isUndone reports whether a server has told that it undid a transaction. Where the connection broke it may have

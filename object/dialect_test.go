@@ -66,14 +66,36 @@ func TestIsTransient(t *testing.T) {
 
 func TestIsUnavailable(t *testing.T) {
 	t.Parallel()
+	tooLong := errors.Join(&mysql.MySQLError{Number: 1406}, driver.ErrBadConn)
 	for _, err := range []error{
 		driver.ErrBadConn, sql.ErrConnDone, context.DeadlineExceeded, errClosed, errRaced, &pgconn.PgError{Code: "57P01"},
 		&mysql.MySQLError{Number: 1040}, mysql.ErrInvalidConn, fmt.Errorf("write: %w", driver.ErrBadConn),
 	} {
 		assert.True(t, IsUnavailable(err), "%v", err)
 	}
-	for _, err := range []error{nil, ErrNotFound, refuse(InvalidGrant, "x"), errors.New("x")} {
+	for _, err := range []error{nil, ErrNotFound, refuse(InvalidGrant, "x"), errors.New("x"), tooLong} {
 		assert.False(t, IsUnavailable(err), "%v", err)
+	}
+}
+
+func TestUnfit(t *testing.T) {
+	t.Parallel()
+	for said, err := range map[string]error{
+		"error 1406":     errors.Join(&mysql.MySQLError{Number: 1406, Message: "secret"}, driver.ErrBadConn),
+		"error 1366":     fmt.Errorf("add: %w", &mysql.MySQLError{Number: 1366, Message: "secret"}),
+		"SQLSTATE 22001": &pgconn.PgError{Code: "22001", Message: "secret"},
+		"SQLSTATE 22021": fmt.Errorf("add: %w", &pgconn.PgError{Code: "22021", Message: "secret"}),
+	} {
+		refused := unfit(err)
+		assert.False(t, isTransient(err))
+		assert.False(t, IsUnavailable(refused))
+		assert.EqualError(t, refused, "invalid_request: a value is too long, out of range or of the wrong kind: "+
+			"the database refuses a value: "+said)
+	}
+	for _, err := range []error{
+		nil, ErrNotFound, &mysql.MySQLError{Number: 1231}, &pgconn.PgError{Code: "25006"}, driver.ErrBadConn,
+	} {
+		assert.Equal(t, err, unfit(err))
 	}
 }
 

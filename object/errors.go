@@ -61,8 +61,11 @@ func refuse(code ErrorCode, format string, args ...any) *Refusal {
 }
 
 // IsUnavailable reports whether err means that the database, or the Casdoor in its place, did not do its part, so that a
-// later try may succeed: it is gone, locked, full, slow or was closed.
+// later try may succeed: it is gone, locked, full, slow or was closed. A value that it refuses is none of that.
 func IsUnavailable(err error) bool {
+	if isUnfit(err) {
+		return false
+	}
 	for _, known := range []error{
 		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, mysql.ErrInvalidConn, io.EOF, io.ErrUnexpectedEOF,
 		context.DeadlineExceeded, context.Canceled, errClosed, errRaced,

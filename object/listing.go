@@ -32,6 +32,7 @@ type Page[T any] struct {
 const (
 	maxPageSize = 1000
 	maxListed   = 10_000
+	maxPage     = 1_000_000_000 // behind the end of any list
 )
 
 // ownership is what the owner of a ListQuery means in a family.
@@ -95,7 +96,7 @@ func (f *Family[T]) read(ctx context.Context, page *Page[T], s *selection, order
 		if page.Total, err = f.count(ctx, s); err != nil {
 			return err
 		}
-		w.offset = (max(q.Page, 1) - 1) * w.limit
+		w.offset = q.offset()
 		if w.offset >= page.Total {
 			return nil
 		}
@@ -114,6 +115,9 @@ func (q *ListQuery) limit() int {
 	}
 	return min(q.PageSize, maxPageSize)
 }
+
+// offset returns how many rows are before the page.
+func (q *ListQuery) offset() int { return (min(max(q.Page, 1), maxPage) - 1) * q.limit() }
 
 // count returns how many rows are selected.
 func (f *Family[T]) count(ctx context.Context, s *selection) (n int, err error) {

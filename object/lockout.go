@@ -12,7 +12,9 @@ import (
 // Who tries passwords has a few chances, and then has to wait: as in Casdoor the user's own row counts, so that all
 // instances and a Casdoor beside count together. A chance is taken before the password is looked at, and given back
 // when it was right; so many guesses at once have no more chances than one after the other. Names that nobody has are
-// counted in the same way in a table of ours: nobody learns from the chances who exists.
+// counted in the same way in a table of ours: nobody learns from the chances who exists. For that, too, the settings are
+// those of the application that is signed in to, and not, as in Casdoor, of the one that the user signed up to: who does
+// not exist has signed up nowhere.
 
 // Attempt counts the wrong passwords for a name that no user has.
 type Attempt struct {
@@ -31,6 +33,7 @@ const (
 // lockout is how many chances there are, and how many minutes to wait when they are used up.
 type lockout struct{ limit, minutes int }
 
+// lockoutOf returns the settings of an application, or Casdoor's defaults where none is signed in to.
 func lockoutOf(app *sdk.Application) lockout {
 	l := lockout{defaultSigninLimit, defaultFrozenTime}
 	if app != nil {
@@ -50,21 +53,16 @@ func (l lockout) take(now time.Time, times *int, wrong *string) (left, wait int)
 		}
 		*times = 0
 	}
-	if *times++; *times >= l.limit {
-		*wrong = timestamp(now)
-	}
+	// Casdoor notes the time of the last chance only. Here another application, with fewer chances, may ask for it.
+	*times, *wrong = *times+1, timestamp(now)
 	return l.limit - *times, 0
 }
 
-// chance takes one of the chances of a user, or of a name that no user has. Its error is a *Refusal when none is left.
-func (a *Authority) chance(ctx context.Context, user *sdk.User, organization, name string) (left int, err error) {
-	l, err := a.lockoutOf(ctx, user)
-	if err != nil {
-		return 0, err
-	}
+// chance takes one of the chances of a user, or of a login that no user has. Its error is a *Refusal when none is left.
+func (a *Authority) chance(ctx context.Context, l lockout, user *sdk.User, organization, login string) (left int, err error) {
 	var wait int
 	err = a.store.write(ctx, func(tx *txn) (err error) {
-		left, wait, err = a.takeChance(tx, l, user, organization, name)
+		left, wait, err = a.takeChance(tx, l, user, attemptKey(user, organization, a.store.dialect.sameLogin(login)))
 		return err
 	})
 	if err == nil && wait > 0 {
@@ -78,26 +76,21 @@ func frozen(minutes int) *Refusal {
 		"You have entered the wrong password or code too many times, please wait for %d minutes and try again", minutes)
 }
 
-// lockoutOf takes the settings of the application that the user signed up to, as Casdoor does.
-func (a *Authority) lockoutOf(ctx context.Context, user *sdk.User) (lockout, error) {
-	if user == nil || user.SignupApplication == "" {
+// lockoutFor takes the settings of the application that asks, whose users may be signing in to it so.
+func (a *Authority) lockoutFor(ctx context.Context, c *Caller) (lockout, error) {
+	if c.UserID != "" {
 		return lockoutOf(nil), nil
 	}
-	app, err := a.store.applications.get(a.store.read(ctx), "WHERE name=?", user.SignupApplication)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return lockout{}, err
-	}
-	return lockoutOf(app), nil
+	app, err := a.store.applications.get(a.store.read(ctx), "WHERE "+byID, adminOwner, c.Name)
+	return lockoutOf(app), ignoreMissing(err)
 }
 
 const wrongTimes, wrongTime = "signin_wrong_times", "last_signin_wrong_time"
 
-func (a *Authority) takeChance(
-	tx *txn, l lockout, user *sdk.User, organization, name string,
-) (left, wait int, err error) {
+func (a *Authority) takeChance(tx *txn, l lockout, user *sdk.User, key string) (left, wait int, err error) {
 	users := a.store.users
 	if user == nil || !users.has(wrongTimes, wrongTime) {
-		return a.takeAttempt(tx, l, attemptKey(user, organization, name))
+		return a.takeAttempt(tx, l, key)
 	}
 	row, err := users.get(tx, "WHERE "+byID+users.dialect.forUpdate, user.Owner, user.Name)
 	if errors.Is(err, ErrNotFound) {
@@ -114,11 +107,11 @@ func (a *Authority) takeChance(
 	return left, 0, err
 }
 
-func attemptKey(user *sdk.User, organization, name string) string {
+func attemptKey(user *sdk.User, organization, login string) string {
 	if user != nil {
 		return tokenHash("id " + user.Id) // in a Casdoor that is too old to count
 	}
-	return tokenHash("name " + organization + "/" + name)
+	return tokenHash("name " + organization + "/" + login)
 }
 
 func (a *Authority) takeAttempt(tx *txn, l lockout, key string) (left, wait int, err error) {
@@ -137,13 +130,15 @@ func (a *Authority) takeAttempt(tx *txn, l lockout, key string) (left, wait int,
 	return left, wait, err
 }
 
-// forgive gives a user all chances back.
+// forgive gives a user all chances back. The time of the last wrong password is what it was when the user was read: a
+// right one has taken a chance, too.
 func (a *Authority) forgive(tx *txn, user *sdk.User) error {
 	if !a.store.users.has(wrongTimes, wrongTime) {
 		_, err := tx.exec("DELETE FROM "+a.store.attempts.name+" WHERE name_hash=?", attemptKey(user, "", ""))
 		return err
 	}
-	_, err := tx.exec("UPDATE "+a.store.users.name+" SET "+wrongTimes+"=0 WHERE "+byID, user.Owner, user.Name)
+	_, err := tx.exec("UPDATE "+a.store.users.name+" SET "+wrongTimes+"=0, "+wrongTime+"=? WHERE "+byID,
+		user.LastSigninWrongTime, user.Owner, user.Name)
 	return err
 }
 

@@ -20,25 +20,30 @@ type Observer interface {
 // query tells the observer, if there is one.
 func (r reader) query(query string, args ...any) (*sql.Rows, error) {
 	if r.observer == nil {
-		return r.run(query, args...)
+		rows, err := r.run(query, args...)
+		return rows, unfit(err)
 	}
 	start := time.Now()
 	rows, err := r.run(query, args...)
-	r.observer.Read(time.Since(start), err)
-	return rows, err
+	broken := err
+	if isUnfit(err) {
+		broken = nil // the value's own doing
+	}
+	r.observer.Read(time.Since(start), broken)
+	return rows, unfit(err)
 }
 
 // write runs fn in a transaction that is durable when write returns nil, and undone when it returns an error. fn may
 // run more than once, and must do nothing but read and write through its txn and set variables that each run sets
-// anew.
+// anew. A value that the database refuses is a *Refusal with InvalidRequest.
 func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
 	s.writing.Add(1)
 	defer s.writing.Add(-1)
 	if s.observer == nil {
-		return s.writeNow(ctx, fn)
+		return unfit(s.writeNow(ctx, fn))
 	}
 	start := time.Now()
-	err := s.writeNow(ctx, fn)
+	err := unfit(s.writeNow(ctx, fn))
 	broken := err
 	if !IsUnavailable(err) || errors.Is(err, errRaced) || errors.Is(err, context.Canceled) {
 		broken = nil // fn's own doing, or that of a client who has left

@@ -74,13 +74,16 @@ func (s *statements) sendBatch(batch []*job[[]statement]) {
 	ctx, cancel := lastOf(batch)
 	defer cancel()
 	err := s.pipeline(ctx, sent, true)
-	if isUndone(err) && (len(batch) > 1 || !isDuplicate(err)) {
+	if (isUndone(err) || isUnsent(err)) && (len(batch) > 1 || !isDuplicate(err) && !isUnfit(err)) {
 		err = errAlone
 	}
 	for _, j := range batch {
 		j.done <- err
 	}
 }
+
+// isUnsent reports whether the driver of PostgreSQL could not put a value into words, so that the server got nothing.
+func isUnsent(err error) bool { return isA[pgx.ErrPreprocessingBatch](err) && !IsUnavailable(err) }
 
 // lastOf returns a context that ends when the most patient caller's does, in a minute at the latest.
 func lastOf[A any](batch []*job[A]) (context.Context, context.CancelFunc) {

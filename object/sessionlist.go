@@ -17,8 +17,8 @@ func (a *Authority) Sessions(ctx context.Context, c *Caller, q ListQuery) (*Page
 	}
 	limit, offset := maxListed, 0
 	if q.Page > 0 {
-		limit = min(max(q.PageSize, 1), maxPageSize)
-		offset = (q.Page - 1) * limit
+		q.PageSize = max(q.PageSize, 1)
+		limit, offset = q.limit(), q.offset()
 	}
 	page := &Page[sdk.Session]{}
 	return page, a.scan(ctx, func() error {

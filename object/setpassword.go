@@ -20,7 +20,11 @@ func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChang
 	}
 	own := c.UserID != "" && c.UserID == user.Id
 	if own && user.Password != "" || in.Old != "" {
-		if _, err := a.checkPassword(ctx, user.Owner, user.Name, in.Old); err != nil {
+		l, err := a.lockoutFor(ctx, c)
+		if err != nil {
+			return err
+		}
+		if _, err := a.checkPassword(ctx, l, user.Owner, user.Name, in.Old); err != nil {
 			return err
 		}
 	}
@@ -76,7 +80,11 @@ func (a *Authority) CheckUserPassword(ctx context.Context, c *Caller, owner, nam
 	if err := c.check("check-user-password", whose); err != nil {
 		return err
 	}
-	user, err := a.checkPassword(ctx, owner, name, password)
+	l, err := a.lockoutFor(ctx, c)
+	if err != nil {
+		return err
+	}
+	user, err := a.checkPassword(ctx, l, owner, name, password)
 	if err != nil {
 		return err
 	}

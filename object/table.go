@@ -187,6 +187,9 @@ func (t *table[T]) values(row *T, columns []column) ([]any, error) {
 	for i, c := range columns {
 		field := v.FieldByIndex(c.field)
 		if !c.json || field.Kind() == reflect.Pointer && field.IsNil() {
+			if field.Kind() == reflect.Int && field.Int() != int64(int32(field.Int())) && t.dialect.driver != "sqlite" {
+				return nil, refuse(InvalidRequest, "%s is out of range", c.name) // of INTEGER, which servers have 4 bytes for
+			}
 			values[i] = plainValue(field)
 			continue
 		}

@@ -1,13 +1,17 @@
 package test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/test/harness"
+	"github.com/minidoor/minidoor/test/testdb"
 )
 
 // A back end manages providers through casdoor-go-sdk.
@@ -42,4 +46,35 @@ func TestManageProviders(t *testing.T) {
 	deleted, err = sdk.DeleteProvider(p)
 	require.NoError(t, err)
 	assert.False(t, deleted)
+}
+
+// A value that no column holds is its sender's fault, and not the server's; neither answer nor log repeats it.
+func TestManageRefusesValues(t *testing.T) {
+	t.Parallel()
+	secret := "clientId=" + harness.ClientID + "&clientSecret=" + harness.ClientSecret
+	testdb.Each(t, func(t *testing.T, cfg object.StoreConfig) {
+		s := harness.Start(t, harness.Options{Store: cfg})
+		for field, value := range map[string]any{
+			"title": strings.Repeat("long", 38), "tag": strings.Repeat("long", 38), "countryCode": strings.Repeat("long", 38),
+			"id": strings.Repeat("long", 38), "firstName": strings.Repeat("long", 38), "score": 1 << 40,
+		} {
+			reply := s.Call(t, http.MethodPost, "/api/add-user?"+secret, "", harness.Row{
+				"owner": harness.Organization, "name": "with-" + strings.ToLower(field), field: value,
+			})
+			assert.Equal(t, http.StatusOK, reply.Status, field)
+			if cfg.DriverName != "sqlite" {
+				assert.Equal(t, "error", reply.Map(t)["status"], field)
+				assert.Regexp(t, "too long|out of range", reply.Map(t)["msg"], field)
+				assert.NotContains(t, reply.Body+s.Log.String(), "longlong", field)
+			}
+		}
+		for _, page := range []string{
+			"p=9223372036854775807&pageSize=10", "p=1&pageSize=9223372036854775807", "p=2147483648&pageSize=1", "p=0&pageSize=1",
+		} {
+			reply := s.Call(t, http.MethodGet, "/api/get-users?owner=shop&"+page+"&"+secret, "", nil)
+			assert.Contains(t, reply.Body, "p and pageSize must be numbers above zero", page)
+		}
+		reply := s.Call(t, http.MethodGet, "/api/get-users?owner=shop&p=2147483647&pageSize=2147483647&"+secret, "", nil)
+		assert.Equal(t, []any{}, reply.Map(t)["data"])
+	})
 }

@@ -3,6 +3,8 @@ package storetest
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"strings"
 	"testing"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -19,6 +21,8 @@ func (s *suite) testManage(t *testing.T) {
 	t.Run("users", func(t *testing.T) { testManageUsers(t, n) })
 	t.Run("tokens", func(t *testing.T) { testManageTokens(t, n, token) })
 	t.Run("settings", func(t *testing.T) { testManageSettings(t, n) })
+	t.Run("values", func(t *testing.T) { testManageValues(t, n) })
+	t.Run("pages", func(t *testing.T) { testManagePages(t, n) })
 	t.Run("nobody", func(t *testing.T) {
 		_, err := n.service.Users().List(t.Context(), &object.Caller{}, object.ListQuery{})
 		assertRefused(t, err, object.AccessDenied)
@@ -164,4 +168,64 @@ func testManageSettings(t *testing.T, n *tenant) {
 	done, err = n.service.Certs().Delete(ctx, app, n.name, "cert-"+n.name)
 	require.NoError(t, err)
 	assert.True(t, done)
+}
+
+// A value that the database does not take is refused, and its sender's only. SQLite takes all of them.
+func testManageValues(t *testing.T, n *tenant) {
+	add := func(name string, r row) error {
+		return n.service.Users().Add(t.Context(), n.app(), jsonOf(t, fields{"owner": n.name, "name": name}.with(r)))
+	}
+	long := strings.Repeat("長", 150)
+	for i, field := range []string{"title", "tag", "countryCode", "id", "firstName"} {
+		err := add(fmt.Sprint("long-", i), row{field: long})
+		if n.cfg.DriverName == "sqlite" {
+			require.NoError(t, err)
+			continue
+		}
+		assertRefused(t, err, object.InvalidRequest, "a value is too long")
+		assert.False(t, object.IsUnavailable(err))
+		assert.NotContains(t, err.Error(), "長")
+	}
+	err := add("large", row{"score": 1 << 40})
+	assert.Equal(t, n.cfg.DriverName == "sqlite", err == nil, "%v", err)
+	if err != nil {
+		assertRefused(t, err, object.InvalidRequest, "score is out of range")
+	}
+	_, err = n.service.Users().List(t.Context(), n.app(), object.ListQuery{Owner: n.name, Field: "name", Value: "\x00"})
+	if n.cfg.DriverName == "postgres" {
+		assertRefused(t, err, object.InvalidRequest)
+	} else {
+		require.NoError(t, err)
+	}
+	const members = 24
+	errs := make([]error, members)
+	concurrently(members, func(i int) {
+		req := n.request(t, fmt.Sprint("oBeside", i%8))
+		if i%3 == 0 {
+			req.ClientIP = long
+		}
+		_, errs[i] = n.service.SignIn(t.Context(), req)
+	})
+	for i, err := range errs {
+		if i%3 == 0 && n.cfg.DriverName != "sqlite" {
+			assertRefused(t, err, object.InvalidRequest, "a value is too long")
+		} else {
+			assert.NoError(t, err)
+		}
+	}
+}
+
+// A page that no list has is empty, however large its number.
+func testManagePages(t *testing.T, n *tenant) {
+	for _, q := range []object.ListQuery{
+		{Page: math.MaxInt, PageSize: math.MaxInt}, {Page: math.MaxInt, PageSize: 1}, {Page: math.MaxInt64/1000 + 2, PageSize: 1000},
+	} {
+		users, err := n.service.Users().List(t.Context(), n.app(), q)
+		require.NoError(t, err)
+		assert.Empty(t, users.Rows)
+		assert.NotZero(t, users.Total)
+		sessions, err := n.service.Sessions(t.Context(), n.app(), q)
+		require.NoError(t, err)
+		assert.Empty(t, sessions.Rows)
+	}
 }

@@ -22,6 +22,8 @@ func (s *suite) testPassword(t *testing.T) {
 		"Hashes":       s.testPasswordHashes,
 		"LockOut":      s.testLockOut,
 		"Unknown":      s.testUnknownNames,
+		"Spellings":    s.testSpellings,
+		"Limits":       s.testLimits,
 		"BruteForce":   s.testBruteForce,
 		"SessionEnds":  s.testAdminSessionEnds,
 		"SessionRoles": s.testAdminSessionRoles,
@@ -66,11 +68,17 @@ func (n *tenant) setUser(t *testing.T, name string, set ...any) {
 		append(args, n.name, name)...)
 }
 
-// guess signs in by password and returns the token, or what the refusal says.
+// guess signs in by password, to no application, and returns the token, or what the refusal says.
 func (n *tenant) guess(t *testing.T, name, password string) (token, refusal string) {
 	t.Helper()
+	return n.guessAt(t, "", name, password)
+}
+
+// guessAt is guess for an application.
+func (n *tenant) guessAt(t *testing.T, application, name, password string) (token, refusal string) {
+	t.Helper()
 	token, _, err := n.service.SignInByPassword(t.Context(), object.PasswordSignIn{
-		Organization: n.name, Username: name, Password: password, ClientIP: "192.0.2.7",
+		Application: application, Organization: n.name, Username: name, Password: password, ClientIP: "192.0.2.7",
 	})
 	if err == nil {
 		return token, ""
@@ -141,29 +149,36 @@ func (s *suite) testPasswordHashes(t *testing.T) {
 }
 
 func (s *suite) testLockOut(t *testing.T) {
-	n := s.tenant(t, setup{application: row{"failedSigninLimit": 3, "failedSigninFrozenTime": 10}})
+	n := s.tenant(t, setup{application: row{
+		"enablePassword": true, "failedSigninLimit": 3, "failedSigninFrozenTime": 10,
+	}})
 	n.admin(t, "boss")
+	guess := func(name, password string) string {
+		t.Helper()
+		_, refusal := n.guessAt(t, "app-"+n.name, name, password)
+		return refusal
+	}
 	for _, left := range []int{2, 1} {
-		_, refusal := n.guess(t, "boss", "wrong")
+		refusal := guess("boss", "wrong")
 		assert.Equal(t, wrong(left), refusal)
 	}
-	n.mustSignIn(t, "boss")
+	assert.Empty(t, guess("boss", password))
 	for _, left := range []int{2, 1, 0} {
-		_, refusal := n.guess(t, "boss@"+n.name, "wrong")
+		refusal := guess("boss@"+n.name, "wrong")
 		assert.Equal(t, wrong(left), refusal, "the right one gave all chances back")
 	}
 	counted := n.row(t, `SELECT signin_wrong_times, last_signin_wrong_time FROM "user" WHERE owner=? AND name='boss'`, n.name)
 	assert.Equal(t, "3", counted["signin_wrong_times"])
 	assert.Equal(t, n.clock.Now().UTC().Format(time.RFC3339), counted["last_signin_wrong_time"])
-	_, refusal := n.guess(t, "boss", password)
+	refusal := guess("boss", password)
 	assert.Equal(t, frozen(10), refusal, "the right one is not taken either")
 	n.clock.advance(4*time.Minute + 30*time.Second)
-	_, refusal = n.guess(t, "boss", password)
+	refusal = guess("boss", password)
 	assert.Equal(t, frozen(6), refusal)
 	n.clock.advance(6 * time.Minute)
-	_, refusal = n.guess(t, "boss", "wrong")
+	refusal = guess("boss", "wrong")
 	assert.Equal(t, wrong(2), refusal)
-	n.mustSignIn(t, "boss")
+	assert.Empty(t, guess("boss", password))
 }
 
 // A name that nobody has is answered as one whose password is wrong, over all chances.
@@ -184,6 +199,79 @@ func (s *suite) testUnknownNames(t *testing.T) {
 	_, refusal := other.guess(t, "nobody", "wrong")
 	assert.Equal(t, wrong(4), refusal)
 	assert.Empty(t, n.rows(t, `SELECT * FROM mini_program_attempt WHERE name_hash LIKE '%nobody%'`))
+}
+
+// However a login is spelled, its chances are those of one that nobody has.
+func (s *suite) testSpellings(t *testing.T) {
+	known, unknown := s.tenant(t, setup{}), s.tenant(t, setup{})
+	for _, c := range []struct {
+		name      string // of the user
+		spellings []string
+		left      []int // where it is the same on all databases
+	}{
+		{"trim", []string{"trim", "trim ", " trim", "\u3000trim"}, []int{4, 3, 2, 1}},
+		{"lower", []string{"lower", "Lower", "LOWER", "lower "}, nil},
+		{"Upper", []string{"Upper", "upper", "UPPER", "Upper"}, nil},
+		{"accent", []string{"accent", "áccent", "ａccent", "accent"}, []int{4, 4, 4, 3}},
+		{"mail", []string{"mail@", "Mail@", " MAIL@", "máil@", "mail@"}, []int{4, 3, 2, 4, 1}},
+		{"at@home", []string{"at@home", "At@Home", "AT@HOME "}, []int{4, 3, 2}},
+		{"phone", []string{"13800000001", " 13800000001", "１3800000001"}, []int{4, 3, 4}},
+	} {
+		known.admin(t, c.name)
+		if c.name == "phone" {
+			known.setUser(t, c.name, "phone", c.spellings[0])
+		}
+		var answers, ghosts []string
+		for i, spelled := range c.spellings {
+			if c.name == "mail" {
+				spelled += "%s"
+			}
+			for n, answers := range map[*tenant]*[]string{known: &answers, unknown: &ghosts} {
+				_, refusal := n.guess(t, strings.Replace(spelled, "%s", n.name, 1), "wrong")
+				*answers = append(*answers, refusal)
+			}
+			if c.left != nil {
+				assert.Equal(t, wrong(c.left[i]), answers[i], "%q", spelled)
+			}
+		}
+		assert.Equal(t, ghosts, answers, "%q", c.spellings)
+	}
+	_, refusal := known.guess(t, " MAIL@"+strings.ToUpper(known.name), password)
+	assert.Empty(t, refusal)
+	other := *known
+	other.name = strings.ToUpper(known.name)
+	_, refusal = other.guess(t, "lower", "wrong")
+	assert.Equal(t, wrong(4), refusal, "another organization, also where the database does not tell it apart")
+}
+
+// The limits are those of the application that is signed in to, for whoever signed up to which, and for nobody.
+func (s *suite) testLimits(t *testing.T) {
+	n := s.tenant(t, setup{application: row{"enablePassword": true}})
+	n.addApplication(t)
+	first, second := "app-"+n.name, "second-"+n.name
+	n.exec(t, 1, `UPDATE "application" SET failed_signin_limit=10, failed_signin_frozen_time=20 WHERE name=?`, first)
+	n.exec(t, 1, `UPDATE "application" SET failed_signin_limit=4, failed_signin_frozen_time=30 WHERE name=?`, second)
+	n.admin(t, "first")
+	for boss, application := range map[string]string{"second": second, "none": "", "gone": "gone"} {
+		n.admin(t, boss)
+		n.setUser(t, boss, "signup_application", application)
+	}
+	for _, c := range []struct{ application, want string }{
+		{first, wrong(9)}, {second, wrong(2)}, {"", wrong(2)}, {first, wrong(6)}, {first, wrong(5)}, {second, frozen(30)},
+		{"", frozen(15)}, {first, wrong(4)},
+	} {
+		for _, name := range []string{"first", "second", "none", "gone", "nobody"} {
+			_, refusal := n.guessAt(t, c.application, name, "wrong")
+			assert.Equal(t, c.want, refusal, "%s at %q", name, c.application)
+		}
+	}
+	for name, want := range map[string]int{"second": 3, "nobody": 3} {
+		err := n.service.CheckUserPassword(t.Context(), n.app(), n.name, name, "wrong")
+		assertRefused(t, err, object.AccessDenied, wrong(want))
+		asBoss := &object.Caller{Role: object.Admin, Organization: n.name, Name: "first", UserID: "first"}
+		err = n.service.CheckUserPassword(t.Context(), asBoss, n.name, name, "wrong")
+		assertRefused(t, err, object.AccessDenied, frozen(15))
+	}
 }
 
 // However many guess at once, on however many instances, they have no more than the chances.
