@@ -39,8 +39,9 @@ const gcPercent = 400
 // which hold 140 MB, stacks and all.
 const memoryTarget = 140 << 20
 
-// syncingThreads is how many threads wait for SQLite's fsync, each in a processor's place: sign-ins go on meanwhile.
-const syncingThreads = 1
+// syncingThreads is how many threads wait for SQLite's fsync, each in a processor's place: that of a commit, and the one
+// that copies the log beside it. Sign-ins go on meanwhile.
+const syncingThreads = 2
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
