@@ -21,7 +21,8 @@ func TestUnknownInitData(t *testing.T) {
 	}`
 	var data initData
 	require.NoError(t, json.Unmarshal([]byte(text), &data))
-	assert.Equal(t, []string{"miniProgramProviders.checkNicknam", "organization", "providers.clinetId"}, data.unknown([]byte(text)))
+	assert.Equal(t, []string{"miniProgramProviders.checkNicknam", "organization", "providers.clinetId"},
+		data.unknown([]byte(text)))
 }
 
 func TestInitDataThatIsNoJSON(t *testing.T) {

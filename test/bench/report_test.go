@@ -136,7 +136,8 @@ func TestMissed(t *testing.T) {
 		{"account read, RS256-2048" + there + "the rate is 7999.00", func(r *report) { r.Rows[4].Rate = 7999 }},
 		{"profile update, RS256-2048" + there + "the rate is 1999.00", func(r *report) { r.Rows[5].Rate = 1999 }},
 		{"profile update, RS256-2048" + there + "the share of the rate", func(r *report) { r.Rows[5].OfFirst = 0.94 }},
-		{"half rate, RS256-2048" + there + "p99 is 86.10 ms, more than 86.00 (floor's is -, that of WeChat's answers alone 83.00)", func(r *report) { r.Rows[6].P99 = 86.1 }},
+		{"half rate, RS256-2048" + there + "p99 is 86.10 ms, more than 86.00 " +
+			"(floor's is -, that of WeChat's answers alone 83.00)", func(r *report) { r.Rows[6].P99 = 86.1 }},
 		{"2000 in flight, mysql, 2000 users: 1 sign-ins fail", func(r *report) { r.Crowds[0].Failures = 1 }},
 		{"2000 in flight, mysql, 2000 users: peak memory is 200.1", func(r *report) { r.Crowds[0].PeakMiB = 200.1 }},
 		{"sqlite, 1000 users: idle memory is 40.1 MiB", func(r *report) { r.Idle[0].MiB = 40.1 }},
