@@ -30,7 +30,7 @@ const checkTimeout = 10 * time.Second
 func check(ctx context.Context, c console) error {
 	r := newReport(c.w, c.cfg)
 	r.redis(ctx, c.cfg)
-	r.sealKey(c.cfg)
+	r.sealKey(ctx, c.cfg)
 	r.run(ctx, "applications", c.store.DiagnoseApplications)
 	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseProviders(ctx, r.registry(c.cfg, c.log))
@@ -134,19 +134,19 @@ func (r *report) redis(ctx context.Context, cfg *conf.Config) {
 }
 
 // sealKey reads the seal key, and makes none.
-func (r *report) sealKey(cfg *conf.Config) {
-	_, err := cfg.ReadSealKeys()
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err = os.Stat(filepath.Dir(cfg.SealKeyFile)); err == nil {
-			r.add(object.Finding{Severity: object.Fine, Text: "seal key: " + cfg.SealKeyFile + " is made at the first start"})
-			return
+func (r *report) sealKey(ctx context.Context, cfg *conf.Config) {
+	r.run(ctx, "seal key", func(context.Context) ([]object.Finding, error) {
+		text := "seal key"
+		_, err := cfg.ReadSealKeys()
+		if errors.Is(err, fs.ErrNotExist) {
+			text += ": " + cfg.SealKeyFile + " is made at the first start"
+			_, err = os.Stat(filepath.Dir(cfg.SealKeyFile))
 		}
-	}
-	if err != nil {
-		r.add(object.Finding{Severity: object.Problem, Text: "seal key: " + err.Error()})
-		return
-	}
-	r.add(object.Finding{Severity: object.Fine, Text: "seal key"})
+		if err != nil {
+			return nil, err
+		}
+		return []object.Finding{{Severity: object.Fine, Text: text}}, nil
+	})
 }
 
 // registry knows WeChat's mini programs, and hears what WeChat's clock says.

@@ -26,6 +26,20 @@ func (b *Base) caller() (*object.Caller, error) {
 	return c, nil
 }
 
+// require returns an error to a caller who is nobody, and refusal to one with less than that role.
+func (b *Base) require(least object.Role, refusal error) error {
+	caller, err := b.caller()
+	switch {
+	case err != nil:
+		return err
+	case caller.Role == object.Nobody:
+		return loginFirst()
+	case caller.Role < least:
+		return refusal
+	}
+	return nil
+}
+
 func (b *Base) identify() (*object.Caller, error) {
 	r := b.Ctx.Request
 	if _, ok := bearer(r); ok {

@@ -22,7 +22,9 @@ func TestWhoMayReadMetrics(t *testing.T) {
 	const builtInApp, adminApp = "builtinclient000000", "adminclient00000000"
 	inBuiltIn := harness.App("app-ops", builtInApp, harness.Provider)
 	inBuiltIn["organization"] = "built-in"
-	s := harness.Start(t, harness.Options{Rows: harness.Rows{"applications": {inBuiltIn}}})
+	shared := harness.App("app-shared", "sharedclient0000000", harness.Provider)
+	shared["isShared"] = true
+	s := harness.Start(t, harness.Options{Rows: harness.Rows{"applications": {inBuiltIn, shared}}})
 	shopper := s.SignIn(t, "oShopper").AccessToken
 	s.Exec(t, "UPDATE user SET is_admin=1 WHERE name='wechat-oBoss'")
 	form := harness.SignInForm(s.NewCode("oAdmin"))
@@ -48,6 +50,7 @@ func TestWhoMayReadMetrics(t *testing.T) {
 		"user of built-in":      {bearer(nobody), 403},
 		"admin of another":      {bearer(shopBoss), 403},
 		"another application":   {basic(harness.ClientID, harness.ClientSecret), 403},
+		"a shared application":  {basic("sharedclient0000000-org-built-in", harness.ClientSecret), 401},
 		"wrong secret":          {basic(builtInApp, "x"), 401},
 		"unknown application":   {basic(adminApp, harness.ClientSecret), 401},
 		"no secret":             {basic(builtInApp, ""), 401},

@@ -11,9 +11,6 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// builtIn is the organization of Casdoor's own admins and applications.
-const builtIn = "built-in"
-
 // MetricsController serves Prometheus.
 type MetricsController struct{ Base }
 
@@ -44,25 +41,17 @@ func (c *MetricsController) mayRead() error {
 	case isBearer && c.Deps.isMetricsToken(token):
 		return nil
 	}
-	switch caller, err := c.caller(); {
-	case err != nil:
-		return err
-	case caller.Role == object.Nobody:
-		return loginFirst()
-	case caller.Role != object.Global:
-		return forbidden()
-	}
-	return nil
+	return c.require(object.Global, forbidden())
 }
 
 // isBuiltIn says the same to a client that does not exist and to one whose secret is wrong.
 func (c *MetricsController) isBuiltIn(clientID, secret string) error {
-	client, err := c.Deps.Service.Client(c.Ctx.Request.Context(), clientID)
-	_, unknown := errors.AsType[*object.Refusal](err)
+	caller, err := c.Deps.Service.ClientCaller(c.Ctx.Request.Context(), clientID, secret)
+	_, refused := errors.AsType[*object.Refusal](err)
 	switch {
-	case unknown || err == nil && !client.Authentic(secret):
+	case refused:
 		return &object.Refusal{Code: object.InvalidClient, Message: "client id or secret is invalid"}
-	case err == nil && client.Organization.Name != builtIn:
+	case err == nil && caller.Role != object.Global:
 		return forbidden()
 	}
 	return err

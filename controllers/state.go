@@ -29,15 +29,7 @@ func (c *StateController) Health() {
 //
 //	@router /api/get-version-info [get]
 func (c *StateController) Version() {
-	caller, err := c.caller()
-	switch {
-	case err != nil:
-	case caller.Role == object.Nobody:
-		err = loginFirst()
-	case caller.Role < object.Admin:
-		err = unauthorized()
-	}
-	if err != nil {
+	if err := c.require(object.Admin, unauthorized()); err != nil {
 		c.fail(err)
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"golang.org/x/sync/singleflight"
@@ -98,7 +97,7 @@ func newSettings(d directory, now func() time.Time) *settings {
 // load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names. One
 // that PostgreSQL holds no text of is nobody's, and not asked for: that would be an error, and not ErrNotFound.
 func (s *settings) load(ctx context.Context, name string, read func(context.Context) (any, error)) (any, error) {
-	if !utf8.ValidString(name) || strings.Contains(name, "\x00") {
+	if !storable(name) {
 		return nil, ErrNotFound
 	}
 	if value, ok := s.recent(name); ok {

@@ -138,7 +138,7 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 	for names, table := range map[*[]string]string{
 		&there.organizations: s.organizations.name, &there.certs: s.certs.name, &there.providers: s.providers.name,
 	} {
-		if *names, err = s.names(ctx, table); err != nil {
+		if *names, err = namesIn(s.read(ctx), table); err != nil {
 			return nil, err
 		}
 	}
@@ -164,8 +164,9 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 	return all, nil
 }
 
-func (s *Store) names(ctx context.Context, table string) (names []string, err error) {
-	rows, err := s.read(ctx).query("SELECT name FROM " + table)
+// namesIn returns the names of a table's rows, each once.
+func namesIn(q querier, table string) (names []string, err error) {
+	rows, err := q.query("SELECT DISTINCT name FROM " + table)
 	if err != nil {
 		return nil, err
 	}

@@ -82,6 +82,9 @@ func (d dialect) sameLogin(login string) string {
 	return login
 }
 
+// storable reports whether every database takes a text: PostgreSQL refuses NUL and what is no UTF-8.
+func storable(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
+
 // rebind turns the question marks of query into what the driver expects. No query of ours has one inside a string.
 func (d dialect) rebind(query string) string {
 	if !d.numbered || !strings.Contains(query, "?") {

@@ -76,13 +76,16 @@ func frozen(minutes int) *Refusal {
 		"You have entered the wrong password or code too many times, please wait for %d minutes and try again", minutes)
 }
 
-// lockoutFor takes the settings of the application that asks, whose users may be signing in to it so.
-func (a *Authority) lockoutFor(ctx context.Context, c *Caller) (lockout, error) {
+// checkFor is checkPassword with the settings of the application that asks, whose users may be signing in to it so.
+func (a *Authority) checkFor(ctx context.Context, c *Caller, organization, login, password string) (*sdk.User, error) {
 	if c.UserID != "" {
-		return lockoutOf(nil), nil
+		return a.checkPassword(ctx, lockoutOf(nil), organization, login, password)
 	}
 	app, err := a.store.applications.get(a.store.read(ctx), "WHERE "+byID, adminOwner, c.Name)
-	return lockoutOf(app), ignoreMissing(err)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	return a.checkPassword(ctx, lockoutOf(app), organization, login, password)
 }
 
 const wrongTimes, wrongTime = "signin_wrong_times", "last_signin_wrong_time"

@@ -33,7 +33,7 @@ type tokenClaims struct {
 // row returns owner and name of the token row that the claims' jti names, as Casdoor's do too. Which of a row's tokens is
 // the one that may be used, its hash says. A text that PostgreSQL does not take names none.
 func (c *tokenClaims) row() (owner, name string) {
-	if strings.ContainsRune(c.ID, 0) {
+	if !storable(c.ID) {
 		return "", ""
 	}
 	owner, name, _ = strings.Cut(c.ID, "/")

@@ -37,19 +37,11 @@ func (t *tables) subjects(tx *txn, target *pushTarget, e provider.PushEvent) ([]
 
 // reach returns the organizations for which a provider of that owner speaks: the owner's own, or all, which share what is
 // admin's. Whoever makes a provider names any AppID and the token that signs for it, so that neither proves anything.
-func (t *tables) reach(tx *txn, owner string) (names []string, err error) {
+func (t *tables) reach(tx *txn, owner string) ([]string, error) {
 	if owner != adminOwner {
 		return []string{owner}, nil
 	}
-	rows, err := tx.query("SELECT DISTINCT name FROM " + t.organizations.name)
-	if err != nil {
-		return nil, err
-	}
-	organizations, err := scanAll(rows, t.organizations, t.organizations.pick("name"))
-	for _, o := range organizations {
-		names = append(names, o.Name)
-	}
-	return names, err
+	return namesIn(tx, t.organizations.name)
 }
 
 // identitiesOf returns the identities of an OpenID in organizations. An adopted user's AppID may not be known yet. The

@@ -20,11 +20,7 @@ func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChang
 	}
 	own := c.UserID != "" && c.UserID == user.Id
 	if own && user.Password != "" || in.Old != "" {
-		l, err := a.lockoutFor(ctx, c)
-		if err != nil {
-			return err
-		}
-		if _, err := a.checkPassword(ctx, l, user.Owner, user.Name, in.Old); err != nil {
+		if _, err := a.checkFor(ctx, c, user.Owner, user.Name, in.Old); err != nil {
 			return err
 		}
 	}
@@ -80,11 +76,7 @@ func (a *Authority) CheckUserPassword(ctx context.Context, c *Caller, owner, nam
 	if err := c.check("check-user-password", whose); err != nil {
 		return err
 	}
-	l, err := a.lockoutFor(ctx, c)
-	if err != nil {
-		return err
-	}
-	user, err := a.checkPassword(ctx, l, owner, name, password)
+	user, err := a.checkFor(ctx, c, owner, name, password)
 	if err != nil {
 		return err
 	}
