@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -76,13 +76,15 @@ const settingsTTL = 3 * time.Second
 // settingsPatience bounds a read of settings that several may wait for.
 const settingsPatience = 10 * time.Second
 
+// maxSettings bounds the settings that are kept. Past it the one that was used least recently is read anew.
+const maxSettings = 4096
+
 // settings keeps what sign-ins need of the tables that only admins change: reading it costs more than a sign-in may.
 type settings struct {
 	directory directory
 	now       func() time.Time
 	flight    singleflight.Group
-	mu        sync.RWMutex
-	known     map[string]cached
+	known     *lru.Cache[string, cached]
 }
 
 type cached struct {
@@ -90,8 +92,9 @@ type cached struct {
 	until time.Time
 }
 
-func newSettings(d directory, now func() time.Time) *settings {
-	return &settings{directory: d, now: now, known: map[string]cached{}}
+func newSettings(d directory, now func() time.Time) (*settings, error) {
+	known, err := lru.New[string, cached](maxSettings)
+	return &settings{directory: d, now: now, known: known}, err
 }
 
 // load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names. One
@@ -111,13 +114,11 @@ func (s *settings) load(ctx context.Context, name string, read func(context.Cont
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settingsPatience)
 		defer cancel()
 		value, err := read(ctx)
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		if err != nil {
-			delete(s.known, name)
+			s.known.Remove(name)
 			return nil, err
 		}
-		s.known[name] = cached{value, s.now().Add(settingsTTL)}
+		s.known.Add(name, cached{value, s.now().Add(settingsTTL)})
 		return value, nil
 	})
 	select {
@@ -129,16 +130,10 @@ func (s *settings) load(ctx context.Context, name string, read func(context.Cont
 }
 
 // forget has everything read anew, so that a change made here counts at once.
-func (s *settings) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.known)
-}
+func (s *settings) forget() { s.known.Purge() }
 
 func (s *settings) recent(name string) (any, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	c, ok := s.known[name]
+	c, ok := s.known.Get(name)
 	return c.value, ok && s.now().Before(c.until)
 }
 
@@ -175,7 +170,11 @@ func (s *settings) organization(ctx context.Context, name string) (*sdk.Organiza
 }
 
 func (s *Store) organization(ctx context.Context, name string) (*sdk.Organization, error) {
-	return s.organizations.get(s.read(ctx), "WHERE owner=? AND name=?", adminOwner, name)
+	row, err := s.organizations.get(s.read(ctx), "WHERE owner=? AND name=?", adminOwner, name)
+	if err == nil && row.Name != name {
+		return nil, ErrNotFound // the database may take another case, or blanks at the end, for the same
+	}
+	return row, err
 }
 
 func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,7 +17,7 @@ import (
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	clock := newTestClock()
-	s := newSettings(nil, clock.Now)
+	s := newTestSettings(t, clock.Now)
 	reads := 0
 	read := func(context.Context) (any, error) {
 		reads++
@@ -41,13 +42,25 @@ func TestSettings(t *testing.T) {
 		_, err := s.load(t.Context(), "missing", func(context.Context) (any, error) { return nil, ErrNotFound })
 		assert.ErrorIs(t, err, ErrNotFound)
 	}
-	assert.Len(t, s.known, 1, "names of what does not exist take no memory")
+	assert.Equal(t, 1, s.known.Len(), "names of what does not exist take no memory")
+	for i := range maxSettings {
+		_, err := s.load(t.Context(), fmt.Sprint(i), read)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, maxSettings, s.known.Len())
+}
+
+func newTestSettings(t *testing.T, now func() time.Time) *settings {
+	t.Helper()
+	s, err := newSettings(nil, now)
+	require.NoError(t, err)
+	return s
 }
 
 // TestSettingsAreReadOnce has many callers ask for a value that nobody has read, while the first of them leaves.
 func TestSettingsAreReadOnce(t *testing.T) {
 	t.Parallel()
-	s := newSettings(nil, time.Now)
+	s := newTestSettings(t, time.Now)
 	ctx, leave := context.WithCancel(t.Context())
 	begun, end := make(chan struct{}), make(chan struct{})
 	reads := 0
@@ -83,7 +96,7 @@ func TestSettingsAreReadOnce(t *testing.T) {
 func TestSettingsOfASilentDatabase(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSettings(nil, time.Now)
+		s := newTestSettings(t, time.Now)
 		silent := func(ctx context.Context) (any, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()

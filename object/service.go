@@ -80,14 +80,14 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.settings = newSettings(d, s.now)
 	s.tables, _ = d.(*tables)
-	var err, err2, err3, err4 error
+	var err, err2, err3, err4, err5 error
 	s.verified, err = lru.New[[32]byte, verified](maxVerified)
 	s.sessions, err2 = lru.New[[32]byte, checkedSession](maxCheckedSessions)
 	s.pictures, err3 = picture.New(picture.Config{Sides: avatarSides()})
 	s.organizationTexts, err4 = lru.New[*sdk.Organization, []byte](maxOrganizationTexts)
-	return s, errors.Join(err, err2, err3, err4)
+	s.settings, err5 = newSettings(d, s.now)
+	return s, errors.Join(err, err2, err3, err4, err5)
 }
 
 // Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -135,6 +136,14 @@ func (s *suite) testClients(t *testing.T) {
 	for _, id := range []string{"", "unknown", "APP-" + n.name, own + " ", own + "-org-" + n.name} {
 		_, err := n.service.Client(t.Context(), id)
 		assertRefused(t, err, object.InvalidClient)
+	}
+	n.apply(t, row{"applications": []row{fields(n.application("all-", "wx-", setup{})).with(row{"isShared": true})}})
+	assert.Equal(t, n.name, n.clientOf(t, "all-"+n.name+"-org-"+n.name).Organization.Name)
+	for _, organization := range []string{strings.ToUpper(n.name), n.name + " "} {
+		_, err := n.service.Client(t.Context(), "all-"+n.name+"-org-"+organization)
+		assertRefused(t, err, object.InvalidClient)
+		_, err = n.service.DefaultApplication(t.Context(), n.app(), organization)
+		assertRefused(t, err, object.InvalidRequest, "doesn't exist")
 	}
 	t.Run("without a secret nobody is authentic", func(t *testing.T) {
 		n.exec(t, 1, `UPDATE "application" SET client_secret='' WHERE name=?`, "app-"+n.name)
