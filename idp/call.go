@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -102,17 +101,13 @@ func shared[T any](
 	}
 }
 
-// recoverTo turns a panic into an error: in a goroutine of singleflight it would end the process. The panic's value
-// stays hidden where it may hold a secret.
+// recoverTo turns a panic into an error: in a goroutine of singleflight it would end the process.
 func (w *WeChat) recoverTo(err *error, op string) {
 	p := recover()
 	if p == nil {
 		return
 	}
-	cause := fmt.Errorf("panic with a %T", p)
-	if bug, ok := p.(runtime.Error); ok {
-		cause = fmt.Errorf("panic: %w", bug)
-	}
+	cause := provider.PanicError(p)
 	w.logger.Error("provider call panicked", "op", op, "error", cause, "stack", string(debug.Stack()))
 	*err = &provider.Error{Op: op, Kind: provider.KindUnavailable, Err: cause}
 }

@@ -106,7 +106,8 @@ func (s *settings) load(ctx context.Context, name string, read func(context.Cont
 	if value, ok := s.recent(name); ok {
 		return value, nil
 	}
-	answer := s.flight.DoChan(name, func() (any, error) {
+	answer := s.flight.DoChan(name, func() (_ any, err error) {
+		defer recovered(&err)
 		if value, ok := s.recent(name); ok { // since this caller looked
 			return value, nil
 		}
@@ -209,7 +210,7 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 	if err != nil {
 		return nil, fmt.Errorf("organization %s of application %s: %w", app.Organization, app.Name, err)
 	}
-	for _, item := range app.Providers {
+	for _, item := range itemsOf(app) {
 		row, err := s.providers.get(s.read(ctx), "WHERE name=?", item.Name)
 		if errors.Is(err, ErrNotFound) {
 			continue // Casdoor lets admins delete a provider that applications still name
@@ -236,6 +237,11 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 		c.key, c.keyErr = s.keyring.parse(cert)
 	}
 	return c, nil
+}
+
+// itemsOf returns the providers that an application names. A null in its JSON names none.
+func itemsOf(app *sdk.Application) []*sdk.ProviderItem {
+	return slices.DeleteFunc(slices.Clone(app.Providers), func(i *sdk.ProviderItem) bool { return i == nil })
 }
 
 // keys reads the certs that sign tokens.

@@ -50,6 +50,19 @@ func TestSettings(t *testing.T) {
 	assert.Equal(t, maxSettings, s.known.Len())
 }
 
+func TestSettingsOutlivePanics(t *testing.T) {
+	t.Parallel()
+	s := newTestSettings(t, time.Now)
+	_, err := s.load(t.Context(), "x", func(context.Context) (any, error) {
+		var none *sdk.Application
+		return none.Name, nil
+	})
+	assert.ErrorContains(t, err, "nil pointer")
+	value, err := s.load(t.Context(), "x", func(context.Context) (any, error) { return 1, nil })
+	require.NoError(t, err)
+	assert.Equal(t, 1, value)
+}
+
 func newTestSettings(t *testing.T, now func() time.Time) *settings {
 	t.Helper()
 	s, err := newSettings(nil, now)

@@ -48,10 +48,7 @@ func (a *Authority) showApplication(ctx context.Context, c *Caller, row *sdk.App
 		return nil
 	}
 	r := a.store.read(ctx)
-	for _, item := range row.Providers {
-		if item == nil {
-			continue
-		}
+	for _, item := range itemsOf(row) {
 		p, err := a.store.providers.get(r, "WHERE name=?", item.Name)
 		if ignoreMissing(err) != nil {
 			return err
@@ -117,7 +114,7 @@ func fillApplication(_ context.Context, c *Caller, row, old *sdk.Application) er
 		row.ExpireInHours = 168
 	}
 	row.OrganizationObj, row.CertPublicKey, row.CertObj = nil, "", nil
-	row.Providers = slices.DeleteFunc(row.Providers, func(i *sdk.ProviderItem) bool { return i == nil })
+	row.Providers = itemsOf(row)
 	for _, item := range row.Providers {
 		item.Provider = nil // that is shown with it, and a row of its own
 	}
@@ -183,8 +180,8 @@ func keyOfOld(row, old *sdk.Application) []any {
 // judgeProviderItems refuses providers that do not exist, or are another organization's. What was there before stays.
 func (a *Authority) judgeProviderItems(tx *txn, c *Caller, row, old *sdk.Application) error {
 	for _, item := range row.Providers {
-		named := func(i *sdk.ProviderItem) bool { return i != nil && i.Name == item.Name }
-		if old != nil && slices.ContainsFunc(old.Providers, named) {
+		named := func(i *sdk.ProviderItem) bool { return i.Name == item.Name }
+		if old != nil && slices.ContainsFunc(itemsOf(old), named) {
 			continue
 		}
 		p, err := a.store.providers.get(tx, "WHERE name=?", item.Name)

@@ -117,6 +117,37 @@ func TestQueueServesTogether(t *testing.T) {
 	assert.ErrorIs(t, q.do(t.Context(), 1), errClosed)
 }
 
+// A panic of one batch ends neither the process nor the queue. Who has an answer keeps it.
+func TestQueueOutlivesPanics(t *testing.T) {
+	t.Parallel()
+	q := newQueue(1, 1, func(batch []*job[bool]) {
+		if batch[0].ask {
+			batch[0].done <- nil
+		}
+		panic(errOfJob)
+	})
+	err := q.do(t.Context(), false)
+	assert.ErrorContains(t, err, "panic")
+	assert.ErrorContains(t, err, "commit_test.go", "the stack")
+	assert.NotContains(t, err.Error(), errOfJob.Error(), "a panic's value may hold a secret")
+	assert.NoError(t, q.do(t.Context(), true))
+	assert.False(t, IsUnavailable(err))
+	q.close()
+}
+
+// A transaction that panics is undone.
+func TestPanicOfATransaction(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	err := s.write(t.Context(), func(tx *txn) error {
+		err := s.insertIdentity("a", nil)(tx)
+		panic(err)
+	})
+	assert.ErrorContains(t, err, "panic")
+	assert.NoError(t, s.write(t.Context(), s.insertIdentity("b", nil)))
+	assert.Equal(t, []string{"b"}, s.openIDs(t))
+}
+
 // waitFor waits until so many wait.
 func waitFor[A any](q *queue[A], n int) {
 	for {

@@ -152,8 +152,8 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 		if app.Cert != "" && !slices.Contains(there.certs, app.Cert) {
 			all = append(all, found(Problem, "%s: there is no cert %s", name, app.Cert))
 		}
-		for _, item := range app.Providers {
-			if item != nil && !slices.Contains(there.providers, item.Name) {
+		for _, item := range itemsOf(app) {
+			if !slices.Contains(there.providers, item.Name) {
 				all = append(all, found(Warning, "%s: there is no provider %s", name, item.Name))
 			}
 		}

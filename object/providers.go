@@ -71,7 +71,7 @@ func (a *Authority) judgeProviderID(tx *txn, row, old *sdk.Provider) error {
 func (a *Authority) applicationsWith(q querier, provider string) ([]*sdk.Application, error) {
 	apps, err := a.store.applications.find(q, "")
 	return slices.DeleteFunc(apps, func(app *sdk.Application) bool {
-		return !slices.ContainsFunc(app.Providers, func(i *sdk.ProviderItem) bool { return i != nil && i.Name == provider })
+		return !slices.ContainsFunc(itemsOf(app), func(i *sdk.ProviderItem) bool { return i.Name == provider })
 	}), err
 }
 
@@ -79,8 +79,8 @@ func (a *Authority) applicationsWith(q querier, provider string) ([]*sdk.Applica
 func (a *Authority) followProvider(tx *txn, row, old *sdk.Provider) error {
 	users, err := a.applicationsWith(tx, old.Name)
 	for _, app := range users {
-		for _, item := range app.Providers {
-			if item != nil && item.Name == old.Name {
+		for _, item := range itemsOf(app) {
+			if item.Name == old.Name {
 				item.Name = row.Name
 			}
 		}

@@ -87,8 +87,21 @@ func (q *queue[A]) remove(j *job[A]) bool {
 // work serves until the queue is closed and nobody waits.
 func (q *queue[A]) work() {
 	for batch := q.take(); len(batch) > 0; batch = q.take() {
-		q.serve(batch)
+		if err := q.serveSafely(batch); err != nil {
+			for _, j := range batch {
+				select {
+				case j.done <- err:
+				default: // it has its answer
+				}
+			}
+		}
 	}
+}
+
+func (q *queue[A]) serveSafely(batch []*job[A]) (err error) {
+	defer recovered(&err)
+	q.serve(batch)
+	return nil
 }
 
 // take waits for the next batch; an empty one ends the work.

@@ -98,7 +98,7 @@ func (r *remote) clientOf(ctx context.Context, listed *sdk.Application, home str
 // guarded refuses an organization in which users may change their own ids: they could claim the OpenIDs of others.
 // Casdoor allows all for which there is no account item (object/user_util.go there).
 func guarded(org *sdk.Organization) error {
-	i := slices.IndexFunc(org.AccountItems, func(item *sdk.AccountItem) bool { return item.Name == "ID" })
+	i := slices.IndexFunc(org.AccountItems, func(item *sdk.AccountItem) bool { return item != nil && item.Name == "ID" })
 	if i >= 0 {
 		item := org.AccountItems[i]
 		if item.ViewRule == "Admin" || item.ModifyRule == "Admin" || item.ModifyRule == "Immutable" {
@@ -117,7 +117,7 @@ func guarded(org *sdk.Organization) error {
 func (r *remote) miniPrograms(ctx context.Context, app *sdk.Application) []miniProgram {
 	var programs []miniProgram
 	named := map[string]bool{}
-	for _, item := range app.Providers {
+	for _, item := range itemsOf(app) {
 		if item.Provider == nil {
 			continue // Casdoor lets admins delete a provider that applications still name
 		}

@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -93,6 +94,14 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// PanicError returns a panic with value p as an error. A value that is not Go's own stays hidden: it may hold a secret.
+func PanicError(p any) error {
+	if bug, ok := p.(runtime.Error); ok {
+		return fmt.Errorf("panic: %w", bug)
+	}
+	return fmt.Errorf("panic with a %T", p)
+}
 
 // KindOf returns the kind of the *Error in err's chain, or 0 when there is none.
 func KindOf(err error) Kind {

@@ -106,6 +106,7 @@ func (s *suite) testMiniPrograms(t *testing.T) {
 		{"name": "second-wx-" + n.name, "canSignUp": true, "canSignIn": false},
 	}
 	n.apply(t, row{"applications": []row{both}})
+	n.exec(t, 1, `UPDATE "application" SET providers=REPLACE(providers, '[{', '[null,{') WHERE name=?`, "both-"+n.name)
 	req := n.request(t, "oAlice")
 	req.Client = n.clientOf(t, "both-"+n.name)
 	n.send(t, req)
