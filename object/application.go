@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -85,6 +86,9 @@ type settings struct {
 	now       func() time.Time
 	flight    singleflight.Group
 	known     *lru.Cache[string, cached]
+
+	mu      sync.Mutex
+	renewed time.Time // when the keys were read anew for a token
 }
 
 type cached struct {
@@ -157,6 +161,21 @@ func (s *settings) keys(ctx context.Context) ([]*key, error) {
 		return nil, err
 	}
 	return value.([]*key), nil
+}
+
+// keysRenewal is how long to the next time that the keys are read anew for a token: strangers can send any token.
+const keysRenewal = time.Second
+
+// newKeys is keys for a token that the known ones do not verify: it may be signed with one that has just been made, here or
+// on another instance.
+func (s *settings) newKeys(ctx context.Context) ([]*key, error) {
+	s.mu.Lock()
+	if now := s.now(); now.Sub(s.renewed) >= keysRenewal {
+		s.renewed = now
+		s.known.Remove("keys")
+	}
+	s.mu.Unlock()
+	return s.keys(ctx)
 }
 
 // organization returns an organization, or ErrNotFound.

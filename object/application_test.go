@@ -63,6 +63,35 @@ func TestSettingsOutlivePanics(t *testing.T) {
 	assert.Equal(t, 1, value)
 }
 
+// keysOf is a directory that has only keys, and counts how often they are read.
+type keysOf struct {
+	directory
+	reads int
+}
+
+func (d *keysOf) keys(context.Context) ([]*key, error) {
+	d.reads++
+	return nil, nil
+}
+
+// Tokens that nobody has signed have the keys read once a second at most.
+func TestKeysAreReadAnewSeldom(t *testing.T) {
+	t.Parallel()
+	clock, d := newTestClock(), &keysOf{}
+	s := newTestSettings(t, clock.Now)
+	s.directory = d
+	_, err := s.keys(t.Context())
+	require.NoError(t, err)
+	for i := range 3 {
+		for range 5 {
+			_, err := s.newKeys(t.Context())
+			require.NoError(t, err)
+		}
+		assert.Equal(t, 2+i, d.reads)
+		clock.advance(keysRenewal)
+	}
+}
+
 func newTestSettings(t *testing.T, now func() time.Time) *settings {
 	t.Helper()
 	s, err := newSettings(nil, now)

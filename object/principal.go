@@ -64,6 +64,11 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 		return v.claims, nil
 	}
 	v, err := s.checkSignature(token, keys)
+	if errors.Is(err, jwt.ErrTokenUnverifiable) || errors.Is(err, jwt.ErrTokenSignatureInvalid) {
+		if keys, err = s.settings.newKeys(ctx); err == nil {
+			v, err = s.checkSignature(token, keys)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

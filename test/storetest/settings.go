@@ -18,6 +18,7 @@ func (s *suite) testSettings(t *testing.T) {
 		"ChangesAreSeen":  s.testChangesAreSeen,
 		"MiniPrograms":    s.testMiniPrograms,
 		"Clients":         s.testClients,
+		"NewKey":          s.testNewKey,
 		"ProfileOfSignIn": s.testRulesAtSignIn,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,6 +152,20 @@ func (s *suite) testClients(t *testing.T) {
 		n.clock.advance(settingsAge)
 		assert.False(t, n.client(t).Authentic(""))
 	})
+}
+
+// testNewKey has a token verified at once whose key has just been made, by an instance that knows other keys yet.
+func (s *suite) testNewKey(t *testing.T) {
+	n := s.tenant(t, setup{})
+	n.principal(t, n.signIn(t, "oAlice"))
+	next := "cert-" + n.name
+	n.apply(t, row{"certs": []row{{"owner": "admin", "name": next, "cryptoAlgorithm": "ES256"}}})
+	n.change(t, setup{application: row{"cert": next}})
+	here := n.service
+	n.service = n.newService(t, s.sealer) // the instance that knows already
+	token := n.signIn(t, "oAlice")
+	n.service = here
+	n.principal(t, token)
 }
 
 // testRulesAtSignIn has the nickname of a sign-in dropped where the organization does not let users choose one.
