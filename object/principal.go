@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/golang-jwt/jwt/v5"
@@ -76,18 +77,25 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 	return v.claims, nil
 }
 
+// clockSkew is how far ahead of ours the clock of the instance may be that has made a token. Without it the token would be
+// refused (nbf) to the one who uses it at once. A token does not live longer for it.
+const clockSkew = 30 * time.Second
+
 func (s *Service) checkSignature(token string, keys []*key) (verified, error) {
 	v := verified{claims: &tokenClaims{}}
-	_, err := jwt.NewParser(jwt.WithTimeFunc(s.now), jwt.WithExpirationRequired()).ParseWithClaims(token, v.claims,
-		func(t *jwt.Token) (any, error) {
-			for _, k := range keys {
-				if k.name == t.Header["kid"] && k.supports(t.Method.Alg()) {
-					v.key = k
-					return k.public, nil
-				}
+	parser := jwt.NewParser(jwt.WithTimeFunc(s.now), jwt.WithLeeway(clockSkew), jwt.WithExpirationRequired())
+	_, err := parser.ParseWithClaims(token, v.claims, func(t *jwt.Token) (any, error) {
+		for _, k := range keys {
+			if k.name == t.Header["kid"] && k.supports(t.Method.Alg()) {
+				v.key = k
+				return k.public, nil
 			}
-			return nil, errors.New("no cert of ours signs so")
-		})
+		}
+		return nil, errors.New("no cert of ours signs so")
+	})
+	if err == nil && !s.now().Before(v.claims.ExpiresAt.Time) { // the leeway is for its beginning
+		err = jwt.ErrTokenExpired
+	}
 	if errors.Is(err, jwt.ErrTokenExpired) {
 		return verified{}, &Refusal{Code: InvalidToken, Message: "the token is expired", Err: err}
 	}

@@ -154,6 +154,7 @@ func testEarlierRow(t *testing.T, n *tenant) {
 func (s *suite) testTokenLife(t *testing.T) {
 	s.eachRefreshFormat(t, func(t *testing.T, n *tenant) {
 		t.Run("expiry", func(t *testing.T) { testExpiry(t, n) })
+		t.Run("clocks", func(t *testing.T) { testClocks(t, n) })
 		t.Run("logout", func(t *testing.T) { testLogout(t, n) })
 		t.Run("user made again", func(t *testing.T) { testUserMadeAgain(t, n) })
 	})
@@ -175,6 +176,21 @@ func testExpiry(t *testing.T, n *tenant) {
 	n.assertInactive(t, n.client(t), token.RefreshToken)
 	_, err = n.service.Refresh(t.Context(), n.client(t), token.RefreshToken, issuer)
 	assertRefused(t, err, object.InvalidGrant, "expired")
+}
+
+// testClocks has a token used at once on an instance whose clock is behind, which must not lengthen its life either.
+func testClocks(t *testing.T, n *tenant) {
+	n.clock.advance(30 * time.Second)
+	token := n.signIn(t, "oClocks")
+	n.clock.advance(-30 * time.Second)
+	n.principal(t, token)
+	n.clock.advance(-time.Second)
+	n.service = n.newService(t, n.sealer) // which has not verified it yet
+	_, err := n.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.InvalidToken)
+	n.clock.advance(31*time.Second + time.Hour)
+	_, err = n.service.Authenticate(t.Context(), token.AccessToken)
+	assertRefused(t, err, object.InvalidToken, "expired")
 }
 
 func testLogout(t *testing.T, n *tenant) {
