@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // lookup finds rows by a key. Those who ask at the same time share a query, which costs more than what it reads: on a
@@ -17,6 +18,8 @@ type lookup[V any] struct {
 	texts []string                               // of the query: see text
 	fresh func(key *string) (row *V, dest []any) // returns a new row and where to scan it to, behind its key
 	asks  *queue[*question[V]]
+
+	patience time.Duration // with a query
 }
 
 // question is that of one who shares a query.
@@ -39,8 +42,11 @@ type lookupQuery struct {
 // maxLookup bounds those who share a query.
 const maxLookup = 32
 
+// lookupPatience bounds a query: when the database is silent, others wait behind it.
+const lookupPatience = 5 * time.Second
+
 func newLookup[V any](s *Store, q lookupQuery, fresh func(key *string) (*V, []any)) *lookup[V] {
-	l := &lookup[V]{store: s, fresh: fresh}
+	l := &lookup[V]{store: s, fresh: fresh, patience: lookupPatience}
 	within := ""
 	for _, column := range q.within {
 		within += fmt.Sprintf(" AND %s.%s=?", q.alias, column)
@@ -62,6 +68,7 @@ func newLookup[V any](s *Store, q lookupQuery, fresh func(key *string) (*V, []an
 		batches = max(1, runtime.GOMAXPROCS(0)/2) // it works here: the fewer at a time, the more share one
 	}
 	l.asks = newQueue(batches, maxLookup, l.answer)
+	l.asks.free = true
 	return l
 }
 
@@ -97,7 +104,7 @@ func (l *lookup[V]) answer(batch []*job[*question[V]]) {
 }
 
 func (l *lookup[V]) answerAll(batch []*job[*question[V]]) error {
-	ctx, cancel := lastOf(batch)
+	ctx, cancel := lastOf(batch, l.patience)
 	defer cancel()
 	var keys []string
 	byKey := map[string][]*question[V]{}

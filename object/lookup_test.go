@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -91,4 +92,29 @@ func TestLookupOfMany(t *testing.T) {
 		}
 		require.Equal(t, rows[:n], answerTogether(t, l, questions[:n]...))
 	}
+}
+
+// A database that is silent keeps nobody who asks for longer than they wait, and no query for longer than a few seconds.
+func TestLookupInASilentDatabase(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	l := identityLookup(s)
+	l.patience = time.Second
+	s.reads.db.SetMaxOpenConns(1)
+	holder, err := s.reads.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer holder.Close()
+	ctx, leave := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, leave) // when it is on its way
+	start := time.Now()
+	_, err = l.find(ctx, "a", "org", "wx")
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Less(t, time.Since(start), l.patience/2)
+
+	_, err = l.find(t.Context(), "a", "org", "wx")
+	assert.True(t, IsUnavailable(err), "%v", err)
+	assert.Less(t, time.Since(start), lookupPatience)
+	require.NoError(t, holder.Close())
+	_, err = l.find(t.Context(), "a", "org", "wx")
+	assert.ErrorIs(t, err, ErrNotFound)
 }

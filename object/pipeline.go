@@ -71,7 +71,7 @@ func (s *statements) sendBatch(batch []*job[[]statement]) {
 	for _, j := range batch {
 		sent = append(sent, j.ask...)
 	}
-	ctx, cancel := lastOf(batch)
+	ctx, cancel := lastOf(batch, time.Minute)
 	defer cancel()
 	err := s.pipeline(ctx, sent, true)
 	if (isUndone(err) || isUnsent(err)) && (len(batch) > 1 || !isDuplicate(err) && !isUnfit(err)) {
@@ -85,9 +85,9 @@ func (s *statements) sendBatch(batch []*job[[]statement]) {
 // isUnsent reports whether the driver of PostgreSQL could not put a value into words, so that the server got nothing.
 func isUnsent(err error) bool { return isA[pgx.ErrPreprocessingBatch](err) && !IsUnavailable(err) }
 
-// lastOf returns a context that ends when the most patient caller's does, in a minute at the latest.
-func lastOf[A any](batch []*job[A]) (context.Context, context.CancelFunc) {
-	longest := time.Now().Add(time.Minute)
+// lastOf returns a context that ends when the most patient caller's does, or when the time that is given is over.
+func lastOf[A any](batch []*job[A], most time.Duration) (context.Context, context.CancelFunc) {
+	longest := time.Now().Add(most)
 	var last time.Time
 	for _, j := range batch {
 		if deadline, ok := j.ctx.Deadline(); !ok {

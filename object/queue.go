@@ -13,6 +13,7 @@ type queue[A any] struct {
 	serve    func(batch []*job[A]) // answers each job
 	parallel int                   // how many batches are served at a time
 	most     int                   // jobs of a batch
+	free     bool                  // a job has no effect but its answer: who leaves need not know what came of it
 
 	mu      sync.Mutex
 	waiting []*job[A]
@@ -38,7 +39,7 @@ func newQueue[A any](parallel, most int, serve func(batch []*job[A])) *queue[A] 
 	return q
 }
 
-// do returns the answer. A caller who leaves while waiting is not served.
+// do returns the answer. A caller who leaves while waiting is not served; later one waits for the answer, unless jobs are free.
 func (q *queue[A]) do(ctx context.Context, ask A) error {
 	j := &job[A]{ctx, ask, make(chan error, 1)}
 	if !q.add(j) {
@@ -48,7 +49,7 @@ func (q *queue[A]) do(ctx context.Context, ask A) error {
 	case err := <-j.done:
 		return err
 	case <-ctx.Done():
-		if q.remove(j) {
+		if q.remove(j) || q.free {
 			return ctx.Err()
 		}
 		return <-j.done
