@@ -68,11 +68,12 @@ func TestLimitPerIP(t *testing.T) {
 		assert.Equal(t, http.StatusOK, s.From("203.0.113.1").Call(t, "GET", "/api/health", "", nil).Status)
 		assert.Equal(t, http.StatusOK, account("").Status, "a proxy that names nobody")
 	}
+	tooMany(t, s.From("203.0.113.1").Call(t, "GET", "/api/mini-program/push/health", "", nil), 20*time.Second)
 	clock.Advance(20 * time.Second)
 	assert.Equal(t, http.StatusOK, account("203.0.113.1").Status)
 	tooMany(t, account("203.0.113.1"), 20*time.Second)
 
-	assert.InDelta(t, 6, s.Metric(t, `minidoor_turned_away_total{limit="ip"}`), 0)
+	assert.InDelta(t, 7, s.Metric(t, `minidoor_turned_away_total{limit="ip"}`), 0)
 	assert.Len(t, s.Log.Lines("requests are turned away", `"reason":"ip"`), 2, "one line in 10 s")
 	assert.Empty(t, s.Log.Lines("request refused", `"status":429`))
 }

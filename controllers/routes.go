@@ -29,8 +29,8 @@ func routes(deps *Deps) []route {
 		{"/api/mini-program/account/export", &MiniProgramController{base}, "get:Export"},
 		{"/api/mini-program/account/delete", &MiniProgramController{base}, "post:Delete"},
 		{pushPath + anyName, &PushController{base}, "get:Verify;post:Push"},
-		{"/api/mini-program/health", &StateController{base}, "get:Health"},
-		{"/api/health", &StateController{base}, "get:Health"},
+		{ownHealthPath, &StateController{base}, "get:Health"},
+		{healthPath, &StateController{base}, "get:Health"},
 		{"/api/login/oauth/access_token", &TokenController{base}, "post:AccessToken"},
 		{"/api/update-user", &ProfileController{base}, "post:UpdateUser"},
 	}

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/beego/beego/v2/server/web"
@@ -128,7 +127,7 @@ func (s *server) deny(w http.ResponseWriter, r *http.Request, form shape, e *API
 
 // limit counts the request of a client. A load balancer may always ask how the server is.
 func (s *server) limit(r *http.Request) error {
-	if strings.HasSuffix(r.URL.Path, "/health") {
+	if r.URL.Path == healthPath || r.URL.Path == ownHealthPath {
 		return nil
 	}
 	return s.deps.Limits.request(r.Context(), s.deps.network(r))

@@ -9,6 +9,11 @@ import (
 // StateController tells how the server is.
 type StateController struct{ Base }
 
+const (
+	healthPath    = "/api/health"
+	ownHealthPath = "/api/mini-program/health" // a gateway's own: the other one is the Casdoor's
+)
+
 // Health is GET /api/health: 200 while the database, or the Casdoor in its place, answers, and the server is not about
 // to end; else 503.
 //

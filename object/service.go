@@ -35,6 +35,7 @@ type Service struct {
 	now           func() time.Time
 	log           *slog.Logger
 	settings      *settings
+	pings         pings
 	claims        *claimWriter
 	profileFields []profileField
 	accountFields map[string][]int
@@ -98,9 +99,6 @@ func (s *Service) Client(ctx context.Context, clientID string) (*Client, error) 
 	}
 	return c, err
 }
-
-// Ping reports whether the database, or the Casdoor in its place, answers.
-func (s *Service) Ping(ctx context.Context) error { return s.directory.Ping(ctx) }
 
 // SignsIn reports whether a token request with that tag is a mini program's sign-in.
 func (s *Service) SignsIn(tag string) bool {

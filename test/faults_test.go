@@ -156,6 +156,7 @@ func TestDatabaseGone(t *testing.T) {
 	}
 	health := requests["health"]
 	assert.Equal(t, http.StatusOK, health().Status)
+	clock.Advance(time.Second) // it is remembered for so long
 	s.Store.Close()
 	for _, settings := range []string{"known", "forgotten"} {
 		for name, request := range requests {
