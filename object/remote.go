@@ -45,6 +45,13 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	if services.Now == nil {
+		services.Now = time.Now
+	}
+	var err error
+	if r.lists, err = newSettings(nil, services.Now); err != nil {
+		return nil, err
+	}
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
@@ -60,6 +67,7 @@ type remote struct {
 	keyring    *keyring
 	clientID   string
 	appSecrets map[string]provider.Secret
+	lists      *settings              // keeps the listing of applications
 	home       atomic.Pointer[string] // the organization of our application; nil until it has been read
 
 	mu     sync.Mutex

@@ -33,6 +33,39 @@ func (r *remote) applications(ctx context.Context) ([]*sdk.Application, string, 
 	return apps, apps[i].Organization, nil
 }
 
+// listing is what is kept of Casdoor's applications, to find one by its client id.
+type listing struct {
+	home     string // the organization of our application
+	byClient map[string]listed
+}
+
+type listed struct {
+	id           string // owner and name
+	organization string
+	shared       bool
+}
+
+// listing reads the applications once for all who ask, whichever client ids they name: strangers may make up any. ctx
+// bounds the wait.
+func (r *remote) listing(ctx context.Context) (*listing, error) {
+	const name = "applications"
+	value, err := r.lists.load(ctx, name, func(ctx context.Context) (any, error) {
+		apps, home, err := r.applications(ctx)
+		l := &listing{home: home, byClient: map[string]listed{}}
+		for _, a := range apps {
+			l.byClient[a.ClientId] = listed{a.Owner + "/" + a.Name, a.Organization, a.IsShared}
+		}
+		return l, err
+	})
+	if ctx.Err() != nil {
+		return nil, &casdoorError{action: name, problem: noAnswer}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return value.(*listing), nil
+}
+
 // homeOf returns the organization of our application.
 func (r *remote) homeOf(ctx context.Context) (string, error) {
 	if home := r.home.Load(); home != nil {
@@ -47,22 +80,26 @@ func (r *remote) client(ctx context.Context, clientID string) (*Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.casdoor.timeout) // of all its calls
 	defer cancel()
 	id, organization, _ := strings.Cut(clientID, sharedInfix)
-	apps, home, err := r.applications(ctx)
+	all, err := r.listing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(apps, func(a *sdk.Application) bool { return a.ClientId == id && id != "" })
-	if i < 0 || organization != "" && !apps[i].IsShared || cmp.Or(organization, apps[i].Organization) != home {
+	app, known := all.byClient[id]
+	if !known || id == "" || organization != "" && !app.shared || cmp.Or(organization, app.organization) != all.home {
 		return nil, ErrNotFound
 	}
-	return r.clientOf(ctx, apps[i], home)
+	c, err := r.clientOf(ctx, app.id, all.home)
+	if err == nil && c.Application.ClientId != id {
+		return nil, ErrNotFound // it has another one since
+	}
+	return c, err
 }
 
-// clientOf reads what the settings of an application refer to.
-func (r *remote) clientOf(ctx context.Context, listed *sdk.Application, home string) (*Client, error) {
+// clientOf reads an application, and what its settings refer to.
+func (r *remote) clientOf(ctx context.Context, id, home string) (*Client, error) {
 	// Asked for alone, an application comes with its providers.
 	app, err := call(ctx, r.casdoor, "get-application", func(c *sdk.Client) (*sdk.Application, error) {
-		return c.GetApplication(listed.Owner + "/" + listed.Name)
+		return c.GetApplication(id)
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/url"
 	"testing"
@@ -153,6 +154,24 @@ func TestRemoteCasdoorsOwnUsers(t *testing.T) {
 			assert.Empty(t, s.casdoor.Tokens())
 		})
 	}
+}
+
+// Client ids that somebody makes up cost Casdoor one call in 3 seconds, and none of them hides one that exists.
+func TestRemoteUnknownClients(t *testing.T) {
+	t.Parallel()
+	s := startRemote(t, remoteOptions{})
+	ask := func(clientID string) harness.Reply {
+		form := harness.SignInForm("code")
+		form.Set("client_id", clientID)
+		return s.Call(t, http.MethodPost, harness.PathToken, "", form)
+	}
+	assert.Equal(t, map[string]int{getApplications: 1}, s.calls(func() {
+		for n := range 20 {
+			assert.Equal(t, http.StatusUnauthorized, ask(fmt.Sprint("made-up-", n)).Status)
+		}
+		assert.Equal(t, http.StatusUnauthorized, ask(fakecasdoor.ClientID+"-org-elsewhere").Status)
+	}))
+	s.SignIn(t, "oShopper")
 }
 
 func TestRemoteSettingsAreSeen(t *testing.T) {
