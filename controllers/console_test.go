@@ -215,9 +215,12 @@ func TestPlatformState(t *testing.T) {
 	at, failure = s.last()
 	assert.False(t, at.IsZero(), "a wrong code is an answer")
 	assert.Nil(t, failure)
-	s.breaker("a", true)
+	often, seldom := breaker{"wx1", "code2Session"}, breaker{"wx1", "getuserphonenumber"}
+	s.breaker(often, time.Now().Add(time.Hour))
+	s.breaker(seldom, time.Now().Add(-time.Second))
 	assert.True(t, s.down())
-	s.breaker("a", false)
+	assert.Equal(t, map[breaker]bool{often: true, seldom: false}, s.breakers(), "nobody has called one since its time was over")
+	s.breaker(often, time.Time{})
 	assert.False(t, s.down())
 }
 

@@ -25,7 +25,6 @@ type Metrics struct {
 	newUsers      prometheus.Counter
 	signInSeconds prometheus.Histogram
 	upstream      *prometheus.HistogramVec
-	breakers      *prometheus.GaugeVec
 	reads, writes accesses
 	turnedAway    *prometheus.CounterVec
 	swept         *prometheus.CounterVec
@@ -47,7 +46,6 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 		signInSeconds: prometheus.NewHistogram(histogram("sign_in_seconds", "How long sign-ins took, all in all.")),
 		upstream: prometheus.NewHistogramVec(histogram("upstream_seconds",
 			"How long calls of the platform's API took, by call and kind of failure, or ok."), []string{"op", "result"}),
-		breakers:   gauges("breaker_open", "1 while calls of an API are refused because it is down.", "app_id", "op"),
 		turnedAway: counters("turned_away_total", "Requests over a limit.", "limit"),
 		swept:      counters("swept_rows_total", "Expired rows that were deleted.", "table"),
 		logLost: prometheus.NewCounter(prometheus.CounterOpts{
@@ -68,7 +66,7 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 	build := gauges("build_info", "1, with what runs.", "version", "goversion")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	registry.MustRegister(
-		m.signIns, m.newUsers, m.signInSeconds, m.upstream, m.breakers, database, databaseErrors, m.turnedAway, m.swept,
+		m.signIns, m.newUsers, m.signInSeconds, m.upstream, breakerCollector{&m.platform}, database, databaseErrors, m.turnedAway, m.swept,
 		m.logLost,
 		m.requests.answered, m.requests.took, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -124,13 +122,8 @@ func (m *Metrics) Called(op string, took time.Duration, err error) {
 }
 
 // Breaker implements idp.Observer.
-func (m *Metrics) Breaker(appID, op string, open bool) {
-	value := 0.0
-	if open {
-		value = 1
-	}
-	m.breakers.WithLabelValues(appID, op).Set(value)
-	m.platform.breaker(appID+" "+op, open)
+func (m *Metrics) Breaker(appID, op string, until time.Time) {
+	m.platform.breaker(breaker{appID, op}, until)
 }
 
 // Read implements object.Observer.
@@ -231,6 +224,25 @@ func collectPool(metrics chan<- prometheus.Metric, pool string, stats sql.DBStat
 	show(poolLimit, prometheus.GaugeValue, float64(stats.MaxOpenConnections))
 	show(poolWaits, prometheus.CounterValue, float64(stats.WaitCount))
 	show(poolWaited, prometheus.CounterValue, stats.WaitDuration.Seconds())
+}
+
+// breakerCollector shows which breakers are open.
+type breakerCollector struct{ platform *platformState }
+
+var breakerOpen = describe("breaker_open", "1 while calls of an API are refused because it is down.", "app_id", "op")
+
+// Describe implements prometheus.Collector.
+func (breakerCollector) Describe(descs chan<- *prometheus.Desc) { descs <- breakerOpen }
+
+// Collect implements prometheus.Collector.
+func (c breakerCollector) Collect(metrics chan<- prometheus.Metric) {
+	for b, refuses := range c.platform.breakers() {
+		value := 0.0
+		if refuses {
+			value = 1
+		}
+		metrics <- prometheus.MustNewConstMetric(breakerOpen, prometheus.GaugeValue, value, b.appID, b.op)
+	}
 }
 
 // errcodes gives the label of an errcode. The platform chooses them; past maxErrcodes different ones the rest are "other".

@@ -142,7 +142,7 @@ func TestMetricNamesAreInOrder(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m := controllers.NewMetrics(registry, "v1")
 	m.Called("code2Session", time.Second, &provider.Error{Kind: provider.KindThrottled})
-	m.Breaker("wx1", "code2Session", true)
+	m.Breaker("wx1", "code2Session", time.Now().Add(time.Minute))
 	m.Swept("token", 1)
 	problems, err := testutil.GatherAndLint(registry)
 	require.NoError(t, err)

@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +17,11 @@ type platformState struct {
 	failed   atomic.Pointer[platformFailure]
 
 	mu   sync.Mutex
-	open map[string]bool // breakers by name
+	open map[breaker]time.Time // until when each refuses calls; the zero time: it does not
 }
+
+// breaker names a breaker.
+type breaker struct{ appID, op string }
 
 // platformFailure is a call that the platform is, or an admin may be, to blame for.
 type platformFailure struct {
@@ -35,24 +40,29 @@ func (s *platformState) called(err error) {
 	s.failed.Store(&platformFailure{time.Now(), failure.Kind, failure.Code})
 }
 
-func (s *platformState) breaker(name string, open bool) {
+func (s *platformState) breaker(b breaker, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
-		s.open = map[string]bool{}
+		s.open = map[breaker]time.Time{}
 	}
-	if open {
-		s.open[name] = true
-	} else {
-		delete(s.open, name)
+	s.open[b] = until
+}
+
+// breakers returns which breakers refuse calls now. One whose time is over does not, though nobody has called since.
+func (s *platformState) breakers() map[breaker]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, refuse := time.Now(), map[breaker]bool{}
+	for b, until := range s.open {
+		refuse[b] = now.Before(until)
 	}
+	return refuse
 }
 
 // down reports whether calls are refused here, since the platform was down for several ones.
 func (s *platformState) down() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.open) > 0
+	return slices.Contains(slices.Collect(maps.Values(s.breakers())), true)
 }
 
 // last returns the time of the last answer of use, or the zero time, and the failure since then, if there was one.

@@ -27,28 +27,28 @@ type breaker struct {
 // sign-ins work, and must not keep them out.
 type breakers map[string]breaker
 
-func newBreakers(logger *slog.Logger, tell func(op string, open bool)) breakers {
+func newBreakers(logger *slog.Logger, tell func(op string, until time.Time)) breakers {
 	b := breakers{}
 	for _, op := range []string{
 		opCode2Session, opStableToken, opCheckSession, opPhone, opCheckText, opCheckImage, opCheckMedia,
 	} {
-		tell(op, false)
-		b[op] = newBreaker(logger.With("op", op), func(open bool) { tell(op, open) })
+		tell(op, time.Time{})
+		b[op] = newBreaker(logger.With("op", op), func(until time.Time) { tell(op, until) })
 	}
 	return b
 }
 
-func newBreaker(logger *slog.Logger, tell func(open bool)) breaker {
+func newBreaker(logger *slog.Logger, tell func(until time.Time)) breaker {
 	return breaker{circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(breakerFailures).
 		WithSuccessThreshold(1).
 		WithDelay(breakerDelay).
 		OnOpen(func(circuitbreaker.StateChangedEvent) {
-			tell(true)
+			tell(time.Now().Add(breakerDelay))
 			logger.Warn("provider is down", "retryAfter", breakerDelay)
 		}).
 		OnClose(func(circuitbreaker.StateChangedEvent) {
-			tell(false)
+			tell(time.Time{})
 			logger.Info("provider is back")
 		}).
 		Build()}

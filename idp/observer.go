@@ -8,12 +8,13 @@ type Observer interface {
 	// Called tells of a call that was sent: its op, how long it took, and its *provider.Error or nil.
 	Called(op string, took time.Duration, err error)
 
-	// Breaker tells whether the calls of op for the mini program with that AppID are refused, because WeChat is down.
-	Breaker(appID, op string, open bool)
+	// Breaker tells until when the calls of op for the mini program with that AppID are refused, because WeChat is down. The
+	// zero time: they are not.
+	Breaker(appID, op string, until time.Time)
 }
 
 // noObserver is an Observer that does not listen.
 type noObserver struct{}
 
 func (noObserver) Called(string, time.Duration, error) {}
-func (noObserver) Breaker(string, string, bool)        {}
+func (noObserver) Breaker(string, string, time.Time)   {}

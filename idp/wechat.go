@@ -149,7 +149,7 @@ func newWeChat(c provider.Config, o Options, client *resty.Client) (*WeChat, err
 		now:      o.Now,
 		logger:   o.Logger,
 		observer: o.Observer,
-		breakers: newBreakers(logger, func(op string, open bool) { o.Observer.Breaker(c.ClientID, op, open) }),
+		breakers: newBreakers(logger, func(op string, until time.Time) { o.Observer.Breaker(c.ClientID, op, until) }),
 		shelf:    newTokenShelf(o.Tokens, c, logger),
 	}, nil
 }
