@@ -35,6 +35,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w, done := g.deps.Metrics.request(w, r, routeCasdoor)
 	defer done()
 	g.deps.sayGoodbye(w.Header())
+	if hidesHeader(r) {
+		e := badRequest("the header Connection names a header that is meant for the server")
+		logError(g.deps.Logger, r, "pass-through", e)
+		writeError(w, shapeOf(r.URL.Path), e)
+		return
+	}
 	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to lift.
 	lift := http.NewResponseController(w)
 	_ = lift.SetReadDeadline(time.Time{})
@@ -43,15 +49,31 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // routed returns the path of the route that a Casdoor's router takes a path for: that is beego's, which leaves out
-// slashes and dots, and one of these ends.
+// slashes and dots, and one of these ends, until beego 2 of any segment.
 func routed(p string) string {
-	p = path.Clean(p)
-	for _, end := range []string{".json", ".xml", ".html"} {
-		if route, ok := strings.CutSuffix(p, end); ok {
-			return route
+	segments := strings.Split(path.Clean(p), "/")
+	for i, segment := range segments {
+		for _, end := range []string{".json", ".xml", ".html"} {
+			if route, ok := strings.CutSuffix(segment, end); ok {
+				segments[i] = route
+				break
+			}
 		}
 	}
-	return p
+	return strings.Join(segments, "/")
+}
+
+// hidesHeader reports whether a request's header Connection names one that tells whose the request is: the proxy would
+// take that out, and the Casdoor would read another request than we have looked through. No sender may do so
+// (RFC 9110 §7.6.1).
+func hidesHeader(r *http.Request) bool {
+	for name := range strings.SplitSeq(strings.Join(r.Header["Connection"], ","), ",") {
+		switch http.CanonicalHeaderKey(strings.TrimSpace(name)) {
+		case "Content-Type", "Content-Encoding", "Content-Length", "Authorization", "Cookie":
+			return true
+		}
+	}
+	return false
 }
 
 func (g *gateway) isOurs(path string, r *http.Request) bool {
@@ -79,7 +101,7 @@ func (g *gateway) isSignIn(r *http.Request) bool {
 		return true
 	}
 	body, whole := peek(r)
-	for _, tag := range append(tagsOf(r.Header.Get("Content-Type"), body), r.URL.Query()["tag"]...) {
+	for _, tag := range append(tagsOf(r.Header.Get("Content-Type"), body), fieldTags(r.URL.RawQuery)...) {
 		if g.deps.Service.SignsIn(tag) {
 			return true
 		}
@@ -98,18 +120,25 @@ func peek(r *http.Request) (body []byte, whole bool) {
 	return body, err == nil && len(body) <= maxBody
 }
 
-// tagsOf returns the values of the parameter "tag" in a body of form fields or JSON. Casdoor may read what is no
-// multipart form as both, whatever the content type says. A body that is malformed has those that stand before the
-// fault.
+// tagsOf returns the values of the parameter "tag" in a body, read as form fields, as a multipart form and as JSON,
+// whatever the content type says: which of them Casdoor takes hangs on how beego and Go's library read that, each in a
+// way of its own. A body that is malformed has those that stand before the fault.
 func tagsOf(contentType string, body []byte) []string {
-	kind, params, _ := mime.ParseMediaType(contentType)
-	if kind == "multipart/form-data" {
-		return multipartTags(multipart.NewReader(bytes.NewReader(body), params["boundary"]))
-	}
-	form, _ := url.ParseQuery(string(body))
+	_, params, _ := mime.ParseMediaType(contentType)
+	tags := append(fieldTags(string(body)), multipartTags(multipart.NewReader(bytes.NewReader(body), params["boundary"]))...)
 	var fields struct{ Tag string }
 	_ = json.Unmarshal(body, &fields)
-	return append(form["tag"], fields.Tag)
+	return append(tags, fields.Tag)
+}
+
+// fieldTags takes form fields one by one: of more than 10,000 together url.ParseQuery reads none, while that of an older
+// Go, with which a Casdoor may be built, reads them all.
+func fieldTags(query string) (tags []string) {
+	for field := range strings.SplitSeq(query, "&") {
+		values, _ := url.ParseQuery(field)
+		tags = append(tags, values["tag"]...)
+	}
+	return tags
 }
 
 func multipartTags(form *multipart.Reader) (tags []string) {

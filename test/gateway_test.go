@@ -130,6 +130,9 @@ func TestGatewayKnowsItsSignIns(t *testing.T) {
 			require.NoError(t, err)
 			return s.Call(t, "POST", harness.PathToken, "", harness.Text{ContentType: "text/plain", Body: string(text)})
 		},
+		"an end that beego 1 leaves out": func() harness.Reply {
+			return s.Call(t, "POST", "/api/login/oauth.json/access_token", "", form(fields()))
+		},
 	}
 	for name, call := range ours {
 		tokens := call().Tokens(t)
@@ -148,6 +151,8 @@ func TestGatewayKnowsItsSignIns(t *testing.T) {
 	s.Call(t, "GET", harness.PathToken+"?tag=wechat_miniprogram", "", nil)
 	assert.Equal(t, 4, casdoor.Calls(harness.PathToken), "what is no sign-in of ours goes to the Casdoor")
 
+	many := harness.Text{ContentType: "application/x-www-form-urlencoded", Body: strings.Repeat("x&", 10_001) + "tag=wechat_miniprogram"}
+	assert.Equal(t, http.StatusBadRequest, s.Call(t, "POST", harness.PathToken, "", many).Status, "more fields than Go takes")
 	large := harness.Text{ContentType: "application/x-www-form-urlencoded", Body: "x=" + strings.Repeat("x", 2<<20) + "&tag=wechat_miniprogram"}
 	reply := s.Call(t, "POST", harness.PathToken, "", large)
 	assert.Equal(t, http.StatusRequestEntityTooLarge, reply.Status, "nothing passes that was not looked through")
