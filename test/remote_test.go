@@ -271,9 +271,36 @@ func TestRemoteUpdateUser(t *testing.T) {
 	want.UpdatedTime, want.EmailVerified = after.UpdatedTime, after.EmailVerified
 	assert.Equal(t, want, after)
 
-	s.casdoor.Inject(updateUser, fakecasdoor.Refusal("Email already exists"), 1)
-	reply := update(map[string]any{"email": "b@example.com"})
-	assert.Equal(t, "email is another user's", reply["msg"])
+	boss := s.user(t, fakecasdoor.AdminName)
+	boss.Email = "b@example.com"
+	s.casdoor.SetUser(boss)
+	assert.Equal(t, "email is another user's", update(map[string]any{"email": "b@example.com"})["msg"])
+}
+
+// A number that Casdoor refuses is no fault of a server: to try again would only cost another code.
+func TestRemotePhone(t *testing.T) {
+	t.Parallel()
+	s := startRemote(t, remoteOptions{})
+	tokens := s.SignIn(t, "oPhone")
+	store := func() harness.Reply {
+		code := s.Fake.NewPhoneCode("oPhone", chinese("13800000000"))
+		return s.Call(t, http.MethodPost, harness.PathPhone, tokens.AccessToken, map[string]string{"code": code})
+	}
+	boss := s.user(t, fakecasdoor.AdminName)
+	boss.Phone, boss.CountryCode = "13800000000", "CN"
+	s.casdoor.SetUser(boss)
+	reply := store()
+	assert.Equal(t, http.StatusBadRequest, reply.Status)
+	assert.Equal(t, "phone is another user's", reply.Map(t)["msg"])
+	s.casdoor.Inject(updateUser, fakecasdoor.Refusal("Phone number is invalid"), 1)
+	reply = store()
+	assert.Equal(t, http.StatusBadRequest, reply.Status)
+	assert.Equal(t, "phone is no number that Casdoor takes", reply.Map(t)["msg"])
+
+	boss.Phone = ""
+	s.casdoor.SetUser(boss)
+	assert.Equal(t, http.StatusOK, store().Status)
+	assert.Equal(t, "13800000000", s.user(t, "wechat-oPhone").Phone)
 }
 
 func TestRemoteMiniPrograms(t *testing.T) {
