@@ -155,6 +155,21 @@ func TestRemoteCasdoorsOwnUsers(t *testing.T) {
 	}
 }
 
+// That they have no password is what proves that Casdoor's own flow has made them. Those whom we have made may have one.
+func TestRemotePasswords(t *testing.T) {
+	t.Parallel()
+	s := startRemote(t, remoteOptions{users: []sdk.User{{
+		Owner: fakecasdoor.Organization, Name: "wechat-oEarly", Id: "random", DisplayName: "Early", WeChat: "oEarly",
+		Properties: map[string]string{"wechatOpenId": "oEarly"},
+	}}})
+	for openID, want := range map[string]string{"oEarly": "error", "oOurs": "ok"} {
+		reply := s.Call(t, http.MethodPost, harness.PathUpdateUser, s.SignIn(t, openID).AccessToken,
+			map[string]string{"password": "a long new password"})
+		assert.Equal(t, want, reply.Map(t)["status"], reply.Body)
+		assert.Equal(t, http.StatusOK, s.trySignIn(t, openID).Status, "as before")
+	}
+}
+
 func TestRemoteSettingsAreSeen(t *testing.T) {
 	t.Parallel()
 	s := startRemote(t, remoteOptions{})
