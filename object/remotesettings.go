@@ -71,7 +71,7 @@ func (r *remote) clientOf(ctx context.Context, listed *sdk.Application, home str
 		return nil, ErrNotFound
 	}
 	app.Organization = home
-	c := &Client{Application: app, miniPrograms: r.miniPrograms(ctx, app)}
+	c := &Client{Application: app, miniPrograms: r.miniPrograms(ctx, app), home: listed.Organization}
 	c.Organization, err = r.organization(ctx, home)
 	if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("application %s: organization %q does not exist", app.Name, home)

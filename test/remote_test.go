@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -316,6 +317,28 @@ func TestRemotePhone(t *testing.T) {
 	s.casdoor.SetUser(boss)
 	assert.Equal(t, http.StatusOK, store().Status)
 	assert.Equal(t, "13800000000", s.user(t, "wechat-oPhone").Phone)
+}
+
+// Only an application of built-in, which has shown its secret, reads the metrics.
+func TestRemoteMetrics(t *testing.T) {
+	t.Parallel()
+	for organization, want := range map[string]int{"built-in": http.StatusOK, fakecasdoor.Organization: http.StatusForbidden} {
+		s := startRemote(t, remoteOptions{
+			rows: func(r *fakecasdoor.Rows) {
+				r.Organizations[0].Name, r.Applications[0].Organization = organization, organization
+			},
+			deps: func(d *controllers.Deps, _ string) {
+				d.Metrics = controllers.NewMetrics(prometheus.NewRegistry(), "v1")
+			},
+		})
+		for secret, status := range map[string]int{fakecasdoor.ClientSecret: want, "wrong": http.StatusUnauthorized} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/api/mini-program/metrics", nil)
+			require.NoError(t, err)
+			r.SetBasicAuth(fakecasdoor.ClientID, secret)
+			reply, _ := send(t, http.DefaultClient, r)
+			assert.Equal(t, status, reply.StatusCode, organization)
+		}
+	}
 }
 
 func TestRemoteMiniPrograms(t *testing.T) {
