@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -50,16 +51,21 @@ func (b *Base) principal() (*object.Principal, error) {
 	if !ok {
 		return nil, loginFirst()
 	}
-	leave, err := b.Deps.Limits.work(b.Ctx.Request.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	p, err := b.Deps.Service.Authenticate(b.Ctx.Request.Context(), token)
+	p, err := b.Deps.authenticate(b.Ctx.Request.Context(), token)
 	if err == nil {
 		p.ClientIP = b.Deps.clientIP(b.Ctx.Request)
 	}
 	return p, err
+}
+
+// authenticate returns whose an access token is, if there is room for more work.
+func (d *Deps) authenticate(ctx context.Context, token string) (*object.Principal, error) {
+	leave, err := d.Limits.work(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return d.Service.Authenticate(ctx, token)
 }
 
 // bearer returns the bearer token of a request, and whether there is one.

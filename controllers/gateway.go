@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w, done := g.deps.Metrics.request(w, r, routeCasdoor)
 	defer done()
 	g.deps.sayGoodbye(w.Header())
+	if hidesHeader(r) {
+		e := badRequest("the header Connection names a header that is meant for the server")
+		logError(g.deps.Logger, r, "pass-through", e)
+		writeError(w, shapeOf(r.URL.Path), e)
+		return
+	}
 	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to lift.
 	lift := http.NewResponseController(w)
 	_ = lift.SetReadDeadline(time.Time{})
@@ -43,15 +51,31 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // routed returns the path of the route that a Casdoor's router takes a path for: that is beego's, which leaves out
-// slashes and dots, and one of these ends.
+// slashes and dots, and one of these ends, until beego 2 of any segment.
 func routed(p string) string {
-	p = path.Clean(p)
-	for _, end := range []string{".json", ".xml", ".html"} {
-		if route, ok := strings.CutSuffix(p, end); ok {
-			return route
+	segments := strings.Split(path.Clean(p), "/")
+	for i, segment := range segments {
+		for _, end := range []string{".json", ".xml", ".html"} {
+			if route, ok := strings.CutSuffix(segment, end); ok {
+				segments[i] = route
+				break
+			}
 		}
 	}
-	return p
+	return strings.Join(segments, "/")
+}
+
+// hidesHeader reports whether a request's header Connection names one that tells whose the request is: the proxy would
+// take that out, and the Casdoor would read another request than we have looked through. No sender may do so
+// (RFC 9110 §7.6.1).
+func hidesHeader(r *http.Request) bool {
+	for name := range strings.SplitSeq(strings.Join(r.Header["Connection"], ","), ",") {
+		switch http.CanonicalHeaderKey(strings.TrimSpace(name)) {
+		case "Content-Type", "Content-Encoding", "Content-Length", "Authorization", "Cookie":
+			return true
+		}
+	}
+	return false
 }
 
 func (g *gateway) isOurs(path string, r *http.Request) bool {
@@ -79,7 +103,7 @@ func (g *gateway) isSignIn(r *http.Request) bool {
 		return true
 	}
 	body, whole := peek(r)
-	for _, tag := range append(tagsOf(r.Header.Get("Content-Type"), body), r.URL.Query()["tag"]...) {
+	for _, tag := range append(tagsOf(r.Header.Get("Content-Type"), body), formValues(r.URL.RawQuery, "tag")...) {
 		if g.deps.Service.SignsIn(tag) {
 			return true
 		}
@@ -98,18 +122,26 @@ func peek(r *http.Request) (body []byte, whole bool) {
 	return body, err == nil && len(body) <= maxBody
 }
 
-// tagsOf returns the values of the parameter "tag" in a body of form fields or JSON. Casdoor may read what is no
-// multipart form as both, whatever the content type says. A body that is malformed has those that stand before the
-// fault.
+// tagsOf returns the values of the parameter "tag" in a body, read as form fields, as a multipart form and as JSON,
+// whatever the content type says: which of them Casdoor takes hangs on how beego and Go's library read that, each in a
+// way of its own. A body that is malformed has those that stand before the fault.
 func tagsOf(contentType string, body []byte) []string {
-	kind, params, _ := mime.ParseMediaType(contentType)
-	if kind == "multipart/form-data" {
-		return multipartTags(multipart.NewReader(bytes.NewReader(body), params["boundary"]))
-	}
-	form, _ := url.ParseQuery(string(body))
+	_, params, _ := mime.ParseMediaType(contentType)
+	tags := append(formValues(string(body), "tag"),
+		multipartTags(multipart.NewReader(bytes.NewReader(body), params["boundary"]))...)
 	var fields struct{ Tag string }
 	_ = json.Unmarshal(body, &fields)
-	return append(form["tag"], fields.Tag)
+	return append(tags, fields.Tag)
+}
+
+// formValues returns the values of a form field. It takes fields one by one: of more than 10,000 together url.ParseQuery
+// reads none, while that of an older Go, with which a Casdoor may be built, reads them all.
+func formValues(form, name string) (values []string) {
+	for field := range strings.SplitSeq(form, "&") {
+		parsed, _ := url.ParseQuery(field)
+		values = append(values, parsed[name]...)
+	}
+	return values
 }
 
 func multipartTags(form *multipart.Reader) (tags []string) {
@@ -126,13 +158,19 @@ func multipartTags(form *multipart.Reader) (tags []string) {
 }
 
 // isOwnUpdate reports whether an update-user is that of a mini program's user for the own account. Admins may change
-// more than profile fields, and other users are the Casdoor's own.
+// more than profile fields, and other users are the Casdoor's own. One with several access tokens, of which Casdoor would
+// choose, is ours to refuse (RFC 6750 §2).
 func (g *gateway) isOwnUpdate(r *http.Request) bool {
-	token := accessToken(r)
-	if token == "" {
+	tokens, whole := accessTokens(r)
+	if len(tokens) > 1 || !whole {
+		return true
+	}
+	if len(tokens) == 0 {
 		return false
 	}
-	p, err := g.deps.Service.Authenticate(r.Context(), token)
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	p, err := g.deps.authenticate(ctx, tokens[0])
 	if _, refused := errors.AsType[*object.Refusal](err); refused {
 		return false // in the Casdoor's words
 	}
@@ -144,22 +182,37 @@ func (g *gateway) isOwnUpdate(r *http.Request) bool {
 	}
 	body, whole := peek(r)
 	fields, err := decodeObject(body)
-	if whole && err == nil && aboutSelf(p.User, r.URL.Query(), fields) != nil {
+	// In a form another user's id may stand, which Casdoor prefers to that in the query.
+	if !isForm(r) && whole && err == nil && aboutSelf(p.User, r.URL.Query(), fields) != nil {
 		return false
 	}
-	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Authorization", "Bearer "+tokens[0])
 	return true
 }
 
-// accessToken returns the access token of a request, wherever Casdoor takes one from (routers/auto_signin_filter.go
-// there).
-func accessToken(r *http.Request) string {
-	query := r.URL.Query()
-	for _, name := range []string{"accessToken", "access_token"} {
-		if token := query.Get(name); token != "" {
-			return token
-		}
+// accessTokens returns the access tokens of a request, wherever Casdoor takes one from (routers/auto_signin_filter.go
+// there), each once, and whether the whole request was looked through.
+func accessTokens(r *http.Request) (tokens []string, whole bool) {
+	forms, whole := []string{r.URL.RawQuery}, true
+	if isForm(r) {
+		var body []byte
+		body, whole = peek(r)
+		forms = append(forms, string(body))
 	}
-	token, _ := bearer(r)
-	return token
+	for _, form := range forms {
+		tokens = append(tokens, formValues(form, "accessToken")...)
+		tokens = append(tokens, formValues(form, "access_token")...)
+	}
+	if token, ok := bearer(r); ok {
+		tokens = append(tokens, token)
+	}
+	tokens = slices.DeleteFunc(tokens, func(token string) bool { return token == "" })
+	slices.Sort(tokens)
+	return slices.Compact(tokens), whole
+}
+
+// isForm reports whether Go's library takes a request's body for form fields.
+func isForm(r *http.Request) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "application/x-www-form-urlencoded"
 }

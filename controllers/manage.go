@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -98,12 +99,34 @@ func (c *ManageController) list(q object.ListQuery, err error) {
 		c.fail(err)
 		return
 	}
+	if q.PageSize == 0 {
+		leave, err := c.Deps.roomForAll(c.Ctx.Request.Context())
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		defer leave()
+	}
 	rows, total, err := c.Family.list(c.Ctx.Request.Context(), caller, q)
 	if err != nil || q.Page == 0 {
 		c.answer(rows, err)
 		return
 	}
 	c.reply(casdoorReply{Status: "ok", Data: rows, Data2: total})
+}
+
+// maxWholeLists bounds the lists of all rows that are answered at once: one of 10,000 users takes over 100 MB until its
+// client has read it. Those in pages do not wait for them.
+const maxWholeLists = 2
+
+// roomForAll waits for a place to answer with a list of all rows; leave must be called when that is done.
+func (d *Deps) roomForAll(ctx context.Context) (leave func(), err error) {
+	select {
+	case d.wholeLists <- struct{}{}:
+		return func() { <-d.wholeLists }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func listQuery(param func(string) string) (object.ListQuery, error) {

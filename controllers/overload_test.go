@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -94,6 +95,55 @@ func TestNoNewWorkWhileTheDatabaseHasEnough(t *testing.T) {
 	for _, name := range []string{"sign-in", "account", "profile", "client credentials", "refresh"} {
 		assert.Equal(t, http.StatusOK, requests[name]().Status, name)
 	}
+}
+
+// slowReader is a client that reads nothing until it is released.
+type slowReader struct {
+	*httptest.ResponseRecorder
+
+	reading chan struct{} // hears of each answer that begins
+	release chan struct{}
+}
+
+// Write implements http.ResponseWriter.
+func (w slowReader) Write(text []byte) (int, error) {
+	w.reading <- struct{}{}
+	<-w.release
+	return w.ResponseRecorder.Write(text)
+}
+
+func TestListsOfAllRowsInTurn(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	s.SignIn(t, "oListed")
+	list := func(ctx context.Context, w http.ResponseWriter, page string) {
+		query := url.Values{
+			"owner": {harness.Organization}, "clientId": {harness.ClientID}, "clientSecret": {harness.ClientSecret},
+		}
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/get-users?"+query.Encode()+page, nil)
+		s.Handler.ServeHTTP(w, r)
+	}
+	const most = 2
+	reading, release := make(chan struct{}, most+1), make(chan struct{})
+	var readers sync.WaitGroup
+	for range most {
+		readers.Go(func() { list(t.Context(), slowReader{httptest.NewRecorder(), reading, release}, "") })
+	}
+	for range most {
+		<-reading
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	late, paged := httptest.NewRecorder(), httptest.NewRecorder()
+	list(ctx, late, "")
+	assert.Equal(t, http.StatusServiceUnavailable, late.Code)
+	list(t.Context(), paged, "&p=1&pageSize=10")
+	assert.Contains(t, paged.Body.String(), "wechat-oListed", "pages do not wait")
+	close(release)
+	readers.Wait()
+	again := httptest.NewRecorder()
+	list(t.Context(), again, "")
+	assert.Contains(t, again.Body.String(), "wechat-oListed")
 }
 
 // serve runs controllers.Serve on a loopback port.

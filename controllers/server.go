@@ -35,7 +35,8 @@ type Deps struct {
 	Watch          *object.Watch     // nil: sign-ins are not kept in the database
 	MetricsToken   provider.Secret   // the bearer token that may read Metrics; empty: none may
 
-	site func() *consoleSite // what the pages of the console are made of
+	site       func() *consoleSite // what the pages of the console are made of
+	wholeLists chan struct{}       // holds one for each list of all rows that is being answered
 }
 
 // Limits of one request; upload.go has those of uploads.
@@ -62,7 +63,7 @@ func New(deps Deps) http.Handler {
 	}
 	cfg.WebConfig.AutoRender = false
 	app := web.NewHttpServerWithCfg(cfg)
-	deps.site = lazySite()
+	deps.site, deps.wholeLists = lazySite(), make(chan struct{}, maxWholeLists)
 	allowed := register(app, &deps)
 	app.Handlers.Init()
 	own := &server{deps: &deps, next: app.Handlers, allowed: allowed}

@@ -59,11 +59,15 @@ func (s *Store) Adopt(ctx context.Context, progress func(Adoption)) (Adoption, e
 	return a, nil
 }
 
+// lookedAtAgain is the reason of a Conflict that the adoption under way has not raised again.
+const lookedAtAgain = "is being looked at again"
+
 // AdoptAgain makes the next Adopt look at all users once more: those who came since, and those about whom the data now
-// agree. Who signs in already, and what an admin has decided, stays.
+// agree. Who signs in already, and what an admin has decided, stays. So does what is in doubt, until Adopt has ended:
+// meanwhile mini programs sign in, and whoever found no Conflict would get an account of their own.
 func (s *Store) AdoptAgain(ctx context.Context) error {
 	return s.write(ctx, func(tx *txn) error {
-		_, err := tx.exec("DELETE FROM "+s.conflicts.name+" WHERE user_id=?", "")
+		_, err := tx.exec("UPDATE "+s.conflicts.name+" SET reason=? WHERE user_id=?", lookedAtAgain, "")
 		if err != nil {
 			return err
 		}
@@ -133,7 +137,10 @@ func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
 			return err
 		}
 		if end {
-			a.endPass()
+			err = s.endPass(tx, &a)
+		}
+		if err != nil {
+			return err
 		}
 		if row, err = a.row(); err != nil {
 			return err
@@ -144,13 +151,15 @@ func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
 	return a, err
 }
 
-// endPass begins the second pass, or ends the adoption.
-func (a *Adoption) endPass() {
-	if a.OnlyColumn || a.Columns == 0 {
-		a.Done = true
-		return
+// endPass begins the second pass, or ends the adoption. Then what was in doubt before, and is no more, is settled.
+func (s *Store) endPass(tx *txn, a *Adoption) error {
+	if !a.OnlyColumn && a.Columns > 0 {
+		a.Owner, a.Name, a.OnlyColumn = "", "", true
+		return nil
 	}
-	a.Owner, a.Name, a.OnlyColumn = "", "", true
+	a.Done = true
+	_, err := tx.exec("DELETE FROM "+s.conflicts.name+" WHERE user_id=? AND reason=?", "", lookedAtAgain)
+	return err
 }
 
 // nextUsers reads the users behind the cursor, of one organization, moves it, and reports whether nobody is left.

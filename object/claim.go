@@ -123,7 +123,8 @@ func (b *adoption) loadConflicts() error {
 	if b.state.Conflicts == 0 && !b.state.Again {
 		return nil
 	}
-	known, err := b.Store.conflicts.find(b.tx, "WHERE organization=?", b.organization)
+	known, err := b.Store.conflicts.find(b.tx, "WHERE organization=? AND NOT (user_id='' AND reason=?)",
+		b.organization, lookedAtAgain)
 	for _, c := range known {
 		b.conflicts[c.OpenID] = c
 	}
@@ -228,6 +229,7 @@ func (b *adoption) doubt(openID, reason string) {
 	if known == nil {
 		known = &Conflict{Organization: b.organization, OpenID: openID, CreatedTime: now()}
 		b.conflicts[openID] = known
+		b.state.Conflicts++
 	}
 	if !strings.Contains(known.Reason, reason) {
 		known.Reason = strings.TrimPrefix(known.Reason+"; "+reason, "; ")
@@ -269,14 +271,8 @@ func (b *adoption) findHolders(fresh []*Identity) error {
 }
 
 func (b *adoption) storeConflict(c *Conflict) error {
-	inserted, err := b.Store.conflicts.insert(b.tx, c, b.dialect.orIgnore("organization"))
-	if err == nil && inserted {
-		b.state.Conflicts++
-	} else if err == nil {
-		_, err = b.Store.conflicts.update(b.tx, c, []string{"reason"}, "organization=? AND open_id=?",
-			c.Organization, c.OpenID)
-	}
-	if err != nil {
+	if _, err := b.Store.conflicts.insert(b.tx, c,
+		b.dialect.orUpdate([]string{"organization", "open_id"}, []string{"reason"})); err != nil {
 		return err
 	}
 	n, err := b.tx.exec("DELETE FROM "+b.identities.name+" WHERE organization=? AND app_id='' AND open_id=?",

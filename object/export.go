@@ -13,6 +13,8 @@ type Export struct {
 	User         *sdk.User        `json:"user"`
 	Identities   []ExportIdentity `json:"identities"`
 	Tokens       []ExportToken    `json:"tokens"`
+	SignIns      []ExportSignIn   `json:"signIns"`   // the newest of the log of sign-ins
+	Browsers     []ExportBrowser  `json:"browsers"`  // that are signed in with the user's password
 	Pictures     []ExportPicture  `json:"pictures"`  // uploaded avatars whose files are there
 	Unchecked    []*Mark          `json:"unchecked"` // fields that were taken over without the platform's judgement
 	Records      []ExportRecord   `json:"records"`   // the newest, where a Casdoor keeps them
@@ -39,6 +41,25 @@ type ExportToken struct {
 	GrantType   string `json:"grantType"`
 }
 
+// ExportSignIn is a line of the log of sign-ins.
+type ExportSignIn struct {
+	Time        string `json:"time"`
+	Application string `json:"application"`
+	Provider    string `json:"provider"`
+	Outcome     string `json:"outcome"`
+	Errcode     int    `json:"errcode"`
+	ClientIP    string `json:"clientIp"`
+}
+
+// ExportBrowser is a session of a browser.
+type ExportBrowser struct {
+	Application string `json:"application"`
+	CreatedTime string `json:"createdTime"`
+	SeenTime    string `json:"seenTime"`
+	ExpiresTime string `json:"expiresTime"`
+	ClientIP    string `json:"clientIp"`
+}
+
 // ExportPicture is an avatar that the user has uploaded. Of one that is not the user's avatar nobody knows the address.
 type ExportPicture struct {
 	CreatedTime string `json:"createdTime"`
@@ -53,7 +74,7 @@ type ExportRecord struct {
 	Action      string `json:"action"`
 }
 
-// maxRecords bounds the records of an Export.
+// maxRecords bounds the records of an Export, and its lines of the log.
 const maxRecords = 10_000
 
 // Export returns all that is stored about the principal.
@@ -94,6 +115,12 @@ func (s *Service) export(ctx context.Context, user *sdk.User) (*Export, error) {
 	if e.Pictures, err = s.tables.pictures(ctx, user.Id); err != nil {
 		return nil, err
 	}
+	if e.SignIns, err = s.tables.signInsOf(ctx, user); err != nil {
+		return nil, err
+	}
+	if e.Browsers, err = s.tables.browsersOf(ctx, user.Id); err != nil {
+		return nil, err
+	}
 	if e.Tokens, err = s.tokensOf(ctx, user.Owner, user.Name); err != nil {
 		return nil, err
 	}
@@ -125,6 +152,25 @@ func (t *tables) pictures(ctx context.Context, userID string) ([]ExportPicture, 
 		pictures = append(pictures, ExportPicture{u.CreatedTime, u.State})
 	}
 	return pictures, err
+}
+
+func (t *tables) signInsOf(ctx context.Context, user *sdk.User) ([]ExportSignIn, error) {
+	lines, err := t.logs.find(t.read(ctx), fmt.Sprintf("WHERE organization=? AND user_name=? ORDER BY id DESC LIMIT %d",
+		maxRecords), user.Owner, user.Name)
+	signIns := []ExportSignIn{}
+	for _, l := range lines {
+		signIns = append(signIns, ExportSignIn{l.Time, l.Application, l.Provider, l.Outcome, l.Errcode, l.ClientIP})
+	}
+	return signIns, err
+}
+
+func (t *tables) browsersOf(ctx context.Context, userID string) ([]ExportBrowser, error) {
+	sessions, err := t.adminSessions.find(t.read(ctx), "WHERE user_id=? ORDER BY created_time", userID)
+	browsers := []ExportBrowser{}
+	for _, b := range sessions {
+		browsers = append(browsers, ExportBrowser{b.Application, b.CreatedTime, b.SeenTime, b.ExpiresTime, b.ClientIP})
+	}
+	return browsers, err
 }
 
 // notNil makes JSON say [] and not null.

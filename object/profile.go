@@ -221,6 +221,9 @@ func (s *Service) set(u *profileUpdate, field profileField, value string) error 
 		if u.user.Password != "" { // an access token that got into other hands must not become a password
 			return refuse(AccessDenied, "a password that is set is changed by set-password, with the old one")
 		}
+		if s.tables == nil && u.user.Id != remoteID(u.user.Owner, u.user.Name) { // see madeByMiniProgram
+			return refuse(AccessDenied, "password cannot be set: this user could not sign in by the mini program any more")
+		}
 		hash, err := hashPassword(value)
 		if err != nil {
 			return err

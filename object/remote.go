@@ -206,10 +206,25 @@ func (r *remote) addToken(ctx context.Context, token *sdk.Token) error {
 // update implements directory.
 func (r *remote) update(ctx context.Context, p *Principal, columns []string) error {
 	err := r.updateUser(ctx, p.User, columns)
-	if e, ok := errors.AsType[*casdoorError](err); ok && e.said == "Email already exists" {
-		return refuse(InvalidRequest, "email is another user's")
+	if e, ok := errors.AsType[*casdoorError](err); ok {
+		if unfit := unfitFor(e.said); unfit != "" {
+			return refuse(InvalidRequest, "%s", unfit)
+		}
 	}
 	return err
+}
+
+// unfitFor says which field it is when Casdoor does not take a value of the user's (object/check.go there), or "".
+func unfitFor(said string) string {
+	switch said {
+	case "Email already exists":
+		return "email is another user's"
+	case "Phone already exists":
+		return "phone is another user's"
+	case "Phone number is invalid":
+		return "phone is no number that Casdoor takes"
+	}
+	return ""
 }
 
 // updateUser writes columns of a user who was read before. The whole user is sent, as Casdoor looks at more than the

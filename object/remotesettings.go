@@ -107,8 +107,8 @@ func (r *remote) clientOf(ctx context.Context, id, home string) (*Client, error)
 	if app == nil {
 		return nil, ErrNotFound
 	}
+	c := &Client{Application: app, miniPrograms: r.miniPrograms(ctx, app), home: app.Organization}
 	app.Organization = home
-	c := &Client{Application: app, miniPrograms: r.miniPrograms(ctx, app)}
 	c.Organization, err = r.organization(ctx, home)
 	if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("application %s: organization %q does not exist", app.Name, home)

@@ -46,23 +46,21 @@ func (t *tables) findIdentity(ctx context.Context, p *person, appID string) erro
 }
 
 // findAdopted looks for a user whom Casdoor's own flow made, and refuses an OpenID that Casdoor's data leave in doubt.
+// The doubt comes first: an adoption under way may have given the OpenID to somebody, and meet another one later.
 func (t *tables) findAdopted(ctx context.Context, p *person) error {
-	appID := p.identity.AppID
-	err := t.findIdentity(ctx, p, "")
-	p.identity.AppID = appID
+	conflict, err := t.conflicts.get(t.read(ctx), "WHERE organization=? AND open_id=? AND user_id=''",
+		p.identity.Organization, p.identity.OpenID)
 	if err == nil {
-		p.adopted = true
-		return nil
+		return contested("adoption conflict in organization %s: %s", conflict.Organization, conflict.Reason)
 	}
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	conflict, err := t.conflicts.get(t.read(ctx), "WHERE organization=? AND open_id=? AND user_id=''",
-		p.identity.Organization, p.identity.OpenID)
-	if err != nil {
-		return err
-	}
-	return contested("adoption conflict in organization %s: %s", conflict.Organization, conflict.Reason)
+	appID := p.identity.AppID
+	err = t.findIdentity(ctx, p, "")
+	p.identity.AppID = appID
+	p.adopted = err == nil
+	return err
 }
 
 func (t *tables) findByUnion(ctx context.Context, p *person) error {

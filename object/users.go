@@ -199,7 +199,7 @@ func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	return err
 }
 
-// followUser has tokens, uploads and marks follow a change.
+// followUser has tokens, uploads, marks and lines of the log follow a change.
 func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	if old == nil {
 		return nil
@@ -222,6 +222,10 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	}
 	if row.Name == old.Name {
 		return nil
+	}
+	if _, err := tx.exec("UPDATE "+t.logs.name+" SET user_name=? WHERE organization=? AND user_name=?",
+		row.Name, old.Owner, old.Name); err != nil {
+		return err
 	}
 	if t.resources != nil {
 		if _, err := tx.exec("UPDATE "+t.resources.name+" SET "+t.dialect.quote("user")+"=? WHERE owner=? AND "+

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 	"github.com/minidoor/minidoor/test/harness"
 	"github.com/minidoor/minidoor/test/testdb"
 )
+
+const formType = "application/x-www-form-urlencoded"
 
 // multipartForm is a form as wx.uploadFile sends it.
 func multipartForm(t *testing.T, fields map[string]string) harness.Text {
@@ -130,6 +133,9 @@ func TestGatewayKnowsItsSignIns(t *testing.T) {
 			require.NoError(t, err)
 			return s.Call(t, "POST", harness.PathToken, "", harness.Text{ContentType: "text/plain", Body: string(text)})
 		},
+		"an end that beego 1 leaves out": func() harness.Reply {
+			return s.Call(t, "POST", "/api/login/oauth.json/access_token", "", form(fields()))
+		},
 	}
 	for name, call := range ours {
 		tokens := call().Tokens(t)
@@ -148,7 +154,9 @@ func TestGatewayKnowsItsSignIns(t *testing.T) {
 	s.Call(t, "GET", harness.PathToken+"?tag=wechat_miniprogram", "", nil)
 	assert.Equal(t, 4, casdoor.Calls(harness.PathToken), "what is no sign-in of ours goes to the Casdoor")
 
-	large := harness.Text{ContentType: "application/x-www-form-urlencoded", Body: "x=" + strings.Repeat("x", 2<<20) + "&tag=wechat_miniprogram"}
+	many := harness.Text{ContentType: formType, Body: strings.Repeat("x&", 10_001) + "tag=wechat_miniprogram"}
+	assert.Equal(t, http.StatusBadRequest, s.Call(t, "POST", harness.PathToken, "", many).Status, "more fields than Go takes")
+	large := harness.Text{ContentType: formType, Body: "x=" + strings.Repeat("x", 2<<20) + "&tag=wechat_miniprogram"}
 	reply := s.Call(t, "POST", harness.PathToken, "", large)
 	assert.Equal(t, http.StatusRequestEntityTooLarge, reply.Status, "nothing passes that was not looked through")
 	assert.Equal(t, 4, casdoor.Calls(harness.PathToken))
@@ -180,6 +188,17 @@ func TestGatewayClosesCasdoorsUpdateUser(t *testing.T) {
 		"Casdoor's other name for it": func() harness.Reply {
 			return s.Call(t, "POST", harness.PathUpdateUser+"?access_token="+token, "", body("score", 99))
 		},
+		"token in a form that is JSON too": func() harness.Reply {
+			text := `{"score":99,"tag":"&accessToken=` + token + `&"}`
+			return s.Call(t, "POST", harness.PathUpdateUser+id, "", harness.Text{ContentType: formType, Body: text})
+		},
+		"id in such a form": func() harness.Reply {
+			text := `{"score":99,"tag":"&id=shop/wechat-oShopper1&"}`
+			return s.Call(t, "POST", harness.PathUpdateUser+"?id=shop/boss", token, harness.Text{ContentType: formType, Body: text})
+		},
+		"two tokens": func() harness.Reply {
+			return s.Call(t, "POST", harness.PathUpdateUser+id+"&accessToken=x", token, body("score", 99))
+		},
 		"malformed": func() harness.Reply {
 			return s.Call(t, "POST", harness.PathUpdateUser, token, harness.Text{ContentType: "application/json", Body: "{"})
 		},
@@ -199,6 +218,25 @@ func TestGatewayClosesCasdoorsUpdateUser(t *testing.T) {
 	s.Exec(t, "UPDATE user SET is_admin=1 WHERE name='wechat-oShopper1'")
 	s.Call(t, "POST", harness.PathUpdateUser+id, token, body("score", 1))
 	assert.Equal(t, 4, casdoor.Calls(harness.PathUpdateUser), "an admin may more than we do")
+}
+
+// Whose an update-user is must be known before it passes: to find that out is work as any other.
+func TestGatewayThatIsBusy(t *testing.T) {
+	t.Parallel()
+	var backlog atomic.Int64
+	s, casdoor := harness.StartGateway(t, testdb.Kinds()[0].Casdoor(t), harness.Options{Limits: controllers.LimitsConfig{
+		MaxWaiting: 1, Backlog: func() int { return int(backlog.Load()) },
+	}})
+	token := s.SignIn(t, "oShopper1").AccessToken
+	update := func() harness.Reply {
+		return s.Call(t, "POST", harness.PathUpdateUser+"?id=shop/boss", token, map[string]string{"displayName": "x"})
+	}
+	backlog.Store(1)
+	assert.Equal(t, http.StatusServiceUnavailable, update().Status)
+	assert.Zero(t, casdoor.Calls(harness.PathUpdateUser))
+	backlog.Store(0)
+	update()
+	assert.Equal(t, 1, casdoor.Calls(harness.PathUpdateUser))
 }
 
 func TestGatewayWithoutItsCasdoor(t *testing.T) {

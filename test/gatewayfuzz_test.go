@@ -61,34 +61,39 @@ func startTagReader(t testing.TB) *url.URL {
 // sign-in reaches it. Its own sign-in gives the SessionKey away.
 func FuzzGatewaySignIn(f *testing.F) {
 	const form, sign = "application/x-www-form-urlencoded", "tag=wechat_miniprogram&client_id=a&code=b"
+	const jsonBody = `{"tag":"wechat_miniprogram"}`
 	multipart := "--x\r\nContent-Disposition: form-data; name=\"tag\"\r\n\r\nwechat_miniprogram\r\n--x--\r\n"
 	for _, path := range []string{
 		harness.PathToken, harness.PathToken + "/", "/" + harness.PathToken, "/api/./login/x/../oauth//access_token",
 		harness.PathToken + ".json", harness.PathToken + ".html/", harness.PathToken + ".xml.json",
 	} {
-		f.Add(path, "", form, "", sign)
+		f.Add(path, "", form, "", "", sign)
 	}
-	f.Add(harness.PathToken, sign, "", "", "")
-	f.Add(harness.PathToken, "", "application/json", "", `{"TAG":"wechat_miniprogram","tag":null}`)
-	f.Add(harness.PathToken, "", form, "", `{"tag":"wechat_miniprogram"}`)
-	f.Add(harness.PathToken, "", form, "", "{=1&"+sign)
-	f.Add(harness.PathToken, "tag=", "", "", ` {"tag":"other","Tag":"wechat_miniprogram"}`)
-	f.Add(harness.PathToken, "", "multipart/form-data; boundary=x", "", multipart)
-	f.Add(harness.PathToken, "", "Multipart/Form-Data; boundary=\"x\"; a", "", multipart)
-	f.Add(harness.PathToken, "", form, "gzip", string(gzipped(f, sign)))
-	f.Add(harness.PathToken, "", form, "gzip", strings.Repeat("x", 4096)+sign)
+	f.Add(harness.PathToken, sign, "", "", "", "")
+	f.Add(harness.PathToken, "", "application/json", "", "", `{"TAG":"wechat_miniprogram","tag":null}`)
+	f.Add(harness.PathToken, "", form, "", "", jsonBody)
+	f.Add(harness.PathToken, "", form, "", "", "{=1&"+sign)
+	f.Add(harness.PathToken, "tag=", "", "", "", ` {"tag":"other","Tag":"wechat_miniprogram"}`)
+	f.Add(harness.PathToken, "", "multipart/form-data; boundary=x", "", "", multipart)
+	f.Add(harness.PathToken, "", "Multipart/Form-Data; boundary=\"x\"; a", "", "", multipart)
+	f.Add(harness.PathToken, "", "Multipart/Form-Data; boundary=x", "", "", jsonBody)
+	f.Add(harness.PathToken, "", "multipart/form-data; boundary=x", "", "close, content-type", jsonBody)
+	f.Add(harness.PathToken, "", form, "gzip", "", string(gzipped(f, sign)))
+	f.Add(harness.PathToken, "", form, "gzip", "Content-Encoding", strings.Repeat("x", 4096)+sign)
 
 	casdoor := startTagReader(f)
 	s := harness.Start(f, harness.Options{Deps: func(d *controllers.Deps) { d.Authority, d.Upstream = nil, casdoor }})
-	f.Fuzz(func(t *testing.T, path, query, contentType, encoding, body string) {
+	f.Fuzz(func(t *testing.T, path, query, contentType, encoding, connection, body string) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
 		if !strings.HasPrefix(path, "/") {
 			path = "/" + path
 		}
 		r.URL = &url.URL{Path: path, RawQuery: query}
 		r.Header.Set("Content-Type", contentType)
-		if encoding != "" {
-			r.Header.Set("Content-Encoding", encoding)
+		for name, value := range map[string]string{"Content-Encoding": encoding, "Connection": connection} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
 		}
 		w := httptest.NewRecorder()
 		s.Handler.ServeHTTP(w, r)

@@ -114,6 +114,21 @@ func TestPassThroughOfRequests(t *testing.T) {
 	}
 }
 
+// A header that the proxy would take out is not what the Casdoor reads: a request that has such a one does not pass.
+func TestPassThroughHidesNothing(t *testing.T) {
+	t.Parallel()
+	address, casdoor := passThrough(t, nil)
+	for _, name := range []string{"Content-Type", "content-length", "CONTENT-ENCODING", "Authorization", "Cookie"} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", address+harness.PathRefresh, strings.NewReader("{}"))
+		require.NoError(t, err)
+		r.Header = http.Header{"Connection": {"keep-alive", "x, " + name}}
+		reply, text := send(t, once(t, "127.0.0.1"), r)
+		assert.Equal(t, http.StatusBadRequest, reply.StatusCode, name)
+		assert.Contains(t, text, `"error":"invalid_request"`, name)
+	}
+	assert.Zero(t, casdoor.Calls(harness.PathRefresh))
+}
+
 func TestPassThroughOfReplies(t *testing.T) {
 	t.Parallel()
 	address, casdoor := passThrough(t, nil)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -174,6 +175,21 @@ func TestRemoteUnknownClients(t *testing.T) {
 	s.SignIn(t, "oShopper")
 }
 
+// That they have no password is what proves that Casdoor's own flow has made them. Those whom we have made may have one.
+func TestRemotePasswords(t *testing.T) {
+	t.Parallel()
+	s := startRemote(t, remoteOptions{users: []sdk.User{{
+		Owner: fakecasdoor.Organization, Name: "wechat-oEarly", Id: "random", DisplayName: "Early", WeChat: "oEarly",
+		Properties: map[string]string{"wechatOpenId": "oEarly"},
+	}}})
+	for openID, want := range map[string]string{"oEarly": "error", "oOurs": "ok"} {
+		reply := s.Call(t, http.MethodPost, harness.PathUpdateUser, s.SignIn(t, openID).AccessToken,
+			map[string]string{"password": "a long new password"})
+		assert.Equal(t, want, reply.Map(t)["status"], reply.Body)
+		assert.Equal(t, http.StatusOK, s.trySignIn(t, openID).Status, "as before")
+	}
+}
+
 func TestRemoteSettingsAreSeen(t *testing.T) {
 	t.Parallel()
 	s := startRemote(t, remoteOptions{})
@@ -290,9 +306,58 @@ func TestRemoteUpdateUser(t *testing.T) {
 	want.UpdatedTime, want.EmailVerified = after.UpdatedTime, after.EmailVerified
 	assert.Equal(t, want, after)
 
-	s.casdoor.Inject(updateUser, fakecasdoor.Refusal("Email already exists"), 1)
-	reply := update(map[string]any{"email": "b@example.com"})
-	assert.Equal(t, "email is another user's", reply["msg"])
+	boss := s.user(t, fakecasdoor.AdminName)
+	boss.Email = "b@example.com"
+	s.casdoor.SetUser(boss)
+	assert.Equal(t, "email is another user's", update(map[string]any{"email": "b@example.com"})["msg"])
+}
+
+// A number that Casdoor refuses is no fault of a server: to try again would only cost another code.
+func TestRemotePhone(t *testing.T) {
+	t.Parallel()
+	s := startRemote(t, remoteOptions{})
+	tokens := s.SignIn(t, "oPhone")
+	store := func() harness.Reply {
+		code := s.Fake.NewPhoneCode("oPhone", chinese("13800000000"))
+		return s.Call(t, http.MethodPost, harness.PathPhone, tokens.AccessToken, map[string]string{"code": code})
+	}
+	boss := s.user(t, fakecasdoor.AdminName)
+	boss.Phone, boss.CountryCode = "13800000000", "CN"
+	s.casdoor.SetUser(boss)
+	reply := store()
+	assert.Equal(t, http.StatusBadRequest, reply.Status)
+	assert.Equal(t, "phone is another user's", reply.Map(t)["msg"])
+	s.casdoor.Inject(updateUser, fakecasdoor.Refusal("Phone number is invalid"), 1)
+	reply = store()
+	assert.Equal(t, http.StatusBadRequest, reply.Status)
+	assert.Equal(t, "phone is no number that Casdoor takes", reply.Map(t)["msg"])
+
+	boss.Phone = ""
+	s.casdoor.SetUser(boss)
+	assert.Equal(t, http.StatusOK, store().Status)
+	assert.Equal(t, "13800000000", s.user(t, "wechat-oPhone").Phone)
+}
+
+// Only an application of built-in, which has shown its secret, reads the metrics.
+func TestRemoteMetrics(t *testing.T) {
+	t.Parallel()
+	for organization, want := range map[string]int{"built-in": http.StatusOK, fakecasdoor.Organization: http.StatusForbidden} {
+		s := startRemote(t, remoteOptions{
+			rows: func(r *fakecasdoor.Rows) {
+				r.Organizations[0].Name, r.Applications[0].Organization = organization, organization
+			},
+			deps: func(d *controllers.Deps, _ string) {
+				d.Metrics = controllers.NewMetrics(prometheus.NewRegistry(), "v1")
+			},
+		})
+		for secret, status := range map[string]int{fakecasdoor.ClientSecret: want, "wrong": http.StatusUnauthorized} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/api/mini-program/metrics", nil)
+			require.NoError(t, err)
+			r.SetBasicAuth(fakecasdoor.ClientID, secret)
+			reply, _ := send(t, http.DefaultClient, r)
+			assert.Equal(t, status, reply.StatusCode, organization)
+		}
+	}
 }
 
 func TestRemoteMiniPrograms(t *testing.T) {

@@ -46,6 +46,9 @@ func (s *Server) updateUser(c *call) any {
 			return refuse(problem)
 		}
 	}
+	if problem := s.checkContacts(old, in); problem != "" {
+		return refuse(problem)
+	}
 	if problem := s.checkChange(c.user, old, &in); problem != "" {
 		return refuse(problem)
 	}
@@ -55,6 +58,21 @@ func (s *Server) updateUser(c *call) any {
 func (s *Server) isAdmin(caller string) bool {
 	u, _ := s.User(caller)
 	return seesAll(caller) || u.IsAdmin
+}
+
+// checkContacts keeps an e-mail address or a phone number from being two users' of one organization (object/check.go).
+func (s *Server) checkContacts(old, in sdk.User) string {
+	for _, u := range s.Users() {
+		switch {
+		case u.Owner != old.Owner || u.Name == old.Name:
+		case in.Email != "" && in.Email != old.Email && in.Email == u.Email:
+			return "Email already exists"
+		case in.Phone != "" && in.Phone+in.CountryCode != old.Phone+old.CountryCode &&
+			in.Phone == u.Phone && in.CountryCode == u.CountryCode:
+			return "Phone already exists"
+		}
+	}
+	return ""
 }
 
 // checkChange applies the account items of the organization (object/user_util.go): what the caller does not see keeps

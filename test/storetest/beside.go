@@ -40,6 +40,7 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 			"SettingsAreSeen":     s.testSettings,
 			"WechatColumnIsNoKey": s.testColumnIsNoKey,
 			"Decisions":           s.testDecisions,
+			"DoubtLasts":          s.testDoubtLasts,
 			"AdoptionGoesOn":      s.testAdoptionGoesOn,
 			"AdoptionsAtOnce":     s.testAdoptionsAtOnce,
 			"CoreColumns":         s.testCoreColumns,

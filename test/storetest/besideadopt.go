@@ -114,6 +114,41 @@ func (s *besideSuite) testDecisions(t *testing.T) {
 	assert.Empty(t, conflicts)
 }
 
+// testDoubtLasts looks at all users once more while mini programs sign in: what is in doubt stays so until the end.
+func (s *besideSuite) testDoubtLasts(t *testing.T) {
+	b := s.attach(t)
+	b.addUser(t, "a-twin", "oTwin", openIDProperty("oTwin"))
+	b.addMany(t, 1100) // the other twin is in another batch
+	b.addUser(t, "z-twin", "oTwin", openIDProperty("oTwin"))
+	kept := b.addUser(t, "a-victim", "oVictim", openIDProperty("oVictim"))
+	b.addUser(t, "attacker", "oVictim", openIDProperty("oAttacker"))
+	b.open(t)
+	b.exec(t, 1, `DELETE FROM "user" WHERE name=?`, "attacker")
+
+	refused := func() {
+		t.Helper()
+		for _, openID := range []string{"oTwin", "oVictim"} {
+			assertRefused(t, b.refused(t, openID), object.AccessDenied, "contact the administrator")
+		}
+	}
+	require.NoError(t, b.store.AdoptAgain(t.Context()))
+	refused()
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := b.store.Adopt(ctx, func(object.Adoption) { cancel() })
+	require.Error(t, err)
+	refused()
+
+	state, err := b.store.Adopt(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, 1, state.Conflicts)
+	conflicts, err := b.store.Conflicts(t.Context())
+	require.NoError(t, err)
+	require.Len(t, conflicts, 1)
+	assert.Equal(t, "users shop/a-twin and shop/z-twin claim it", conflicts[0].Reason)
+	assertRefused(t, b.refused(t, "oTwin"), object.AccessDenied, "contact the administrator")
+	assert.Equal(t, kept, b.authenticate(t, b.signIn(t, "oVictim")).User.Id)
+}
+
 func (b *beside) count(t *testing.T, table string) (n int) {
 	t.Helper()
 	require.NoError(t, b.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n))

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,7 @@ func (s *suite) testPrivacy(t *testing.T) {
 		test  func(*testing.T, *tenant)
 	}{
 		"Export": {shared, testExport}, "HardDeletion": {shared, testHardDeletion}, "SoftDeletion": {soft, testSoftDeletion},
-		"Proof": {shared, testProof},
+		"Proof": {shared, testProof}, "Renamed": {shared, testRenamedTraces},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,6 +64,30 @@ func testExport(t *testing.T, n *tenant) {
 		require.NotEmpty(t, secret, what)
 		assert.NotContains(t, string(text), secret, what)
 	}
+}
+
+// testRenamedTraces has the log of sign-ins follow a user's new name, so that it is exported and deleted with the user.
+func testRenamedTraces(t *testing.T, n *tenant) {
+	alice := n.fill(t, "oAlice")
+	bob := n.fill(t, "oBob")
+	n.watch(t, n.at(time.Hour, "ok", alice.User.Name), n.at(time.Minute, "access_denied", alice.User.Name),
+		n.at(time.Minute, "ok", bob.User.Name))
+	changed, err := n.service.Users().Update(t.Context(), n.app(), n.name, alice.User.Name, []string{"name"},
+		jsonOf(t, row{"name": "alice"}))
+	require.NoError(t, err)
+	require.True(t, changed)
+	alice = n.principal(t, n.signIn(t, "oAlice"))
+
+	export, err := n.service.Export(t.Context(), alice)
+	require.NoError(t, err)
+	require.Len(t, export.SignIns, 2)
+	assert.Equal(t, object.ExportSignIn{
+		Time: n.at(time.Minute, "", "").Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"), Application: "app",
+		Provider: "wx", Outcome: "access_denied", ClientIP: "192.0.2.7",
+	}, export.SignIns[0], "the newest is the first")
+	require.NoError(t, n.service.Delete(t.Context(), alice, "", "oAlice"))
+	left := n.rows(t, "SELECT user_name FROM mini_program_log WHERE organization=?", n.name)
+	assert.Equal(t, []map[string]string{{"user_name": bob.User.Name}}, left)
 }
 
 // traces are the rows of a tenant's users, by table.
