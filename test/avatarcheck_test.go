@@ -279,6 +279,28 @@ func TestAvatarVerdictAtAnyTime(t *testing.T) {
 	assert.Len(t, filesIn(t, c.Server), 2)
 }
 
+// A picture that waits for its verdict is withdrawn as one that is the avatar, also where there is no other.
+func TestAvatarWithdrawnWhilePending(t *testing.T) {
+	t.Parallel()
+	c := startChecked(t, object.StoreConfig{}, harness.Row{"checkAvatar": "async"})
+	for name, scope := range map[string]string{
+		"user_info_modified": "", "user_authorization_revoke": "20",
+	} {
+		c.say(t, c.Fake.NewEvent("user_info_modified", "oMe")) // no avatar
+		m := c.pend(t)
+		c.clock.Advance(2 * time.Second) // another event
+		event := c.Fake.NewEvent(name, "oMe")
+		if scope != "" {
+			event["RevokeInfo"] = scope
+		}
+		c.say(t, event)
+		assert.Equal(t, http.StatusNotFound, fetch(t, c.Server, m.URL).Status, name)
+		c.deliver(t, m, "pass", 0)
+		assert.Empty(t, c.avatar(t), name)
+	}
+	assert.Empty(t, filesIn(t, c.Server))
+}
+
 // What a user withdraws, and what belongs to an account that is gone, is not kept.
 func TestAvatarWithdrawn(t *testing.T) {
 	t.Parallel()
