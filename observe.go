@@ -26,7 +26,7 @@ func setLimits(deps *controllers.Deps, cfg *conf.Config, store *object.Store) (r
 	limits := controllers.LimitsConfig{
 		PerIP: cfg.LimitPerIP, PerApplication: cfg.LimitPerApplication, PerOpenID: cfg.LimitPerOpenID,
 		FailedPerIP: cfg.LimitFailedPerIP, FailedShare: cfg.LimitFailedShare,
-		MaxSignIns: cfg.MaxSignIns, MaxWaiting: cfg.MaxWaiting,
+		MaxSignIns: cfg.MaxSignIns, MaxWaiting: cfg.MaxWaiting, MaxUploads: cfg.MaxUploads,
 		Metrics: deps.Metrics, Logger: deps.Logger,
 	}
 	if store != nil {

@@ -69,6 +69,7 @@ type Config struct {
 	LimitFailedShare    int `conf:"limitFailedShare"`    // per cent of an application's sign-ins
 	MaxSignIns          int `conf:"maxSignIns"`          // at one time
 	MaxWaiting          int `conf:"maxWaiting"`          // requests that sign, read or write, at one time
+	MaxUploads          int `conf:"maxUploads"`          // pictures that arrive or are stored, at one time
 
 	MetricsToken Secret `conf:"metricsToken"` // empty: none
 	PprofAddr    string `conf:"pprofAddr"`    // "host:port" of the loopback; empty: off

@@ -59,7 +59,7 @@ func builtin() *Config {
 		LogFormat:          "json",
 
 		LimitPerIP: 12000, LimitPerApplication: 600000, LimitPerOpenID: 600, LimitFailedPerIP: 300, LimitFailedShare: 50,
-		MaxSignIns: 2500, MaxWaiting: 2500, SweepMinutes: 60, SignInLog: true,
+		MaxSignIns: 2500, MaxWaiting: 2500, MaxUploads: 64, SweepMinutes: 60, SignInLog: true,
 	}
 }
 
@@ -167,6 +167,7 @@ limitFailedPerIP = 4
 limitFailedShare = 5
 maxSignIns = 6
 maxWaiting = 7
+maxUploads = 8
 metricsToken = My-Metrics-Token
 pprofAddr = [::1]:6060
 sweepMinutes = 0
@@ -209,7 +210,7 @@ logFormat = json
 		LogFormat:          "json",
 
 		LimitPerIP: 1, LimitPerApplication: 2, LimitPerOpenID: 3, LimitFailedPerIP: 4, LimitFailedShare: 5,
-		MaxSignIns: 6, MaxWaiting: 7, MetricsToken: "My-Metrics-Token", PprofAddr: "[::1]:6060",
+		MaxSignIns: 6, MaxWaiting: 7, MaxUploads: 8, MetricsToken: "My-Metrics-Token", PprofAddr: "[::1]:6060",
 	}, c)
 }
 

@@ -110,7 +110,8 @@ func (c *Config) validateLimits(p *problems) {
 	}{
 		{"limitPerIP", c.LimitPerIP}, {"limitPerApplication", c.LimitPerApplication}, {"limitPerOpenID", c.LimitPerOpenID},
 		{"limitFailedPerIP", c.LimitFailedPerIP}, {"limitFailedShare", c.LimitFailedShare},
-		{"maxSignIns", c.MaxSignIns}, {"maxWaiting", c.MaxWaiting}, {"sweepMinutes", c.SweepMinutes},
+		{"maxSignIns", c.MaxSignIns}, {"maxWaiting", c.MaxWaiting}, {"maxUploads", c.MaxUploads},
+		{"sweepMinutes", c.SweepMinutes},
 	} {
 		p.unless(count.n >= 0, count.key, "%d is less than 0; 0 turns it off", count.n)
 	}

@@ -24,6 +24,7 @@ type LimitsConfig struct {
 	FailedShare    int // per cent of an application's sign-ins: while more fail, each counts strictWeight times
 	MaxSignIns     int // at one time
 	MaxWaiting     int // requests that wait for a signature or the database, at one time
+	MaxUploads     int // pictures that are arriving or being stored, at one time
 
 	Backlog       func() int       // how many writes wait for the database now; nil: unknown
 	Redis         *redis.Client    // shares what is per something with other instances; nil: each counts for itself
@@ -37,7 +38,7 @@ type LimitsConfig struct {
 type Limits struct {
 	perIP, perApplication, perOpenID *limit
 	failed                           *failures
-	signIns, working                 gate
+	signIns, working, uploads        gate
 	lastWork                         atomic.Int64 // how long signature and database took the last sign-in, in ns
 	backlog                          func() int
 	refusals                         *refusals
@@ -52,10 +53,11 @@ const (
 	overFailed      = "failed"
 	overSignIns     = "sign_ins"
 	overWaiting     = "waiting"
+	overUploads     = "uploads"
 )
 
 func limitReasons() []string {
-	return []string{overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting}
+	return []string{overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting, overUploads}
 }
 
 // NewLimits returns the limits of cfg, and has cfg.Metrics show them.
@@ -68,6 +70,7 @@ func NewLimits(cfg LimitsConfig) (*Limits, error) {
 	}
 	l := &Limits{
 		signIns: gate{max: int64(cfg.MaxSignIns)}, working: gate{max: int64(cfg.MaxWaiting)},
+		uploads: gate{max: int64(cfg.MaxUploads)},
 		backlog: cfg.Backlog, refusals: newRefusals(cfg.Metrics, cfg.Logger, cfg.Now), redis: cfg.Redis,
 	}
 	shared := newSharedLimits(cfg)
@@ -207,6 +210,17 @@ func (l *Limits) work(ctx context.Context) (leave func(), err error) {
 		return nil, l.busy(ctx, overWaiting)
 	}
 	return func() { l.working.add(-1) }, nil
+}
+
+// upload lets a picture in, which takes room for temporary files; leave must be called when that is free again.
+func (l *Limits) upload(ctx context.Context) (leave func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+	if !l.uploads.enter() {
+		return nil, l.busy(ctx, overUploads)
+	}
+	return func() { l.uploads.add(-1) }, nil
 }
 
 // A sign-in that would take longer than tooLong behind the platform's answer could be cut off by requestTimeout. Whether

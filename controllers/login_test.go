@@ -161,6 +161,7 @@ func TestCrossSite(t *testing.T) {
 			has: []string{"Another site"}, reply: map[string]string{"Set-Cookie": ""}}
 	}
 	type h = map[string]string
+	asPicture := h{"Cookie": cookie, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "image"}
 	foreign := scenario{has: []string{"Another site"}}
 	runAll(t, s.Handler, []scenario{
 		request("no header", 200, h{"Cookie": cookie}).with(`"status":"ok"`),
@@ -185,8 +186,12 @@ func TestCrossSite(t *testing.T) {
 		logout("logout", "POST", h{"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}),
 		logout("logout by a link", "GET", h{"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}),
 		logout("logout everywhere by a link", "GET", h{"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}).at("/api/sso-logout"),
+		logout("logout by a picture on our page", "GET", asPicture).with("as a part of it"),
+		logout("logout everywhere by a picture on our page", "GET", asPicture).at("/api/sso-logout").with("as a part of it"),
 	})
 	assert.True(t, signedIn(s, h{"Cookie": cookie}))
+	runAll(t, s.Handler, []scenario{{name: "logout by a link on our page", method: "GET", path: "/api/logout", status: 200,
+		header: h{"Cookie": cookie, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"}, has: []string{`"ok"`}}})
 }
 
 func (c scenario) with(has ...string) scenario {

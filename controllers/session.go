@@ -78,12 +78,16 @@ func (b *Base) sessionCaller() (*object.Caller, error) {
 
 // sameSite refuses what another site's page had a signed-in browser send: the cookie would go with it. The browser says
 // where a request comes from; what no browser sends has no cookie that somebody else does not know. Logout counts as a
-// change by whatever method, and login as well, lest somebody be signed in as somebody else.
+// change by whatever method, and login as well, lest somebody be signed in as somebody else. An address that a user may
+// choose, such as an avatar's, must not log out who looks at it on our own pages: logout is visited or called by a script.
 func (d *Deps) sameSite(r *http.Request) *APIError {
 	if _, signedIn := sessionToken(r); !signedIn && r.URL.Path != loginPath {
 		return nil
 	}
 	if r.URL.Path == logoutPath || r.URL.Path == ssoLogoutPath {
+		if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" && dest != "empty" {
+			return foreignRequest("A page may not load this as a part of it", nil)
+		}
 		r = r.Clone(r.Context())
 		r.Method = http.MethodPost
 	}
@@ -97,9 +101,11 @@ func (d *Deps) crossOrigin(r *http.Request) *APIError {
 		_ = protection.AddTrustedOrigin(d.Origin) // conf has checked it
 	}
 	if err := protection.Check(r); err != nil {
-		return &APIError{
-			Status: http.StatusForbidden, Code: object.AccessDenied, Message: "Another site's page may not ask for this", Err: err,
-		}
+		return foreignRequest("Another site's page may not ask for this", err)
 	}
 	return nil
+}
+
+func foreignRequest(message string, err error) *APIError {
+	return &APIError{Status: http.StatusForbidden, Code: object.AccessDenied, Message: message, Err: err}
 }

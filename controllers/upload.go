@@ -31,10 +31,14 @@ type upload struct {
 	file     *os.File
 	size     int64
 	nickname *string // nil where there is none
+	leave    func()  // gives its place free; nil: it has none
 }
 
-// close frees the file. It can be called where there is none.
+// close frees the file and the place of the upload. It can be called where there is none.
 func (u *upload) close() {
+	if u.leave != nil {
+		defer u.leave()
+	}
 	if u.file != nil {
 		_ = u.file.Close()
 		_ = os.Remove(u.file.Name()) // where it could not be done before: see take
@@ -44,11 +48,15 @@ func (u *upload) close() {
 // upload reads a form with exactly one file, in a field of any name. The caller closes it, whatever the error. Whoever
 // may upload has longer than others: call it for them only.
 func (b *Base) upload() (*upload, error) {
+	u := &upload{}
+	var err error
+	if u.leave, err = b.Deps.Limits.upload(b.Ctx.Request.Context()); err != nil {
+		return u, err
+	}
 	// The writer under beego's is the server's. One without deadlines has none to lift.
 	lift := http.NewResponseController(b.Ctx.ResponseWriter.ResponseWriter)
 	_ = lift.SetReadDeadline(time.Now().Add(uploadTime))
 	_ = lift.SetWriteDeadline(time.Now().Add(uploadTimeout + answerTime))
-	u := &upload{}
 	r := b.Ctx.Request
 	kind, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // a malformed one is none
 	if kind != "multipart/form-data" {

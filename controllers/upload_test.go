@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/minidoor/minidoor/controllers"
 	"github.com/minidoor/minidoor/test/harness"
 )
 
@@ -87,6 +88,43 @@ func TestUploadWithoutRoom(t *testing.T) {
 	left, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	assert.Empty(t, left, "no temporary file is left")
+}
+
+// Who comes when as many as may are uploading is turned away, and whoever is done or breaks off makes room.
+func TestUploadsAtOneTime(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{Limits: controllers.LimitsConfig{MaxUploads: 1}})
+	token := s.SignIn(t, "oMany").AccessToken
+	body, contentType := pictureForm(t)
+	header := map[string]string{"Content-Type": contentType, "Authorization": "Bearer " + token}
+	upload := scenario{path: harness.PathAvatar, body: body, header: header, status: http.StatusOK}
+	upload.run(t, s.Handler)
+	scenario{path: harness.PathAvatar, body: body[:70], header: header, status: http.StatusBadRequest}.run(t, s.Handler)
+
+	reader, writer := io.Pipe()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, harness.PathAvatar, reader)
+	for name, value := range header {
+		r.Header.Set(name, value)
+	}
+	w, done := httptest.NewRecorder(), make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Handler.ServeHTTP(w, r)
+	}()
+	_, err := io.WriteString(writer, body[:100]) // returns when it is being read
+	require.NoError(t, err)
+	busy := upload
+	busy.status, busy.has = http.StatusServiceUnavailable, []string{"The server is busy"}
+	busy.run(t, s.Handler)
+	busy.path = harness.PathResource + "?tag=avatar&owner=shop&user=wechat-oMany"
+	busy.run(t, s.Handler)
+	assert.InDelta(t, 2, s.Metric(t, `minidoor_turned_away_total{limit="uploads"}`), 0)
+	_, err = io.WriteString(writer, body[100:])
+	require.NoError(t, err)
+	require.NoError(t, writer.Close())
+	<-done
+	assert.Equal(t, http.StatusOK, w.Code, w.Body)
+	upload.run(t, s.Handler)
 }
 
 func TestUploadThatBreaksOff(t *testing.T) {

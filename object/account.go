@@ -60,7 +60,7 @@ func publicOrganization(org *sdk.Organization) *sdk.Organization {
 
 // Userinfo returns the claims of OpenID Connect Core §5.3 that the token's scopes ask for, as Casdoor spells them.
 func (a *Authority) Userinfo(ctx context.Context, p *Principal, issuer string) (*sdk.Userinfo, error) {
-	clientID, err := a.clientIDOf(ctx, p.row)
+	clientID, err := a.clientIDOf(ctx, p.row.Application)
 	if err != nil {
 		return nil, err
 	}

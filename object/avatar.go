@@ -215,7 +215,7 @@ func (s *Service) judgeUpload(ctx context.Context, p *Principal, u *avatarUpload
 			return err
 		}
 	}
-	m, err := s.judge(ctx, p, func(o *ProviderOptions) bool { return o.CheckAvatar != "" })
+	m, err := s.judge(ctx, p, (*ProviderOptions).checksAvatar)
 	if err != nil {
 		return err
 	}

@@ -106,8 +106,9 @@ func seconds(date *jwt.NumericDate) int64 {
 	return date.Unix()
 }
 
-func (a *Authority) clientIDOf(ctx context.Context, row *sdk.Token) (string, error) {
-	app, err := a.store.applications.get(a.store.read(ctx), "WHERE name=?", row.Application)
+// clientIDOf returns the client id of an application, or "" where there is none of that name.
+func (a *Authority) clientIDOf(ctx context.Context, application string) (string, error) {
+	app, err := a.store.applications.get(a.store.read(ctx), "WHERE name=?", application)
 	if errors.Is(err, ErrNotFound) {
 		return "", nil
 	}

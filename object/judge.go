@@ -13,6 +13,19 @@ import (
 // nicknameField is the JSON name of what a nickname is stored as.
 const nicknameField = "displayName"
 
+// judgeUpdate has an update's new nickname and avatar judged, and returns the Marks that they are to be stored with.
+func (s *Service) judgeUpdate(ctx context.Context, p *Principal, u *profileUpdate) ([]Mark, error) {
+	if slices.Contains(u.columns, avatarField) {
+		if err := s.allowAddress(ctx, p, u.user.Avatar); err != nil {
+			return nil, err
+		}
+	}
+	if slices.Contains(u.columns, "display_name") {
+		return s.judgeNickname(ctx, p, u.user.DisplayName)
+	}
+	return nil, nil
+}
+
 // judgeNickname asks the platform about the principal's new nickname, where the mini program's options want that. It
 // returns the Marks that the nickname is to be stored with, or why it is not to be.
 func (s *Service) judgeNickname(ctx context.Context, p *Principal, nickname string) ([]Mark, error) {
@@ -46,6 +59,23 @@ func (s *Service) judge(ctx context.Context, p *Principal, wanted func(*Provider
 		return nil, err
 	}
 	return m, nil
+}
+
+func (o *ProviderOptions) checksAvatar() bool { return o.CheckAvatar != "" }
+
+// allowAddress refuses an avatar from elsewhere where the platform is to judge avatars: it sees pictures that are
+// uploaded here only, and what is at another address may change at any time.
+func (s *Service) allowAddress(ctx context.Context, p *Principal, address string) error {
+	m, err := s.judge(ctx, p, (*ProviderOptions).checksAvatar)
+	if m == nil || err != nil {
+		return err
+	}
+	_, err = s.tables.uploads.get(s.tables.read(ctx), "WHERE file_key=? AND user_id=? AND url=? AND state IN (?, ?)",
+		keyIn(address), p.User.Id, address, uploadUsed, uploadKept)
+	if errors.Is(err, ErrNotFound) {
+		return refuse(InvalidRequest, "avatar must be uploaded here: pictures are checked before they are shown")
+	}
+	return err
 }
 
 func (c *Client) wants(check func(*ProviderOptions) bool) bool {

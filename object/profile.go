@@ -136,10 +136,8 @@ func (s *Service) UpdateAccount(
 	}
 	update.user.UpdatedTime = s.stamp()
 	next := &Principal{User: &update.user, ClientIP: p.ClientIP, row: p.row}
-	if slices.Contains(update.columns, "display_name") {
-		if next.marked, err = s.judgeNickname(ctx, p, update.user.DisplayName); err != nil {
-			return false, err
-		}
+	if next.marked, err = s.judgeUpdate(ctx, p, &update); err != nil {
+		return false, err
 	}
 	update.columns = append(update.columns, "updated_time")
 	if err := s.directory.update(ctx, next, update.columns); err != nil {

@@ -79,6 +79,11 @@ func (s *Service) withdraw(tx *txn, target *pushTarget, e provider.PushEvent) (s
 		if err = s.tables.rewrite(tx, user, cleared, s.stamp()); err != nil {
 			return "", err
 		}
+		if e.Withdrawn.Avatar { // the one that waits for its verdict, too
+			if err = s.tables.dropUploads(tx, user.Id, ""); err != nil {
+				return "", err
+			}
+		}
 		if e.Withdrawn.Nickname {
 			if err = s.tables.storeMark(tx, Mark{UserID: user.Id, Field: nicknameField}); err != nil {
 				return "", err

@@ -108,6 +108,11 @@ func (a *Authority) AddResource(ctx context.Context, c *Caller, req ResourceRequ
 	}
 	if row.Tag == avatarField && err == nil {
 		p := &Principal{User: user, ClientIP: c.ClientIP}
+		if c.Role == Member { // whose picture is judged as one that comes with a token
+			if p.clientID, err = a.clientIDOf(ctx, user.SignupApplication); err != nil {
+				return Avatar{}, err
+			}
+		}
 		return a.UploadAvatar(ctx, p, AvatarRequest{File: req.File, Size: req.Size, FilesURL: req.FilesURL})
 	}
 	if c.Role == Member {

@@ -16,7 +16,7 @@ type SignInRequest struct {
 	AppID    string // chooses among several mini programs of the application; empty: the first
 	Code     string // of wx.login
 	Nickname string // optional; one that is no display name is ignored
-	Avatar   string // optional; one that is no https URL is ignored
+	Avatar   string // optional; one that is no https URL, or would have to be checked, is ignored
 	Issuer   string // the token's iss
 	ClientIP string
 
@@ -80,7 +80,7 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 			return nil, err
 		}
 	}
-	p.nickname, p.avatar = s.profileOf(req)
+	p.nickname, p.avatar = s.profileOf(req, &p.program.options)
 	const attempts = 5
 	for range attempts {
 		var token *Token
@@ -123,14 +123,14 @@ func (s *Service) choose(p *person, req SignInRequest) error {
 }
 
 // profileOf returns the nickname and avatar of the request, each empty unless it is fit to be stored.
-func (s *Service) profileOf(req SignInRequest) (nickname, avatar string) {
+func (s *Service) profileOf(req SignInRequest, options *ProviderOptions) (nickname, avatar string) {
 	rules := s.profileRules(req.Client.Organization)
 	name, err := cleanDisplayName(req.Nickname)
 	if err == nil && !s.registry.IsPlaceholderNickname(name) && rules.allow("displayName", name) == nil {
 		nickname = name
 	}
 	url, err := cleanAvatar(req.Avatar)
-	if err == nil && !s.registry.IsPlaceholderAvatar(url) && rules.allow("avatar", url) == nil {
+	if err == nil && !options.checksAvatar() && !s.registry.IsPlaceholderAvatar(url) && rules.allow("avatar", url) == nil {
 		avatar = url
 	}
 	return nickname, avatar

@@ -149,7 +149,7 @@ func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 
 func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
 	if !p.isNew {
-		return t.users.sendUpdate(tx, p.user, nil, changed, "owner=? AND name=?", p.user.Owner, p.user.Name)
+		return t.users.sendUpdate(tx, p.user, nil, changed, "owner=? AND name=?"+ifUsable, p.user.Owner, p.user.Name)
 	}
 	return t.users.sendInsert(tx, p.user, "", errNameTaken)
 }

@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -117,13 +118,40 @@ func (t *tables) findToken(ctx context.Context, token string, claims *tokenClaim
 
 // update implements directory.
 func (t *tables) update(ctx context.Context, p *Principal, columns []string) error {
-	return t.write(ctx, func(tx *txn) error { return t.updateUser(tx, p, columns) })
+	var met int64
+	err := t.write(ctx, func(tx *txn) error { return t.updateUser(tx, p, columns, &met) })
+	if err != nil || met > 0 {
+		return err
+	}
+	// The user is gone or, where MySQL counts, all was so already.
+	return t.write(ctx, func(tx *txn) error {
+		_, err := t.liveUser(tx, p)
+		return err
+	})
 }
 
-// updateUser is update inside a transaction. The id keeps it from a user who was made again under the same name.
-func (t *tables) updateUser(tx *txn, p *Principal, columns []string) error {
+// liveUser returns the principal's user as they are now, and stay until the transaction ends, or the *Refusal of one who
+// is gone or may not go on.
+func (t *tables) liveUser(tx *txn, p *Principal) (*sdk.User, error) {
+	user, err := t.userByID(tx, p.User.Owner, p.User.Id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, refuse(InvalidToken, "the user of the token doesn't exist")
+	}
+	if err == nil {
+		err = usable(user)
+	}
+	return user, err
+}
+
+// ifUsable is usable as a condition on a user's row. A Casdoor may have left the columns empty.
+const ifUsable = " AND NOT COALESCE(is_forbidden, FALSE) AND NOT COALESCE(is_deleted, FALSE)"
+
+// updateUser is update inside a transaction; met is how many users it met, once that is committed, and may be nil. The id
+// keeps it from a user who was made again under the same name, and the condition from one who was deleted meanwhile:
+// nothing of a person is to come back.
+func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64) error {
 	user := p.User
-	err := t.users.sendUpdate(tx, user, nil, columns, "owner=? AND name=? AND id=?", user.Owner, user.Name, user.Id)
+	err := t.users.sendUpdate(tx, user, met, columns, "owner=? AND name=? AND id=?"+ifUsable, user.Owner, user.Name, user.Id)
 	if err == nil && slices.Contains(columns, "avatar") {
 		err = t.dropUploads(tx, user.Id, user.Avatar)
 	}

@@ -64,12 +64,14 @@ func (a *Authority) judgeToken(tx *txn, _ *Caller, row, old *sdk.Token) error {
 	return err
 }
 
-// EndUserSessions ends all tokens of a user, everywhere at once, and returns how many sign-ins they were.
+// EndUserSessions ends all that a user is signed in by, tokens and sessions of browsers, everywhere at once. It returns
+// how many of them were tokens.
 func (a *Authority) EndUserSessions(ctx context.Context, c *Caller, owner, name string) (int, error) {
 	if err := c.check("delete-token", home{organization: owner}); err != nil {
 		return 0, err
 	}
-	if _, err := a.Users().Get(ctx, c, owner, name); err != nil {
+	user, err := a.Users().Get(ctx, c, owner, name)
+	if err != nil {
 		return 0, err
 	}
 	tokens, err := a.tokensOf(ctx, owner, name)
@@ -78,6 +80,9 @@ func (a *Authority) EndUserSessions(ctx context.Context, c *Caller, owner, name 
 	}
 	return len(tokens), a.store.write(ctx, func(tx *txn) error {
 		if err := a.tables.deleteTokens(tx, tokens); err != nil {
+			return err
+		}
+		if err := a.endAdminSessions(tx, user); err != nil {
 			return err
 		}
 		return a.recordChange(tx, c, "end-user-sessions", owner+"/"+name)

@@ -45,12 +45,9 @@ func (t *tables) addUpload(ctx context.Context, u *Upload) error {
 // useUpload writes columns of the principal's user, whose avatar is now that upload. The user's row comes first: of two
 // who upload at once the second waits there, and then drops the first one's upload.
 func (t *tables) useUpload(tx *txn, p *Principal, columns []string, row *Upload) error {
-	_, err := t.userByID(tx, p.User.Owner, p.User.Id)
-	if errors.Is(err, ErrNotFound) {
-		return refuse(InvalidToken, "the user of the token doesn't exist")
-	}
+	_, err := t.liveUser(tx, p)
 	if err == nil {
-		err = t.updateUser(tx, p, columns)
+		err = t.updateUser(tx, p, columns, nil)
 	}
 	if err != nil {
 		return err

@@ -70,11 +70,11 @@ func (s *Service) submit(ctx context.Context, u *avatarUpload, row *Upload) (pen
 // keepPending has an upload wait for its verdict, in the place of one that does so already, and writes columns of the
 // principal's user.
 func (t *tables) keepPending(tx *txn, p *Principal, columns []string, row *Upload) error {
-	if _, err := t.userByID(tx, p.User.Owner, p.User.Id); err != nil { // two who upload at once: one after the other
+	if _, err := t.liveUser(tx, p); err != nil { // two who upload at once: one after the other
 		return err
 	}
 	if len(columns) > 0 {
-		if err := t.updateUser(tx, p, columns); err != nil {
+		if err := t.updateUser(tx, p, columns, nil); err != nil {
 			return err
 		}
 	}
@@ -163,7 +163,7 @@ func (t *tables) publish(tx *txn, u *Upload, mark Mark) error {
 	}
 	user.Avatar, user.UpdatedTime = u.URL, mark.UpdatedTime
 	p := &Principal{User: user, marked: []Mark{mark}}
-	if err := t.updateUser(tx, p, []string{"avatar", "updated_time"}); err != nil {
+	if err := t.updateUser(tx, p, []string{"avatar", "updated_time"}, nil); err != nil {
 		return err
 	}
 	return t.nowUsed(tx, u, uploadPending, user.Name)

@@ -183,6 +183,60 @@ func TestAvatarRules(t *testing.T) {
 	assert.Empty(t, filesIn(t, s))
 }
 
+// slow is a storage during whose Put something happens.
+type slow struct {
+	object.Files
+	meanwhile func()
+}
+
+func (s *slow) Put(ctx context.Context, key, contentType string, data []byte) error {
+	if meanwhile := s.meanwhile; meanwhile != nil {
+		s.meanwhile = nil
+		meanwhile()
+	}
+	return s.Files.Put(ctx, key, contentType, data)
+}
+
+// Nothing of an upload comes back to an account that was deleted, or closed by an admin, while it was under way.
+func TestAvatarOfAccountThatIsDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ check, sql string }{
+		"deleted":            {"", ""},
+		"deleted, pending":   {"async", ""},
+		"forbidden":          {"", "UPDATE user SET is_forbidden=1, display_name='', avatar='' WHERE wechat='oMe'"},
+		"forbidden, pending": {"async", "UPDATE user SET is_forbidden=1, display_name='', avatar='' WHERE wechat='oMe'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storage := &slow{}
+			s := harness.Start(t, harness.Options{
+				Organization: harness.Row{"enableSoftDeletion": true},
+				Rows: harness.Rows{"miniProgramProviders": {{
+					"owner": "admin", "name": harness.Provider, "pushToken": pushToken, "checkAvatar": c.check,
+				}}},
+				Files: func(files object.Files) object.Files {
+					storage.Files = files
+					return storage
+				},
+			})
+			token := s.SignIn(t, "oMe").AccessToken
+			storage.meanwhile = func() {
+				if c.sql != "" {
+					s.Exec(t, c.sql)
+					return
+				}
+				reply := s.Call(t, "POST", harness.PathDelete, token, map[string]string{"code": s.NewCode("oMe")})
+				assert.Equal(t, http.StatusOK, reply.Status, reply.Body)
+			}
+			reply := upload(t, s, token, nickPart("小明"), picturePart(photo()))
+			assert.Equal(t, http.StatusBadRequest, reply.Status, reply.Body)
+			assert.Empty(t, filesIn(t, s))
+			assert.Empty(t, s.Value(t, "SELECT CONCAT(display_name, avatar) FROM user WHERE wechat='oMe'"))
+			assert.Equal(t, "0", s.Value(t, "SELECT COUNT(*) FROM mini_program_upload"))
+		})
+	}
+}
+
 // faulty is a storage that fails while it is told to.
 type faulty struct {
 	object.Files

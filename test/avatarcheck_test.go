@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -41,6 +42,7 @@ func startChecked(t *testing.T, store object.StoreConfig, options harness.Row) *
 	clock := harness.NewClock()
 	s := harness.Start(t, harness.Options{
 		Store: store, Now: clock.Now, Rows: harness.Rows{"miniProgramProviders": {row}},
+		Application: harness.Row{"enablePassword": true},
 	})
 	c := &checked{s, clock, s.SignIn(t, "oMe").AccessToken, jpegOf(t, painted(color.White)), ""}
 	require.Equal(t, http.StatusOK, upload(t, s, c.token, picturePart(c.data)).Status)
@@ -114,6 +116,51 @@ func TestAvatarCheckedAtOnce(t *testing.T) {
 	assert.Equal(t, 3, c.Fake.Calls(fakewechat.PathCheckImage))
 }
 
+// What is to be judged cannot come as an address, behind which there may be anything.
+func TestAvatarFromElsewhereIsNotChecked(t *testing.T) {
+	t.Parallel()
+	const other = "https://example.com/a.png"
+	for _, kind := range []string{"sync", "async"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			c := startChecked(t, object.StoreConfig{}, harness.Row{"checkAvatar": kind, "onUnchecked": "accept"})
+			change := func(path string, fields harness.Row) harness.Reply { return c.Call(t, "POST", path, c.token, fields) }
+			reply := change(harness.PathProfile, harness.Row{"avatarUrl": other, "nickName": "New"})
+			assert.Equal(t, http.StatusBadRequest, reply.Status)
+			assert.Contains(t, reply.Map(t)["msg"], "avatar must be uploaded here")
+			assert.Contains(t, change(harness.PathUpdateUser, harness.Row{"avatar": other}).Map(t)["msg"], "avatar must be uploaded")
+			assert.Equal(t, http.StatusOK, change(harness.PathProfile, harness.Row{"avatarUrl": c.before}).Status)
+			for _, openID := range []string{"oMe", "oNew"} {
+				form := harness.SignInForm(c.NewCode(openID))
+				form.Set("avatar", other)
+				form.Set("username", "By sign-in")
+				account := c.Account(t, c.Call(t, "POST", harness.PathToken, "", form).Tokens(t).AccessToken)
+				assert.Equal(t, "By sign-in", account["displayName"])
+				assert.NotEqual(t, other, account["avatar"])
+			}
+			c.unchanged(t)
+		})
+	}
+}
+
+// Who has signed in with a password is judged no less than who shows a token.
+func TestAvatarByCookieIsChecked(t *testing.T) {
+	t.Parallel()
+	c := startChecked(t, object.StoreConfig{}, harness.Row{"checkAvatar": "sync"})
+	_, err := c.SDK().SetPassword(harness.Organization, "wechat-oMe", "", adminPassword)
+	require.NoError(t, err)
+	cookie := browserOf(t, c.Server, "wechat-oMe", adminPassword)
+	form := uploadForm(t, picturePart(c.data))
+	r, err := http.NewRequestWithContext(t.Context(), "POST",
+		c.URL+harness.PathResource+"?tag=avatar&owner=shop&user=wechat-oMe", strings.NewReader(form.Body))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", form.ContentType)
+	r.AddCookie(cookie)
+	c.Fake.Inject(fakewechat.PathCheckImage, fakewechat.Errcode(87014), 1)
+	assert.Contains(t, c.Do(t, r).Body, "avatar is refused by the content check")
+	c.unchanged(t)
+}
+
 func TestAvatarUncheckedIsMarked(t *testing.T) {
 	t.Parallel()
 	for kind, path := range map[string]string{"sync": fakewechat.PathCheckImage, "async": fakewechat.PathCheckMedia} {
@@ -125,8 +172,6 @@ func TestAvatarUncheckedIsMarked(t *testing.T) {
 			assert.NotEqual(t, c.before, avatarOf(t, c.Server, c.token))
 			assert.Equal(t, "avatar", c.Value(t, "SELECT field FROM mini_program_mark"))
 			assert.Len(t, c.Log.Lines("taken over unchecked", `"field":"avatar"`), 1)
-			require.Equal(t, http.StatusOK, c.Call(t, "POST", harness.PathProfile, c.token,
-				map[string]string{"avatarUrl": "https://example.com/a.png"}).Status)
 		})
 	}
 }
@@ -168,8 +213,10 @@ func TestAvatarPendingIsReplaced(t *testing.T) {
 	assert.Equal(t, second.URL, avatarOf(t, c.Server, c.token))
 	third := c.pend(t)
 	const other = "https://example.com/a.png"
-	require.Equal(t, http.StatusOK,
-		c.Call(t, "POST", harness.PathProfile, c.token, map[string]string{"avatarUrl": other}).Status)
+	_, err := c.SDK().UpdateUserForColumns(&casdoorsdk.User{
+		Owner: harness.Organization, Name: "wechat-oMe", Avatar: other,
+	}, []string{"avatar"})
+	require.NoError(t, err, "a back end answers for what it sets")
 	c.deliver(t, third, "pass", 0)
 	assert.Equal(t, other, c.avatar(t))
 	assert.Empty(t, filesIn(t, c.Server))
@@ -230,6 +277,28 @@ func TestAvatarVerdictAtAnyTime(t *testing.T) {
 	c.deliver(t, gone, "pass", 0)
 	assert.Equal(t, m.URL, c.Value(t, "SELECT avatar FROM user WHERE wechat='oMe'"))
 	assert.Len(t, filesIn(t, c.Server), 2)
+}
+
+// A picture that waits for its verdict is withdrawn as one that is the avatar, also where there is no other.
+func TestAvatarWithdrawnWhilePending(t *testing.T) {
+	t.Parallel()
+	c := startChecked(t, object.StoreConfig{}, harness.Row{"checkAvatar": "async"})
+	for name, scope := range map[string]string{
+		"user_info_modified": "", "user_authorization_revoke": "20",
+	} {
+		c.say(t, c.Fake.NewEvent("user_info_modified", "oMe")) // no avatar
+		m := c.pend(t)
+		c.clock.Advance(2 * time.Second) // another event
+		event := c.Fake.NewEvent(name, "oMe")
+		if scope != "" {
+			event["RevokeInfo"] = scope
+		}
+		c.say(t, event)
+		assert.Equal(t, http.StatusNotFound, fetch(t, c.Server, m.URL).Status, name)
+		c.deliver(t, m, "pass", 0)
+		assert.Empty(t, c.avatar(t), name)
+	}
+	assert.Empty(t, filesIn(t, c.Server))
 }
 
 // What a user withdraws, and what belongs to an account that is gone, is not kept.

@@ -72,7 +72,7 @@ func assignments(text, prefix string) map[string]string {
 // What the examples set means something, is valid, and makes minidoor listen where the proxies look.
 func TestDeploySettings(t *testing.T) {
 	t.Parallel()
-	known := map[string]bool{"GOMEMLIMIT": true}
+	known := map[string]bool{"GOMEMLIMIT": true, "TMPDIR": true}
 	for field := range reflect.TypeFor[conf.Config]().Fields() {
 		known[field.Tag.Get("conf")] = true
 	}
@@ -139,6 +139,7 @@ type composeFile struct {
 		Ports       []string
 		Secrets     []string
 		ReadOnly    bool `yaml:"read_only"`
+		Volumes     []string
 		Tmpfs       []string
 	}
 	Secrets map[string]struct{ File string }
@@ -164,7 +165,8 @@ func TestDeployCompose(t *testing.T) {
 	assert.Equal(t, []string{"127.0.0.1:8000:8000"}, gateway.Ports)
 	assert.Empty(t, casdoor.Ports, "nobody reaches Casdoor past the gateway")
 	assert.True(t, gateway.ReadOnly)
-	assert.Equal(t, []string{"/tmp"}, gateway.Tmpfs, "an upload is a file there until it is complete")
+	assert.Equal(t, []string{"minidoor:" + gateway.Environment["TMPDIR"]}, gateway.Volumes, "where uploads fill no memory")
+	assert.Empty(t, gateway.Tmpfs)
 	require.Len(t, gateway.Secrets, 1)
 	assert.Contains(t, file.Secrets, gateway.Secrets[0])
 	assert.Equal(t, "/run/secrets/"+gateway.Secrets[0], gateway.Environment["sealKeyFile"])

@@ -28,8 +28,14 @@ func withBoss(t *testing.T) *harness.Server {
 // browser signs the admin in with a password and returns the cookie.
 func browser(t *testing.T, s *harness.Server, password string) *http.Cookie {
 	t.Helper()
+	return browserOf(t, s, harness.AdminName, password)
+}
+
+// browserOf is browser for any user.
+func browserOf(t *testing.T, s *harness.Server, name, password string) *http.Cookie {
+	t.Helper()
 	reply := s.Call(t, http.MethodPost, "/api/login", "", map[string]any{
-		"application": harness.Application, "organization": harness.Organization, "username": harness.AdminName,
+		"application": harness.Application, "organization": harness.Organization, "username": name,
 		"password": password, "type": "login",
 	})
 	require.Contains(t, reply.Body, `"status":"ok"`)

@@ -342,6 +342,10 @@ func (s *suite) testAdminSessionEnds(t *testing.T) {
 	require.NoError(t, n.service.EndSession(t.Context(), token))
 	require.NoError(t, n.service.EndSession(t.Context(), token))
 	ended(token, object.InvalidToken, "ended")
+	token = n.mustSignIn(t, "boss")
+	_, err := n.service.EndUserSessions(t.Context(), n.app(), n.name, "boss")
+	require.NoError(t, err)
+	ended(token, object.InvalidToken, "ended by another admin")
 
 	token = n.mustSignIn(t, "boss")
 	short, _, err := n.service.SignInByPassword(t.Context(), object.PasswordSignIn{

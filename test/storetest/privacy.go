@@ -20,7 +20,7 @@ func (s *suite) testPrivacy(t *testing.T) {
 		test  func(*testing.T, *tenant)
 	}{
 		"Export": {shared, testExport}, "HardDeletion": {shared, testHardDeletion}, "SoftDeletion": {soft, testSoftDeletion},
-		"Proof": {shared, testProof}, "Renamed": {shared, testRenamedTraces},
+		"Proof": {shared, testProof}, "Renamed": {shared, testRenamedTraces}, "LateUpdate": {soft, testLateUpdate},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -151,6 +151,35 @@ func testSoftDeletion(t *testing.T, n *tenant) {
 	assertRefused(t, err, object.InvalidToken)
 	_, err = n.service.SignIn(t.Context(), n.request(t, "oAlice uAlice"))
 	assertRefused(t, err, object.AccessDenied)
+}
+
+// testLateUpdate deletes an account while the platform is asked for what an update of it is to bring.
+func testLateUpdate(t *testing.T, n *tenant) {
+	for name, update := range map[string]func(*object.Principal) error{
+		"nickname": func(p *object.Principal) error {
+			_, err := n.update(t, p, row{"displayName": "小明", "bio": "me"})
+			return err
+		},
+		"sign-in": func(*object.Principal) error {
+			req := n.request(t, "osign-in")
+			req.Nickname = "小明"
+			_, err := n.service.SignIn(t.Context(), req)
+			return err
+		},
+		"phone": func(p *object.Principal) error { return n.service.StorePhone(t.Context(), p, "", "86-13900000000") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := n.fill(t, "o"+name)
+			leave := func() { require.NoError(t, n.service.Delete(t.Context(), p, "", "o"+name)) }
+			n.wechat.whileChecking, n.wechat.whilePhoning = leave, leave
+			defer func() { n.wechat.whileChecking, n.wechat.whilePhoning = nil, nil }()
+			if err := update(p); name != "sign-in" { // whose token is dead already
+				assertRefused(t, err, object.AccessDenied, "deleted")
+			}
+			assert.Equal(t, make([]string, 7), profile(n.find(t, p.User.Name)))
+			assert.NotContains(t, n.find(t, p.User.Name).Properties, "wechatPhoneVerified")
+		})
+	}
 }
 
 // testProof tries to delete without being asked by the owner.

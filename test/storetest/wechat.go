@@ -13,6 +13,7 @@ import (
 // wechat is a platform that knows everybody. It answers a code "OpenID" or "OpenID UnionID".
 type wechat struct {
 	whileChecking func() // runs while a text is judged; may be nil
+	whilePhoning  func() // runs while a phone number is asked for; may be nil
 
 	stale bool // all SessionKeys are
 
@@ -70,6 +71,9 @@ func (w *wechat) CheckText(_ context.Context, openID, text string) (provider.Ver
 // Phone implements provider.PhoneFetcher: the code is the calling code and the number.
 func (w *wechat) Phone(_ context.Context, openID, code string) (provider.Phone, error) {
 	w.called("phone " + openID)
+	if w.whilePhoning != nil {
+		w.whilePhoning()
+	}
 	calling, number, ok := strings.Cut(code, "-")
 	if !ok {
 		return provider.Phone{}, &provider.Error{Op: "phone", Kind: provider.KindInvalidPhoneCode}
