@@ -190,6 +190,9 @@ func (v *visit) changeApplication() error {
 	if err != nil {
 		return err
 	}
+	if data.isOutdated(in) {
+		return v.outdated(data)
+	}
 	data.Form.fill(in)
 	columns, row, err := v.readApplication(data.Form, app.Providers)
 	if err != nil {

@@ -1,7 +1,10 @@
 package controllers
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -134,6 +137,26 @@ func (f *field) judge() string {
 
 func (f *field) offers(value string) bool {
 	return slices.ContainsFunc(f.Options, func(o option) bool { return o.Value == value })
+}
+
+// version tells what a form shows from what it shows once somebody has changed the row. It is made of what the page shows
+// anyway, so that no secret can be found out by it.
+func (f *form) version() string {
+	sum := sha256.New()
+	for _, field := range f.Fields {
+		fmt.Fprintf(sum, "%q %q %q\n", field.Name, field.Value, field.Values)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// isOutdated reports whether what was posted is about another state of the row than the one that is there: saved, it
+// would take back what somebody else has changed.
+func (d formData) isOutdated(in url.Values) bool { return in.Get("version") != d.Version }
+
+// outdated shows a form with what is there now.
+func (v *visit) outdated(data formData) error {
+	data.Changed = true
+	return v.render(http.StatusConflict, "form", data)
 }
 
 // form reads the fields of a posted form. No field has control characters.

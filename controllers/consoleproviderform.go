@@ -33,12 +33,15 @@ type formData struct {
 	Subject string // whom it is about; empty: something new
 	Form    *form
 	ID      string // owner/name; empty: something new
+	Version string // of what the form shows of a row
+	Changed bool   // somebody has changed the row meanwhile
 	Action  string
 	Back    string
 }
 
+// formData makes the page of a form. That of a row that is there must show the row still, and not what was posted.
 func (v *visit) formData(key string, f *form, id, back string) formData {
-	return formData{Key: key, Form: f, ID: id, Action: v.r.URL.Path, Back: consoleRoot + back}
+	return formData{Key: key, Form: f, ID: id, Version: f.version(), Action: v.r.URL.Path, Back: consoleRoot + back}
 }
 
 func optionFields() []*field {
@@ -256,6 +259,9 @@ func (v *visit) changeProviderForm(save func(f *form, owner, name string) error)
 	f, data, err := v.providerForm(in)
 	if err != nil {
 		return err
+	}
+	if data.isOutdated(in) {
+		return v.outdated(data)
 	}
 	f.fill(in)
 	owner, name := idOf(in)

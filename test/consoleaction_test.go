@@ -39,8 +39,8 @@ func TestConsoleProvider(t *testing.T) {
 	assert.NotContains(t, again.body, "SECRET-of")
 	assert.Equal(t, http.StatusConflict, a.post("/console/providers/delete", "id", "admin/wx-two").status)
 
-	a.done("/console/providers/edit", "id", "admin/wx-two", "clientId", "wxabcdef0123456789", "displayName", "Two",
-		"checkAvatar", "", "onReview", "", "onUnchecked", "", "clearPush", "on")
+	a.done("/console/providers/edit", a.edited("/console/providers/edit", "admin/wx-two", "clientId", "wxabcdef0123456789",
+		"displayName", "Two", "checkAvatar", "", "onReview", "", "onUnchecked", "", "clearPush", "on")...)
 	assert.NotContains(t, a.get("/console/providers/view?id=admin/wx-two"), "mini-program/push")
 	row, err := s.Service.Providers().Get(t.Context(), globalCaller(), "admin", "wx-two")
 	require.NoError(t, err)
@@ -143,9 +143,9 @@ func TestConsoleApplication(t *testing.T) {
 	assert.True(t, row.Providers[0].CanSignIn)
 
 	fields[3], fields[11] = "", "1.5"
-	a.done("/console/applications/edit", append(fields, "id", id)...)
-	wrong := a.post("/console/applications/edit", "id", id, "displayName", "x", "expireInHours", "-1",
-		"refreshExpireInHours", "x", "tokenFormat", "none", "cert", "none")
+	a.done("/console/applications/edit", a.edited("/console/applications/edit", id, fields...)...)
+	wrong := a.post("/console/applications/edit", a.edited("/console/applications/edit", id, "displayName", "x",
+		"expireInHours", "-1", "refreshExpireInHours", "x", "tokenFormat", "none", "cert", "none")...)
 	assert.Equal(t, http.StatusUnprocessableEntity, wrong.status)
 	for _, field := range []string{"expireInHours", "refreshExpireInHours", "tokenFormat", "cert"} {
 		assert.Contains(t, wrong.body, `id="`+field+`-problem"`)
@@ -153,6 +153,42 @@ func TestConsoleApplication(t *testing.T) {
 	a.done("/console/applications/delete", "id", id)
 	s.SignIn(t, "oFirst")
 	assert.Equal(t, http.StatusConflict, a.post("/console/applications/delete", "id", consoleApplicationID).status)
+}
+
+// A form that was opened before somebody else's change saves nothing, and shows what is there now.
+func TestConsoleKeepsWhatOthersChanged(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	refused := func(path string, fields []string) string {
+		reply := a.post(path, fields...)
+		assert.Equal(t, http.StatusConflict, reply.status, path)
+		assert.Contains(t, reply.body, "Somebody has changed this meanwhile")
+		return reply.body
+	}
+	const edit = "/console/applications/edit"
+	old := a.edited(edit, consoleApplicationID, "displayName", "Renamed", "enableSignUp", "on", "tokenFormat", "JWT",
+		"expireInHours", "168", "refreshExpireInHours", "720", "cert", "cert-built-in")
+	a.done("/console/applications/key", "id", consoleApplicationID, "algorithm", "ES256")
+	page := refused(edit, old)
+	assert.Regexp(t, `<option value="cert-shop-[0-9-]+" selected>`, page)
+	assert.NotContains(t, page, "Renamed")
+	app, err := s.Service.Applications().Get(t.Context(), globalCaller(), "admin", harness.Application)
+	require.NoError(t, err)
+	assert.NotEqual(t, "cert-built-in", app.Cert)
+	assert.NotEqual(t, "Renamed", app.DisplayName)
+	assert.Len(t, app.Providers, 1)
+
+	for _, path := range []string{"/console/providers/edit", "/console/providers/options"} {
+		fields := []string{"clientId", "wxabcdef0123456789", "displayName", "Two", "checkAvatar", "",
+			"onReview", "", "onUnchecked", ""}
+		old := a.edited(path, consoleProviderID, fields...)
+		fresh := append(a.edited(path, consoleProviderID, fields...), "checkNickname", "on")
+		a.done(path, fresh...)
+		assert.Regexp(t, `id="checkNickname"[^>]* checked`, refused(path, old))
+		a.done(path, a.edited(path, consoleProviderID, fields...)...)
+	}
+	assert.Equal(t, http.StatusConflict, a.post(edit, "id", consoleApplicationID).status, "a form without a version")
 }
 
 // What the old key signed goes on, and is told until when.

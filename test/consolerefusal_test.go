@@ -203,8 +203,8 @@ func TestConsoleBesideACasdoor(t *testing.T) {
 	page := a.get("/console/providers/view?id=" + consoleProviderID)
 	assert.Contains(t, page, s.URL+"/providers/admin/"+harness.Provider)
 	assert.Equal(t, http.StatusOK, a.post("/console/providers/test", "id", consoleProviderID).status)
-	a.done("/console/providers/options", "id", consoleProviderID, "checkAvatar", "",
-		"onReview", "accept", "onUnchecked", "")
+	a.done("/console/providers/options", a.edited("/console/providers/options", consoleProviderID, "checkAvatar", "",
+		"onReview", "accept", "onUnchecked", "")...)
 	for _, path := range consoleChanges() {
 		if path == "/console/providers/test" || path == "/console/providers/options" {
 			continue
