@@ -159,7 +159,8 @@ func (v *visit) outdated(data formData) error {
 	return v.render(http.StatusConflict, "form", data)
 }
 
-// form reads the fields of a posted form. No field has control characters.
+// form reads the fields of a posted form. No field has control characters. From then on the page to come back to is that
+// of the row which the form is about.
 func (v *visit) form() (url.Values, error) {
 	body, err := v.body()
 	if err != nil {
@@ -178,6 +179,9 @@ func (v *visit) form() (url.Values, error) {
 				return nil, badRequest("the form has control characters, or is not UTF-8")
 			}
 		}
+	}
+	if in.Get("id") != "" {
+		v.here += "?" + idQuery(idOf(in)).Encode()
 	}
 	return in, nil
 }

@@ -14,7 +14,7 @@ func providerPages() []consolePage {
 	return []consolePage{
 		{path: "/providers", show: (*visit).listProviders},
 		{path: "/providers/view", show: (*visit).viewProvider},
-		{path: "/providers/test", change: (*visit).testProvider},
+		{path: "/providers/test", change: (*visit).testProvider, from: "/providers/view"},
 		{path: "/providers/options", show: (*visit).showOptions, change: (*visit).changeOptions},
 		{path: "/providers/add", show: (*visit).showNewProvider, change: (*visit).addProvider, owner: true},
 		{path: "/providers/edit", show: (*visit).showProviderForm, change: (*visit).changeProvider, owner: true},

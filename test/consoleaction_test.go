@@ -1,9 +1,11 @@
 package test
 
 import (
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -189,6 +191,38 @@ func TestConsoleKeepsWhatOthersChanged(t *testing.T) {
 		a.done(path, a.edited(path, consoleProviderID, fields...)...)
 	}
 	assert.Equal(t, http.StatusConflict, a.post(edit, "id", consoleApplicationID).status, "a form without a version")
+}
+
+// Who chooses another language on the answer to a form comes back to a page that is there.
+func TestConsoleSwitchesAfterForms(t *testing.T) {
+	t.Parallel()
+	a := signInGlobal(t, startConsole(t))
+	const provider, application = "?id=admin%2F" + harness.Provider, "?id=admin%2F" + harness.Application
+	for path, want := range map[string]string{
+		"/console/providers/test":      "/console/providers/view" + provider,
+		"/console/providers/edit":      "/console/providers/edit" + provider,
+		"/console/providers/options":   "/console/providers/options" + provider,
+		"/console/providers/delete":    "/console/providers/delete" + provider,
+		"/console/applications/edit":   "/console/applications/edit" + application,
+		"/console/applications/delete": "/console/applications/delete" + application,
+		"/console/applications/add":    "/console/applications/add",
+		"/console/sign-in":             "/console/sign-in",
+	} {
+		var fields []string
+		if _, query, found := strings.Cut(want, "?"); found {
+			id, err := url.ParseQuery(query)
+			require.NoError(t, err)
+			fields = []string{"id", id.Get("id")}
+		}
+		answer := a.post(path, fields...)
+		back := regexp.MustCompile(`name="back" value="([^"]+)"`).FindStringSubmatch(answer.body)
+		require.Len(t, back, 2, "%s: %d", path, answer.status)
+		assert.Equal(t, want, html.UnescapeString(back[1]), path)
+		a.done("/console/preferences", "back", want, "language", "en")
+	}
+	secret := a.post("/console/applications/secret", "id", consoleApplicationID)
+	require.Regexp(t, shownSecret, secret.body)
+	assert.NotContains(t, secret.body, "/console/preferences", "it would lose what is shown once")
 }
 
 // What the old key signed goes on, and is told until when.
