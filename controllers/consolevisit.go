@@ -170,7 +170,7 @@ type problem struct {
 	Status    int
 	Key       string // of the texts
 	RequestID string
-	Retry     int // seconds; 0: nobody knows
+	SignOut   bool // the visitor is signed in as somebody who may not come in
 }
 
 // fail logs an error and shows its page.
@@ -202,6 +202,8 @@ func (v *visit) showError(e *APIError) {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		p.Key = "error.400"
 	}
+	_, signedIn := sessionToken(v.r)
+	p.SignOut = signedIn && v.caller == nil && e.Status == http.StatusForbidden
 	setRetryAfter(v.w, e)
 	if err := v.render(e.Status, "error", p); err != nil {
 		v.Deps.Logger.ErrorContext(v.r.Context(), "page", "cause", err)
