@@ -15,9 +15,9 @@ func providerPages() []consolePage {
 		{path: "/providers", show: (*visit).listProviders},
 		{path: "/providers/view", show: (*visit).viewProvider},
 		{path: "/providers/test", change: (*visit).testProvider, from: "/providers/view"},
-		{path: "/providers/options", show: (*visit).showOptions, change: (*visit).changeOptions},
+		{path: "/providers/options", show: (*visit).showProviderOptions, change: (*visit).changeProviderOptions},
 		{path: "/providers/add", show: (*visit).showNewProvider, change: (*visit).addProvider, owner: true},
-		{path: "/providers/edit", show: (*visit).showProviderForm, change: (*visit).changeProvider, owner: true},
+		{path: "/providers/edit", show: (*visit).showProviderEdit, change: (*visit).changeProvider, owner: true},
 		{path: "/providers/delete", show: (*visit).askDeleteProvider, change: (*visit).deleteProvider, owner: true},
 	}
 }

@@ -67,6 +67,7 @@ func TestConsoleProviderForm(t *testing.T) {
 		"bad choice":      {"checkAvatar", "never", "checkAvatar"},
 		"bad token":       {"pushToken", "a b", "pushToken"},
 		"bad key":         {"pushEncodingAESKey", "short", "pushEncodingAESKey"},
+		"key alone":       {"pushEncodingAESKey", strings.Repeat("k", 43), "pushEncodingAESKey"},
 		"bad application": {"application", "admin/none", "application"},
 	} {
 		t.Run(name, func(t *testing.T) {
