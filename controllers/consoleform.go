@@ -92,9 +92,9 @@ func (f *form) wrong(name, problem string) {
 // IsSecret reports whether a page must not show the value.
 func (f *field) IsSecret() bool { return f.Kind == "password" || f.Kind == "secret" }
 
-// IsOptional reports whether a text may be left empty, which is worth saying.
+// IsOptional reports whether a text may be left empty, which is worth saying: but not of what one searches by.
 func (f *field) IsOptional() bool {
-	return !f.Required && f.Kind != "select" && f.Kind != "search"
+	return !f.Required && !slices.Contains([]string{"select", "search", "datetime-local"}, f.Kind)
 }
 
 // fill takes over what was posted, and judges what holds for all fields.

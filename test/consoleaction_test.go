@@ -301,7 +301,10 @@ func TestConsoleLog(t *testing.T) {
 	assert.NotContains(t, a.get("/console/log?user=wechat-oAlice"), "errcode 40029")
 	assert.NotContains(t, a.get("/console/log?errcode=40029"), "wechat-oAlice")
 	assert.Contains(t, a.get("/console/log?to=2001-01-01T00:00"), "No sign-in is found")
-	assert.Equal(t, http.StatusUnprocessableEntity, a.do(http.MethodGet, "/console/log?from=x", nil, nil).status)
+	wrong := a.do(http.MethodGet, "/console/log?from=x", nil, nil)
+	assert.Equal(t, http.StatusUnprocessableEntity, wrong.status)
+	assert.NotContains(t, wrong.body, "No sign-in is found", "nobody has looked")
+	assert.NotContains(t, page, "(optional)", "all that one searches by is")
 
 	rows := a.get("/console/log/rows?since=2026-01-01T00:00:00.000Z")
 	assert.Contains(t, rows, "wechat-oAlice")
