@@ -48,7 +48,7 @@ func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
 			signers.Options = append(signers.Options, option{Value: c.Name, Text: c.Name + " · " + c.CryptoAlgorithm})
 		}
 	}
-	f.field("displayName").Value = row.DisplayName
+	f.field("displayName").Value = titleOf(row.DisplayName, row.Name)
 	f.Fields = append(f.Fields, chosen, checkbox("enableSignUp", row.EnableSignUp),
 		&field{
 			Name: "tokenFormat", Kind: "select", Group: "token", Value: row.TokenFormat,

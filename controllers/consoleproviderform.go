@@ -42,33 +42,31 @@ func (v *visit) formData(key string, f *form, id, back string) formData {
 	return formData{Key: key, Form: f, ID: id, Version: f.version(), Action: v.r.URL.Path, Back: consoleRoot + back}
 }
 
-func optionFields() []*field {
-	return []*field{
-		{Name: "checkNickname", Kind: "checkbox", Group: "content"},
-		{Name: "checkAvatar", Kind: "select", Options: labelled("check.", "", "async", "sync")},
-		{Name: "onReview", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept")},
-		{Name: "onUnchecked", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept")},
+// optionFields are those of a provider's options. Token and key are never shown, and removed where there are any.
+func optionFields(o *object.ProviderOptions) []*field {
+	nickname, unionID := checkbox("checkNickname", o.CheckNickname), checkbox("shareUnionId", o.ShareUnionID)
+	nickname.Group, unionID.Group = "content", "more"
+	fields := []*field{
+		nickname,
+		{Name: "checkAvatar", Kind: "select", Options: labelled("check.", "", "async", "sync"), Value: o.CheckAvatar},
+		{Name: "onReview", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept"), Value: o.OnReview},
+		{Name: "onUnchecked", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept"), Value: o.OnUnchecked},
 		{Name: "pushToken", Kind: "secret", Max: 32, Group: "push"},
 		{Name: "pushEncodingAESKey", Kind: "secret", Max: 43},
-		checkbox("clearPush", false),
-		{Name: "shareUnionId", Kind: "checkbox", Group: "more"},
 	}
-}
-
-func fillOptions(f *form, o *object.ProviderOptions) {
-	set := func(name string, on bool) { f.field(name).Value = checkbox("", on).Value }
-	set("checkNickname", o.CheckNickname)
-	set("shareUnionId", o.ShareUnionID)
-	f.field("checkAvatar").Value = o.CheckAvatar
-	f.field("onReview").Value, f.field("onUnchecked").Value = o.OnReview, o.OnUnchecked
+	if o.PushToken != "" {
+		fields = append(fields, checkbox("clearPush", false))
+	}
+	return append(fields, unionID)
 }
 
 // optionsOf changes options to those of a form, and marks what is wrong with them. A secret that is left empty stays.
 func optionsOf(f *form, o object.ProviderOptions) object.ProviderOptions {
 	o.ShareUnionID, o.CheckNickname = f.on("shareUnionId"), f.on("checkNickname")
 	o.CheckAvatar, o.OnReview, o.OnUnchecked = f.value("checkAvatar"), f.value("onReview"), f.value("onUnchecked")
+	clear := o.PushToken != "" && f.on("clearPush")
 	secret := func(name string, stored provider.Secret) provider.Secret {
-		if f.value(name) != "" || f.on("clearPush") {
+		if f.value(name) != "" || clear {
 			return provider.Secret(f.value(name))
 		}
 		return stored
@@ -122,7 +120,7 @@ func (v *visit) newProviderForm() (*form, error) {
 		})
 	}
 	f.Fields = append(f.Fields, attach)
-	f.Fields = append(f.Fields, optionFields()...)
+	f.Fields = append(f.Fields, optionFields(&object.ProviderOptions{})...)
 	return f, nil
 }
 
@@ -202,10 +200,9 @@ func (v *visit) providerForm(key string, in url.Values) (formData, *object.Provi
 	f := &form{Name: "provider"}
 	if key == providerEdit {
 		f.Fields = providerFields(false)
-		f.field("clientId").Value, f.field("displayName").Value = row.ClientId, row.DisplayName
+		f.field("clientId").Value, f.field("displayName").Value = row.ClientId, titleOf(row.DisplayName, name)
 	}
-	f.Fields = append(f.Fields, optionFields()...)
-	fillOptions(f, o)
+	f.Fields = append(f.Fields, optionFields(o)...)
 	data := v.formData(key, f, in.Get("id"), "/providers/view?"+idQuery(owner, name).Encode())
 	data.Subject = titleOf(row.DisplayName, name)
 	return data, o, nil

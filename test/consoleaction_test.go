@@ -44,6 +44,10 @@ func TestConsoleProvider(t *testing.T) {
 	a.done("/console/providers/edit", a.edited("/console/providers/edit", "admin/wx-two", "clientId", "wxabcdef0123456789",
 		"displayName", "Two", "checkAvatar", "", "onReview", "", "onUnchecked", "", "clearPush", "on")...)
 	assert.NotContains(t, a.get("/console/providers/view?id=admin/wx-two"), "mini-program/push")
+	assert.NotContains(t, a.get("/console/providers/edit?id=admin/wx-two"), "clearPush", "there is nothing to remove")
+	assert.NotContains(t, a.get("/console/providers/add"), "clearPush")
+	assert.Regexp(t, `name="displayName" type="text" value="`+harness.Provider+`"`,
+		a.get("/console/providers/edit?id="+consoleProviderID), "one without a name for people shows the other")
 	row, err := s.Service.Providers().Get(t.Context(), globalCaller(), "admin", "wx-two")
 	require.NoError(t, err)
 	assert.Equal(t, "Two", row.DisplayName)
