@@ -83,11 +83,10 @@ func backup(ctx context.Context, file string, cfg *conf.Config, w io.Writer) err
 	if err := object.Backup(ctx, storeConfig(cfg, nil), file); err != nil {
 		return fmt.Errorf("back-up: %w", err)
 	}
-	fmt.Fprintf(w, "Backed up into %s\n", file)
-	if len(cfg.SealKeys) == 0 {
-		fmt.Fprintf(w, "It does not hold the seal key. Keep %s too, in another place: "+
-			"the two together open all SessionKeys\n", cfg.SealKeyFile)
-	}
+	// The settings here may not be the server's: a systemd unit, say, names the key in its environment.
+	fmt.Fprintf(w, "Backed up into %s\n"+
+		"It does not hold the seal key. Keep the server's sealKey, or the file that its sealKeyFile names, too, "+
+		"in another place: the two together open all SessionKeys\n", file)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"net/http"
 	"strings"
 )
 
@@ -23,6 +24,7 @@ type consolePage struct {
 	change    func(*visit) error // POST; nil: it changes nothing
 	anonymous bool               // for whomever
 	owner     bool               // changes rows of Casdoor: another Casdoor does that itself
+	from      string             // the page that has the form, where it is not the one of the same path
 }
 
 // consolePages are all pages by their paths below consoleRoot.
@@ -31,7 +33,7 @@ func consolePages() []consolePage {
 		{path: "/static/" + anyName, show: (*visit).static, anonymous: true},
 		{path: "/preferences", change: (*visit).setPreferences, anonymous: true},
 		{path: "/sign-in", show: (*visit).signInPage, change: (*visit).signIn, anonymous: true},
-		{path: "/sign-out", change: (*visit).leaveConsole, anonymous: true},
+		{path: "/sign-out", change: (*visit).leaveConsole, anonymous: true, from: "/sign-in"},
 	}
 	for _, section := range [][]consolePage{
 		overviewPages(), providerPages(), applicationPages(), userPages(), logPages(), certPages(), recordPages(),
@@ -72,6 +74,9 @@ func (c *ConsoleController) Change() { c.serve(c.Page.change) }
 
 func (c *ConsoleController) serve(action func(*visit) error) {
 	v := newVisit(&c.Base)
+	if v.r.Method != http.MethodGet && c.Page.from != "" {
+		v.here = consoleRoot + c.Page.from
+	}
 	if err := c.admit(v); err != nil {
 		v.fail(err)
 		return

@@ -120,7 +120,7 @@ func TestWordsForCodes(t *testing.T) {
 		assert.True(t, w.has("outcome."+outcome), outcome)
 	}
 	for _, problem := range []string{
-		"required", "long", "choice", "name", "taken", "appId", "pushToken", "pushKey", "hours", "cert", "time", "number",
+		"required", "long", "choice", "name", "taken", "appId", "pushToken", "pushEncodingAESKey", "hours", "cert", "time", "number",
 	} {
 		assert.True(t, w.has("problem."+problem), problem)
 	}

@@ -48,7 +48,7 @@ func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
 			signers.Options = append(signers.Options, option{Value: c.Name, Text: c.Name + " · " + c.CryptoAlgorithm})
 		}
 	}
-	f.field("displayName").Value = row.DisplayName
+	f.field("displayName").Value = titleOf(row.DisplayName, row.Name)
 	f.Fields = append(f.Fields, chosen, checkbox("enableSignUp", row.EnableSignUp),
 		&field{
 			Name: "tokenFormat", Kind: "select", Group: "token", Value: row.TokenFormat,
@@ -189,6 +189,9 @@ func (v *visit) changeApplication() error {
 	data, app, err := v.applicationFormData(in)
 	if err != nil {
 		return err
+	}
+	if data.isOutdated(in) {
+		return v.outdated(data)
 	}
 	data.Form.fill(in)
 	columns, row, err := v.readApplication(data.Form, app.Providers)

@@ -145,6 +145,7 @@ type secretData struct {
 }
 
 func (v *visit) showSecret(app *sdk.Application, secret provider.Secret, isNew bool) error {
+	v.here = "" // whoever leaves the page for another language would lose the secret
 	return v.render(http.StatusOK, "secret", secretData{app, secret.Reveal(), isNew})
 }
 

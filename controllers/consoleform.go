@@ -1,7 +1,10 @@
 package controllers
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -89,9 +92,9 @@ func (f *form) wrong(name, problem string) {
 // IsSecret reports whether a page must not show the value.
 func (f *field) IsSecret() bool { return f.Kind == "password" || f.Kind == "secret" }
 
-// IsOptional reports whether a text may be left empty, which is worth saying.
+// IsOptional reports whether a text may be left empty, which is worth saying: but not of what one searches by.
 func (f *field) IsOptional() bool {
-	return !f.Required && f.Kind != "select" && f.Kind != "search"
+	return !f.Required && !slices.Contains([]string{"select", "search", "datetime-local"}, f.Kind)
 }
 
 // fill takes over what was posted, and judges what holds for all fields.
@@ -136,7 +139,28 @@ func (f *field) offers(value string) bool {
 	return slices.ContainsFunc(f.Options, func(o option) bool { return o.Value == value })
 }
 
-// form reads the fields of a posted form. No field has control characters.
+// version tells what a form shows from what it shows once somebody has changed the row. It is made of what the page shows
+// anyway, so that no secret can be found out by it.
+func (f *form) version() string {
+	sum := sha256.New()
+	for _, field := range f.Fields {
+		fmt.Fprintf(sum, "%q %q %q\n", field.Name, field.Value, field.Values)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// isOutdated reports whether what was posted is about another state of the row than the one that is there: saved, it
+// would take back what somebody else has changed.
+func (d formData) isOutdated(in url.Values) bool { return in.Get("version") != d.Version }
+
+// outdated shows a form with what is there now.
+func (v *visit) outdated(data formData) error {
+	data.Changed = true
+	return v.render(http.StatusConflict, "form", data)
+}
+
+// form reads the fields of a posted form. No field has control characters. From then on the page to come back to is that
+// of the row which the form is about.
 func (v *visit) form() (url.Values, error) {
 	body, err := v.body()
 	if err != nil {
@@ -155,6 +179,9 @@ func (v *visit) form() (url.Values, error) {
 				return nil, badRequest("the form has control characters, or is not UTF-8")
 			}
 		}
+	}
+	if in.Get("id") != "" {
+		v.here += "?" + idQuery(idOf(in)).Encode()
 	}
 	return in, nil
 }

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -24,7 +23,6 @@ var (
 const (
 	wechatType  = "WeChatMiniProgram"
 	sharedOwner = "admin" // Casdoor's owner of what all organizations may use
-	masked      = provider.Secret("***")
 )
 
 // formData is what the page of a form shows.
@@ -33,55 +31,53 @@ type formData struct {
 	Subject string // whom it is about; empty: something new
 	Form    *form
 	ID      string // owner/name; empty: something new
+	Version string // of what the form shows of a row
+	Changed bool   // somebody has changed the row meanwhile
 	Action  string
 	Back    string
 }
 
+// formData makes the page of a form. That of a row that is there must show the row still, and not what was posted.
 func (v *visit) formData(key string, f *form, id, back string) formData {
-	return formData{Key: key, Form: f, ID: id, Action: v.r.URL.Path, Back: consoleRoot + back}
+	return formData{Key: key, Form: f, ID: id, Version: f.version(), Action: v.r.URL.Path, Back: consoleRoot + back}
 }
 
-func optionFields() []*field {
-	return []*field{
-		{Name: "checkNickname", Kind: "checkbox", Group: "content"},
-		{Name: "checkAvatar", Kind: "select", Options: labelled("check.", "", "async", "sync")},
-		{Name: "onReview", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept")},
-		{Name: "onUnchecked", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept")},
+// optionFields are those of a provider's options. Token and key are never shown, and removed where there are any.
+func optionFields(o *object.ProviderOptions) []*field {
+	nickname, unionID := checkbox("checkNickname", o.CheckNickname), checkbox("shareUnionId", o.ShareUnionID)
+	nickname.Group, unionID.Group = "content", "more"
+	fields := []*field{
+		nickname,
+		{Name: "checkAvatar", Kind: "select", Options: labelled("check.", "", "async", "sync"), Value: o.CheckAvatar},
+		{Name: "onReview", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept"), Value: o.OnReview},
+		{Name: "onUnchecked", Kind: "select", Options: labelled("verdict.", "", "refuse", "accept"), Value: o.OnUnchecked},
 		{Name: "pushToken", Kind: "secret", Max: 32, Group: "push"},
 		{Name: "pushEncodingAESKey", Kind: "secret", Max: 43},
-		checkbox("clearPush", false),
-		{Name: "shareUnionId", Kind: "checkbox", Group: "more"},
 	}
+	if o.PushToken != "" {
+		fields = append(fields, checkbox("clearPush", false))
+	}
+	return append(fields, unionID)
 }
 
-func fillOptions(f *form, o *object.ProviderOptions) {
-	set := func(name string, on bool) { f.field(name).Value = checkbox("", on).Value }
-	set("checkNickname", o.CheckNickname)
-	set("shareUnionId", o.ShareUnionID)
-	f.field("checkAvatar").Value = o.CheckAvatar
-	f.field("onReview").Value, f.field("onUnchecked").Value = o.OnReview, o.OnUnchecked
-}
-
-// optionsOf reads the options out of a form, and marks what is wrong with them. A secret that is left empty stays.
-func optionsOf(f *form, owner, name string) object.ProviderOptions {
-	keep := func(name string) provider.Secret {
-		if f.value(name) != "" || f.on("clearPush") {
+// optionsOf changes options to those of a form, and marks what is wrong with them. A secret that is left empty stays.
+func optionsOf(f *form, o object.ProviderOptions) object.ProviderOptions {
+	o.ShareUnionID, o.CheckNickname = f.on("shareUnionId"), f.on("checkNickname")
+	o.CheckAvatar, o.OnReview, o.OnUnchecked = f.value("checkAvatar"), f.value("onReview"), f.value("onUnchecked")
+	clear := o.PushToken != "" && f.on("clearPush")
+	secret := func(name string, stored provider.Secret) provider.Secret {
+		if f.value(name) != "" || clear {
 			return provider.Secret(f.value(name))
 		}
-		return masked
+		return stored
 	}
-	o := object.ProviderOptions{
-		Owner: owner, Name: name, ShareUnionID: f.on("shareUnionId"), CheckNickname: f.on("checkNickname"),
-		CheckAvatar: f.value("checkAvatar"), OnReview: f.value("onReview"), OnUnchecked: f.value("onUnchecked"),
-		PushToken: keep("pushToken"), PushEncodingAESKey: keep("pushEncodingAESKey"),
+	o.PushToken = secret("pushToken", o.PushToken)
+	o.PushEncodingAESKey = secret("pushEncodingAESKey", o.PushEncodingAESKey)
+	for _, problem := range o.Problems() {
+		if f.field(problem.Field).Problem == "" {
+			f.wrong(problem.Field, problem.Field)
+		}
 	}
-	token, key := o, o
-	token.PushEncodingAESKey, key.PushToken = "", masked
-	f.refused(object.CheckProviderOptions(token), "pushToken", "pushToken")
-	if f.refused(object.CheckProviderOptions(key), "pushEncodingAESKey", "pushKey") {
-		return o
-	}
-	f.refused(object.CheckProviderOptions(o), "pushToken", "pushToken")
 	return o
 }
 
@@ -124,7 +120,7 @@ func (v *visit) newProviderForm() (*form, error) {
 		})
 	}
 	f.Fields = append(f.Fields, attach)
-	f.Fields = append(f.Fields, optionFields()...)
+	f.Fields = append(f.Fields, optionFields(&object.ProviderOptions{})...)
 	return f, nil
 }
 
@@ -159,7 +155,7 @@ func (v *visit) addProvider() error {
 	if name != "" && !nameForm.MatchString(name) {
 		f.wrong("name", "name")
 	}
-	options := optionsOf(f, owner, name)
+	options := optionsOf(f, object.ProviderOptions{Owner: owner, Name: name})
 	again := func() error { return v.invalid("form", v.formData("providerAdd", f, "", "/providers")) }
 	if f.Wrong {
 		return again()
@@ -183,98 +179,94 @@ func (v *visit) addProvider() error {
 	return v.leave("/providers/view", idQuery(owner, name), providerSaved(f))
 }
 
-// providerForm returns the form of a provider that is there, and its row.
-func (v *visit) providerForm(in url.Values) (*form, formData, error) {
+// providerEdit and providerOptions are the keys of the two forms of a provider that is there: of all of it, and of what
+// another Casdoor has no page for.
+const (
+	providerEdit    = "providerEdit"
+	providerOptions = "providerOptions"
+)
+
+// providerForm returns one of the two forms of a provider, and the options that are stored.
+func (v *visit) providerForm(key string, in url.Values) (formData, *object.ProviderOptions, error) {
 	owner, name := idOf(in)
 	row, err := v.provider(owner, name)
 	if err != nil {
-		return nil, formData{}, err
+		return formData{}, nil, err
 	}
 	o, err := v.Deps.Console.ProviderOptions(v.r.Context(), v.caller, owner, name)
 	if err != nil {
-		return nil, formData{}, err
+		return formData{}, nil, err
 	}
 	f := &form{Name: "provider"}
-	key := "providerOptions"
-	if v.r.URL.Path == consoleRoot+"/providers/edit" {
-		key = "providerEdit"
+	if key == providerEdit {
 		f.Fields = providerFields(false)
-		f.field("clientId").Value, f.field("displayName").Value = row.ClientId, row.DisplayName
+		f.field("clientId").Value, f.field("displayName").Value = row.ClientId, titleOf(row.DisplayName, name)
 	}
-	f.Fields = append(f.Fields, optionFields()...)
-	fillOptions(f, o)
+	f.Fields = append(f.Fields, optionFields(o)...)
 	data := v.formData(key, f, in.Get("id"), "/providers/view?"+idQuery(owner, name).Encode())
 	data.Subject = titleOf(row.DisplayName, name)
-	return f, data, nil
+	return data, o, nil
 }
 
-func (v *visit) showProviderForm() error {
-	_, data, err := v.providerForm(v.r.URL.Query())
+func (v *visit) showProviderEdit() error    { return v.showProviderForm(providerEdit) }
+func (v *visit) showProviderOptions() error { return v.showProviderForm(providerOptions) }
+
+func (v *visit) showProviderForm(key string) error {
+	data, _, err := v.providerForm(key, v.r.URL.Query())
 	if err != nil {
 		return err
 	}
 	return v.render(http.StatusOK, "form", data)
 }
 
-func (v *visit) showOptions() error { return v.showProviderForm() }
+func (v *visit) changeProvider() error        { return v.changeProviderForm(providerEdit) }
+func (v *visit) changeProviderOptions() error { return v.changeProviderForm(providerOptions) }
 
-func (v *visit) changeProvider() error {
-	return v.changeProviderForm(func(f *form, owner, name string) error {
-		judgeProvider(f)
-		if f.Wrong {
-			return errWrongForm
-		}
-		row := map[string]string{"clientId": f.value("clientId"), "displayName": f.value("displayName")}
-		columns := []string{"clientId", "displayName"}
-		if secret := f.value("clientSecret"); secret != "" {
-			row["clientSecret"] = secret
-			columns = append(columns, "clientSecret")
-		}
-		found, err := v.Deps.Console.Providers().Update(v.r.Context(), v.caller, owner, name, columns, toJSON(row))
-		return orMissing(found, err)
-	})
-}
-
-func (v *visit) changeOptions() error {
-	return v.changeProviderForm(func(f *form, _, _ string) error {
-		if f.Wrong {
-			return errWrongForm
-		}
-		return nil
-	})
-}
-
-// errWrongForm means that the form says what is wrong.
-var errWrongForm = errors.New("the form is wrong")
-
-// changeProviderForm saves a form: the row by save, and the options.
-func (v *visit) changeProviderForm(save func(f *form, owner, name string) error) error {
+// changeProviderForm saves one of the two forms: the options, and the row where the form shows it.
+func (v *visit) changeProviderForm(key string) error {
 	in, err := v.form()
 	if err != nil {
 		return err
 	}
-	f, data, err := v.providerForm(in)
+	data, stored, err := v.providerForm(key, in)
 	if err != nil {
 		return err
 	}
+	if data.isOutdated(in) {
+		return v.outdated(data)
+	}
+	f := data.Form
 	f.fill(in)
-	owner, name := idOf(in)
-	options := optionsOf(f, owner, name)
-	err = save(f, owner, name)
-	if errors.Is(err, errWrongForm) {
+	if key == providerEdit {
+		judgeProvider(f)
+	}
+	options := optionsOf(f, *stored)
+	if f.Wrong {
 		return v.invalid("form", data)
 	}
-	if err == nil {
-		err = v.Deps.Console.SetProviderOptions(v.r.Context(), v.caller, options)
+	done := "provider"
+	if key == providerEdit {
+		done = providerSaved(f)
+		if err := v.setProvider(f, stored.Owner, stored.Name); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	if err := v.Deps.Console.SetProviderOptions(v.r.Context(), v.caller, options); err != nil {
 		return err
 	}
-	done := "provider"
-	if v.r.URL.Path == consoleRoot+"/providers/edit" {
-		done = providerSaved(f)
+	return v.leave("/providers/view", idQuery(stored.Owner, stored.Name), done)
+}
+
+// setProvider writes what the form shows of a provider's row. An AppSecret that is left empty stays.
+func (v *visit) setProvider(f *form, owner, name string) error {
+	row := map[string]string{"clientId": f.value("clientId"), "displayName": f.value("displayName")}
+	columns := []string{"clientId", "displayName"}
+	if secret := f.value("clientSecret"); secret != "" {
+		row["clientSecret"] = secret
+		columns = append(columns, "clientSecret")
 	}
-	return v.leave("/providers/view", idQuery(owner, name), done)
+	found, err := v.Deps.Console.Providers().Update(v.r.Context(), v.caller, owner, name, columns, toJSON(row))
+	return orMissing(found, err)
 }
 
 // toJSON encodes what always can be.

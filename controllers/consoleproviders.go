@@ -14,10 +14,10 @@ func providerPages() []consolePage {
 	return []consolePage{
 		{path: "/providers", show: (*visit).listProviders},
 		{path: "/providers/view", show: (*visit).viewProvider},
-		{path: "/providers/test", change: (*visit).testProvider},
-		{path: "/providers/options", show: (*visit).showOptions, change: (*visit).changeOptions},
+		{path: "/providers/test", change: (*visit).testProvider, from: "/providers/view"},
+		{path: "/providers/options", show: (*visit).showProviderOptions, change: (*visit).changeProviderOptions},
 		{path: "/providers/add", show: (*visit).showNewProvider, change: (*visit).addProvider, owner: true},
-		{path: "/providers/edit", show: (*visit).showProviderForm, change: (*visit).changeProvider, owner: true},
+		{path: "/providers/edit", show: (*visit).showProviderEdit, change: (*visit).changeProvider, owner: true},
 		{path: "/providers/delete", show: (*visit).askDeleteProvider, change: (*visit).deleteProvider, owner: true},
 	}
 }

@@ -25,11 +25,18 @@ type visit struct {
 	caller *object.Caller // nil: nobody has signed in
 	words  *words
 	theme  string // "light", "dark" or "": as the browser likes it
+	here   string // the page to come back to after another language is chosen, say; empty: none, it is shown once
 }
 
 func newVisit(b *Base) *visit {
 	r := b.Ctx.Request
-	return &visit{Base: b, w: b.Ctx.ResponseWriter, r: r, words: b.Deps.site().languageOf(r), theme: themeOf(r)}
+	v := &visit{
+		Base: b, w: b.Ctx.ResponseWriter, r: r, words: b.Deps.site().languageOf(r), theme: themeOf(r), here: r.URL.Path,
+	}
+	if r.Method == http.MethodGet {
+		v.here = r.URL.RequestURI()
+	}
+	return v
 }
 
 // identify sets the caller: the admin of the session's cookie, or nobody. Other users have nothing to do here.
@@ -61,7 +68,7 @@ type view struct {
 	Section  string // of the navigation
 	Data     any
 	Caller   *object.Caller
-	Path     string // of the page with its query, to come back to
+	Here     string // see visit.here
 	Language string
 	Theme    string
 	Done     string // what has just been done: the end of a text's key; empty: nothing
@@ -71,16 +78,11 @@ type view struct {
 
 // render answers with a page.
 func (v *visit) render(status int, page string, data any) error {
-	query := v.r.URL.Query()
-	path := v.r.URL.Path
-	if v.r.Method == http.MethodGet {
-		path = v.r.URL.RequestURI()
-	}
 	var text bytes.Buffer
 	err := v.Deps.site().page(v.words.tag, page).Execute(&text, view{
-		Page: page, Section: sectionOf(v.r.URL.Path), Data: data, Caller: v.caller, Path: path,
+		Page: page, Section: sectionOf(v.r.URL.Path), Data: data, Caller: v.caller, Here: v.here,
 		Language: v.words.tag, Theme: v.theme,
-		Done: v.done(query.Get("done")), Owner: v.isOwner(), Casdoor: v.casdoor(),
+		Done: v.done(v.r.URL.Query().Get("done")), Owner: v.isOwner(), Casdoor: v.casdoor(),
 	})
 	if err != nil {
 		return err
@@ -168,7 +170,7 @@ type problem struct {
 	Status    int
 	Key       string // of the texts
 	RequestID string
-	Retry     int // seconds; 0: nobody knows
+	SignOut   bool // the visitor is signed in as somebody who may not come in
 }
 
 // fail logs an error and shows its page.
@@ -200,6 +202,8 @@ func (v *visit) showError(e *APIError) {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		p.Key = "error.400"
 	}
+	_, signedIn := sessionToken(v.r)
+	p.SignOut = signedIn && v.caller == nil && e.Status == http.StatusForbidden
 	setRetryAfter(v.w, e)
 	if err := v.render(e.Status, "error", p); err != nil {
 		v.Deps.Logger.ErrorContext(v.r.Context(), "page", "cause", err)

@@ -34,21 +34,6 @@ func (a *Authority) options(ctx context.Context, owner, name string) (*ProviderO
 	return o, err
 }
 
-// CheckProviderOptions returns all that is wrong with options as a *Refusal with InvalidRequest. A secret that is a mask
-// stands for one that is right.
-func CheckProviderOptions(o ProviderOptions) error {
-	if o.PushToken == mask {
-		o.PushToken = "set"
-	}
-	if o.PushEncodingAESKey == mask {
-		o.PushEncodingAESKey = ""
-	}
-	if err := o.check(); err != nil {
-		return &Refusal{Code: InvalidRequest, Message: err.Error(), Err: err}
-	}
-	return nil
-}
-
 // SetProviderOptions stores the options of the provider that they name. A secret that comes back masked stays as it is.
 func (a *Authority) SetProviderOptions(ctx context.Context, c *Caller, o ProviderOptions) error {
 	if err := c.check("update-provider", home{organization: o.Owner}); err != nil {

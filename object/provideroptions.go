@@ -38,33 +38,42 @@ func (o *ProviderOptions) push() provider.PushConfig {
 	return provider.PushConfig{Token: o.PushToken, EncodingAESKey: o.PushEncodingAESKey}
 }
 
-// check returns all that is wrong with the options. It quotes no secret.
-func (o *ProviderOptions) check() error {
-	oneOf := func(name, value string, allowed ...string) error {
-		if value == "" || slices.Contains(allowed, value) {
-			return nil
+// OptionError says what is wrong with one of the options.
+type OptionError struct {
+	Field string // its name in JSON
+	Wrong string // quotes no secret
+}
+
+// Error returns the field and what is wrong with it.
+func (e *OptionError) Error() string { return e.Field + ": " + e.Wrong }
+
+// Problems returns all that is wrong with the options. A secret that is a mask stands for one that is right.
+func (o *ProviderOptions) Problems() []*OptionError {
+	var errs []*OptionError
+	wrong := func(field, format string, args ...any) {
+		errs = append(errs, &OptionError{field, fmt.Sprintf(format, args...)})
+	}
+	oneOf := func(field, value string, allowed ...string) {
+		if value != "" && !slices.Contains(allowed, value) {
+			wrong(field, "%q is none of %s", value, strings.Join(allowed, ", "))
 		}
-		return fmt.Errorf("%s: %q is none of %s", name, value, strings.Join(allowed, ", "))
 	}
-	errs := []error{
-		oneOf("checkAvatar", o.CheckAvatar, checkLater, checkNow),
-		oneOf("onReview", o.OnReview, acceptContent, refuseContent),
-		oneOf("onUnchecked", o.OnUnchecked, acceptContent, refuseContent),
-	}
+	oneOf("checkAvatar", o.CheckAvatar, checkLater, checkNow)
+	oneOf("onReview", o.OnReview, acceptContent, refuseContent)
+	oneOf("onUnchecked", o.OnUnchecked, acceptContent, refuseContent)
 	// https://developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html
-	if token := o.PushToken.Reveal(); token != "" && !regexp.MustCompile(`^[A-Za-z0-9]{3,32}$`).MatchString(token) {
-		errs = append(errs, errors.New("pushToken: want 3 to 32 letters and digits, as in WeChat's console"))
+	token, key := o.PushToken.Reveal(), o.PushEncodingAESKey.Reveal()
+	if token != "" && token != mask && !regexp.MustCompile(`^[A-Za-z0-9]{3,32}$`).MatchString(token) {
+		wrong("pushToken", "want 3 to 32 letters and digits, as in WeChat's console")
 	}
-	if key := o.PushEncodingAESKey.Reveal(); key != "" {
-		// Not in strict mode: the last of the 43 characters may hold any bits.
-		if _, err := base64.StdEncoding.DecodeString(key + "="); err != nil || len(key) != 43 {
-			errs = append(errs, errors.New("pushEncodingAESKey: want the 43 characters of WeChat's console"))
-		}
-		if o.PushToken == "" {
-			errs = append(errs, errors.New("pushEncodingAESKey: needs a pushToken beside it"))
-		}
+	// Not in strict mode: the last of the 43 characters may hold any bits.
+	if _, err := base64.StdEncoding.DecodeString(key + "="); key != "" && key != mask && (err != nil || len(key) != 43) {
+		wrong("pushEncodingAESKey", "want the 43 characters of WeChat's console")
 	}
-	return errors.Join(errs...)
+	if key != "" && token == "" {
+		wrong("pushEncodingAESKey", "needs a pushToken beside it")
+	}
+	return errs
 }
 
 // completeOptions takes a mask for the secret that is set, and refuses what cannot work.
@@ -78,5 +87,9 @@ func completeOptions(row, old *ProviderOptions) error {
 	if row.PushEncodingAESKey == mask {
 		row.PushEncodingAESKey = old.PushEncodingAESKey
 	}
-	return row.check()
+	var errs []error
+	for _, problem := range row.Problems() {
+		errs = append(errs, problem)
+	}
+	return errors.Join(errs...)
 }

@@ -24,7 +24,7 @@ func testBackup(t *testing.T, binary string) {
 	load.during(t, func() {
 		before = load.acknowledged()
 		output := w.backup(t, copied)
-		assert.Contains(t, output, "It does not hold the seal key. Keep "+w.cfg.Env["sealKeyFile"]+" too")
+		assert.Contains(t, output, "It does not hold the seal key. Keep the server's sealKey, or the file that its sealKeyFile names")
 	})
 	require.Empty(t, load.failed)
 	require.Less(t, len(before), len(load.acknowledged()), "nobody signed in meanwhile")

@@ -79,6 +79,16 @@ func (a *admin) post(path string, pairs ...string) consoleReply {
 	return a.do(http.MethodPost, path, form, nil)
 }
 
+var shownVersion = regexp.MustCompile(`name="version" value="([^"]+)"`)
+
+// edited returns the fields of a form of a row that is there, with the version that it shows now.
+func (a *admin) edited(path, id string, pairs ...string) []string {
+	a.t.Helper()
+	version := shownVersion.FindStringSubmatch(a.get(path + "?id=" + id))
+	require.Len(a.t, version, 2, path)
+	return append([]string{"id", id, "version", version[1]}, pairs...)
+}
+
 // done sends a form that must be obeyed, and reads the page that it leads to.
 func (a *admin) done(path string, pairs ...string) string {
 	a.t.Helper()

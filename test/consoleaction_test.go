@@ -1,9 +1,11 @@
 package test
 
 import (
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,9 +41,13 @@ func TestConsoleProvider(t *testing.T) {
 	assert.NotContains(t, again.body, "SECRET-of")
 	assert.Equal(t, http.StatusConflict, a.post("/console/providers/delete", "id", "admin/wx-two").status)
 
-	a.done("/console/providers/edit", "id", "admin/wx-two", "clientId", "wxabcdef0123456789", "displayName", "Two",
-		"checkAvatar", "", "onReview", "", "onUnchecked", "", "clearPush", "on")
+	a.done("/console/providers/edit", a.edited("/console/providers/edit", "admin/wx-two", "clientId", "wxabcdef0123456789",
+		"displayName", "Two", "checkAvatar", "", "onReview", "", "onUnchecked", "", "clearPush", "on")...)
 	assert.NotContains(t, a.get("/console/providers/view?id=admin/wx-two"), "mini-program/push")
+	assert.NotContains(t, a.get("/console/providers/edit?id=admin/wx-two"), "clearPush", "there is nothing to remove")
+	assert.NotContains(t, a.get("/console/providers/add"), "clearPush")
+	assert.Regexp(t, `name="displayName" type="text" value="`+harness.Provider+`"`,
+		a.get("/console/providers/edit?id="+consoleProviderID), "one without a name for people shows the other")
 	row, err := s.Service.Providers().Get(t.Context(), globalCaller(), "admin", "wx-two")
 	require.NoError(t, err)
 	assert.Equal(t, "Two", row.DisplayName)
@@ -65,6 +71,7 @@ func TestConsoleProviderForm(t *testing.T) {
 		"bad choice":      {"checkAvatar", "never", "checkAvatar"},
 		"bad token":       {"pushToken", "a b", "pushToken"},
 		"bad key":         {"pushEncodingAESKey", "short", "pushEncodingAESKey"},
+		"key alone":       {"pushEncodingAESKey", strings.Repeat("k", 43), "pushEncodingAESKey"},
 		"bad application": {"application", "admin/none", "application"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,9 +150,9 @@ func TestConsoleApplication(t *testing.T) {
 	assert.True(t, row.Providers[0].CanSignIn)
 
 	fields[3], fields[11] = "", "1.5"
-	a.done("/console/applications/edit", append(fields, "id", id)...)
-	wrong := a.post("/console/applications/edit", "id", id, "displayName", "x", "expireInHours", "-1",
-		"refreshExpireInHours", "x", "tokenFormat", "none", "cert", "none")
+	a.done("/console/applications/edit", a.edited("/console/applications/edit", id, fields...)...)
+	wrong := a.post("/console/applications/edit", a.edited("/console/applications/edit", id, "displayName", "x",
+		"expireInHours", "-1", "refreshExpireInHours", "x", "tokenFormat", "none", "cert", "none")...)
 	assert.Equal(t, http.StatusUnprocessableEntity, wrong.status)
 	for _, field := range []string{"expireInHours", "refreshExpireInHours", "tokenFormat", "cert"} {
 		assert.Contains(t, wrong.body, `id="`+field+`-problem"`)
@@ -153,6 +160,74 @@ func TestConsoleApplication(t *testing.T) {
 	a.done("/console/applications/delete", "id", id)
 	s.SignIn(t, "oFirst")
 	assert.Equal(t, http.StatusConflict, a.post("/console/applications/delete", "id", consoleApplicationID).status)
+}
+
+// A form that was opened before somebody else's change saves nothing, and shows what is there now.
+func TestConsoleKeepsWhatOthersChanged(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	refused := func(path string, fields []string) string {
+		reply := a.post(path, fields...)
+		assert.Equal(t, http.StatusConflict, reply.status, path)
+		assert.Contains(t, reply.body, "Somebody has changed this meanwhile")
+		return reply.body
+	}
+	const edit = "/console/applications/edit"
+	old := a.edited(edit, consoleApplicationID, "displayName", "Renamed", "enableSignUp", "on", "tokenFormat", "JWT",
+		"expireInHours", "168", "refreshExpireInHours", "720", "cert", "cert-built-in")
+	a.done("/console/applications/key", "id", consoleApplicationID, "algorithm", "ES256")
+	page := refused(edit, old)
+	assert.Regexp(t, `<option value="cert-shop-[0-9-]+" selected>`, page)
+	assert.NotContains(t, page, "Renamed")
+	app, err := s.Service.Applications().Get(t.Context(), globalCaller(), "admin", harness.Application)
+	require.NoError(t, err)
+	assert.NotEqual(t, "cert-built-in", app.Cert)
+	assert.NotEqual(t, "Renamed", app.DisplayName)
+	assert.Len(t, app.Providers, 1)
+
+	for _, path := range []string{"/console/providers/edit", "/console/providers/options"} {
+		fields := []string{"clientId", "wxabcdef0123456789", "displayName", "Two", "checkAvatar", "",
+			"onReview", "", "onUnchecked", ""}
+		old := a.edited(path, consoleProviderID, fields...)
+		fresh := append(a.edited(path, consoleProviderID, fields...), "checkNickname", "on")
+		a.done(path, fresh...)
+		assert.Regexp(t, `id="checkNickname"[^>]* checked`, refused(path, old))
+		a.done(path, a.edited(path, consoleProviderID, fields...)...)
+	}
+	assert.Equal(t, http.StatusConflict, a.post(edit, "id", consoleApplicationID).status, "a form without a version")
+}
+
+// Who chooses another language on the answer to a form comes back to a page that is there.
+func TestConsoleSwitchesAfterForms(t *testing.T) {
+	t.Parallel()
+	a := signInGlobal(t, startConsole(t))
+	const provider, application = "?id=admin%2F" + harness.Provider, "?id=admin%2F" + harness.Application
+	for path, want := range map[string]string{
+		"/console/providers/test":      "/console/providers/view" + provider,
+		"/console/providers/edit":      "/console/providers/edit" + provider,
+		"/console/providers/options":   "/console/providers/options" + provider,
+		"/console/providers/delete":    "/console/providers/delete" + provider,
+		"/console/applications/edit":   "/console/applications/edit" + application,
+		"/console/applications/delete": "/console/applications/delete" + application,
+		"/console/applications/add":    "/console/applications/add",
+		"/console/sign-in":             "/console/sign-in",
+	} {
+		var fields []string
+		if _, query, found := strings.Cut(want, "?"); found {
+			id, err := url.ParseQuery(query)
+			require.NoError(t, err)
+			fields = []string{"id", id.Get("id")}
+		}
+		answer := a.post(path, fields...)
+		back := regexp.MustCompile(`name="back" value="([^"]+)"`).FindStringSubmatch(answer.body)
+		require.Len(t, back, 2, "%s: %d", path, answer.status)
+		assert.Equal(t, want, html.UnescapeString(back[1]), path)
+		a.done("/console/preferences", "back", want, "language", "en")
+	}
+	secret := a.post("/console/applications/secret", "id", consoleApplicationID)
+	require.Regexp(t, shownSecret, secret.body)
+	assert.NotContains(t, secret.body, "/console/preferences", "it would lose what is shown once")
 }
 
 // What the old key signed goes on, and is told until when.
@@ -230,7 +305,10 @@ func TestConsoleLog(t *testing.T) {
 	assert.NotContains(t, a.get("/console/log?user=wechat-oAlice"), "errcode 40029")
 	assert.NotContains(t, a.get("/console/log?errcode=40029"), "wechat-oAlice")
 	assert.Contains(t, a.get("/console/log?to=2001-01-01T00:00"), "No sign-in is found")
-	assert.Equal(t, http.StatusUnprocessableEntity, a.do(http.MethodGet, "/console/log?from=x", nil, nil).status)
+	wrong := a.do(http.MethodGet, "/console/log?from=x", nil, nil)
+	assert.Equal(t, http.StatusUnprocessableEntity, wrong.status)
+	assert.NotContains(t, wrong.body, "No sign-in is found", "nobody has looked")
+	assert.NotContains(t, page, "(optional)", "all that one searches by is")
 
 	rows := a.get("/console/log/rows?since=2026-01-01T00:00:00.000Z")
 	assert.Contains(t, rows, "wechat-oAlice")

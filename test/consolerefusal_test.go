@@ -75,6 +75,15 @@ func TestConsoleRefusesMembers(t *testing.T) {
 		reply := a.do(http.MethodPost, path, url.Values{"id": {consoleProviderID}}, cookie)
 		assert.Equal(t, http.StatusForbidden, reply.status, path)
 	}
+
+	// There is a way out for them: signed out, they may sign in as an admin.
+	s.Apply(t, harness.Rows{"users": {{"owner": harness.Organization, "name": "member", "isForbidden": true}}})
+	refused := a.do(http.MethodGet, "/console", nil, cookie)
+	assert.Equal(t, http.StatusForbidden, refused.status)
+	assert.Contains(t, refused.body, `action="/console/sign-out"`)
+	assert.Equal(t, http.StatusSeeOther, a.do(http.MethodPost, "/console/sign-out", nil, cookie).status)
+	assert.Equal(t, http.StatusSeeOther, a.do(http.MethodGet, "/console", nil, cookie).status)
+	assert.NotContains(t, a.do(http.MethodGet, "/console/none", nil, nil).body, "/console/sign-out")
 }
 
 func TestConsoleRefusesOtherSites(t *testing.T) {
@@ -203,8 +212,8 @@ func TestConsoleBesideACasdoor(t *testing.T) {
 	page := a.get("/console/providers/view?id=" + consoleProviderID)
 	assert.Contains(t, page, s.URL+"/providers/admin/"+harness.Provider)
 	assert.Equal(t, http.StatusOK, a.post("/console/providers/test", "id", consoleProviderID).status)
-	a.done("/console/providers/options", "id", consoleProviderID, "checkAvatar", "",
-		"onReview", "accept", "onUnchecked", "")
+	a.done("/console/providers/options", a.edited("/console/providers/options", consoleProviderID, "checkAvatar", "",
+		"onReview", "accept", "onUnchecked", "")...)
 	for _, path := range consoleChanges() {
 		if path == "/console/providers/test" || path == "/console/providers/options" {
 			continue

@@ -32,7 +32,7 @@ func TestConsoleWalk(t *testing.T) {
 			s := startConsole(t)
 			fillConsole(t, s)
 			w := &consoleWalk{openPage(t, browser, s.URL, "/console", v), s, axe}
-			w.refusals = regexp.MustCompile(`status of (403|422) `) // a wrong password, and wrong fields
+			w.refusals = regexp.MustCompile(`status of (403|409|422) `) // a wrong password, a row that has changed, wrong fields
 			w.signIn()
 			w.overview()
 			w.providers()
@@ -184,6 +184,10 @@ func (w *consoleWalk) applications() {
 	assert.Contains(w.t, w.text("#code"), w.text("#client-id"))
 	w.picture("application")
 	w.follow("/applications/edit", "form", "#displayName")
+	w.server.Apply(w.t, harness.Rows{"applications": {{"owner": "admin", "name": "app-two", "displayName": "Meanwhile"}}})
+	w.enter("tokenFormat", "JWT-Standard")
+	w.send("form", `.note.bad`)
+	assert.Equal(w.t, "Meanwhile", get(w.page, chromedp.Value(chromedp.CSS("#displayName"))))
 	w.enter("tokenFormat", "JWT-Standard")
 	w.send("application", ".note.good")
 	w.follow("/applications/key", "form", "#algorithm")

@@ -2,9 +2,11 @@ package test
 
 import (
 	"encoding/json"
+	"html"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -46,6 +48,26 @@ func TestNodeSDK(t *testing.T) {
 	})
 	require.NoError(t, err)
 	out, err = run("MINIDOOR="+string(settings), "node", "sdk.js")
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, "done\n", string(out))
+}
+
+// The code that the console gives to a mini program takes the server's answers for what they are.
+func TestConsoleSnippet(t *testing.T) {
+	t.Parallel()
+	needProgram(t, "node")
+	a := signInGlobal(t, startConsole(t))
+	code := regexp.MustCompile(`(?s)<pre id="code"[^>]*>(.*?)</pre>`).FindStringSubmatch(
+		a.get("/console/applications/view?id=" + consoleApplicationID))
+	require.Len(t, code, 2)
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "minidoor.js"), []byte(html.UnescapeString(code[1])), 0o600))
+	script, err := os.ReadFile("node/snippet.js")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "snippet.js"), script, 0o600))
+	cmd := exec.CommandContext(t.Context(), "node", "snippet.js")
+	cmd.Dir = folder
+	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Equal(t, "done\n", string(out))
 }
