@@ -217,14 +217,6 @@ func (f *Family[T]) Update(
 	return false, errRaced
 }
 
-// ignoreMissing makes no error of what is not there.
-func ignoreMissing(err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
 // updated returns the row that an update makes of the old one.
 func (f *Family[T]) updated(
 	ctx context.Context, c *Caller, old *T, names []string, object json.RawMessage,
