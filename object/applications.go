@@ -27,11 +27,11 @@ func (a *Authority) Applications() *Family[sdk.Application] {
 			}
 			return c.governs(row.Organization)
 		},
-		show:      a.showApplication,
-		fill:      fillApplication,
-		judge:     a.judgeApplication,
-		stored:    a.followApplication,
-		deletable: a.applicationDeletable,
+		show:   a.showApplication,
+		fill:   a.fillApplication,
+		judge:  a.judgeApplication,
+		stored: a.followApplication,
+		unused: a.applicationUnused,
 	}}
 }
 
@@ -98,8 +98,19 @@ func maskApplication(app *sdk.Application) {
 	}
 }
 
-// fillApplication completes an application, and judges what can be judged by itself.
-func fillApplication(_ context.Context, c *Caller, row, old *sdk.Application) error {
+// fillApplication completes an application, and judges what needs no transaction.
+func (a *Authority) fillApplication(ctx context.Context, c *Caller, row, old *sdk.Application) error {
+	if err := completeAndJudge(c, row, old); err != nil {
+		return err
+	}
+	if old == nil || old.Name == row.Name {
+		return nil
+	}
+	return a.scan(ctx, func() error { return a.fewFollow(ctx, old.Name) })
+}
+
+// completeAndJudge judges what can be judged by the application itself.
+func completeAndJudge(c *Caller, row, old *sdk.Application) error {
 	if row.Owner != adminOwner {
 		return refuse(InvalidRequest, "the owner of an application is %s", adminOwner)
 	}
@@ -216,44 +227,62 @@ func (a *Authority) judgeSigning(tx *txn, row, old *sdk.Application) error {
 	return nil
 }
 
+// Casdoor's tables of users and tokens have no index by application: what is asked of them is asked before the
+// transaction, for which all sign-ins on SQLite would wait. Who signs in between is a few more rows that follow a new
+// name. Who signs up between names an application that is deleted, as does who signs up a moment later at an instance
+// that has not seen it yet: it is only said where they came from.
+
 // maxFollowing bounds the rows that a rename changes: whoever signs in meanwhile waits for it.
 const maxFollowing = 20_000
 
-// followApplication gives organizations, users and tokens the new name of an application.
-func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Application) error {
-	if old == nil || old.Name == row.Name {
-		return nil
-	}
-	s := a.store
-	for _, f := range []struct{ table, column string }{
+// following are the columns that hold the name of an application.
+func (s *Store) following() []struct{ table, column string } {
+	return []struct{ table, column string }{
 		{s.users.name, "signup_application"}, {s.tokens.name, "application"},
-	} {
+	}
+}
+
+// fewFollow refuses a new name for an application that too many rows name.
+func (a *Authority) fewFollow(ctx context.Context, name string) error {
+	for _, f := range a.store.following() {
 		var n int
-		err := scanOne(tx, []any{&n}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s WHERE %s=? LIMIT %d) sub",
-			f.table, f.column, maxFollowing+1), old.Name)
+		err := scanOne(a.store.read(ctx), []any{&n}, fmt.Sprintf(
+			"SELECT COUNT(*) FROM (SELECT 1 FROM %s WHERE %s=? LIMIT %d) sub", f.table, f.column, maxFollowing+1), name)
 		if err != nil {
 			return err
 		}
 		if n > maxFollowing {
 			return refuse(InvalidRequest, "the application has more than %d users or tokens: make another one", maxFollowing)
 		}
+	}
+	return nil
+}
+
+// followApplication gives organizations, users and tokens the new name of an application.
+func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Application) error {
+	if old == nil || old.Name == row.Name {
+		return nil
+	}
+	for _, f := range a.store.following() {
 		if _, err := tx.exec("UPDATE "+f.table+" SET "+f.column+"=? WHERE "+f.column+"=?", row.Name, old.Name); err != nil {
 			return err
 		}
 	}
-	_, err := tx.exec("UPDATE "+s.organizations.name+" SET default_application=? WHERE default_application=?",
+	_, err := tx.exec("UPDATE "+a.store.organizations.name+" SET default_application=? WHERE default_application=?",
 		row.Name, old.Name)
 	return err
 }
 
-// applicationDeletable refuses to delete what Casdoor has made, or users signed up with.
-func (a *Authority) applicationDeletable(tx *txn, _ *Caller, row *sdk.Application) error {
+// applicationUnused refuses to delete what Casdoor has made, or users signed up with.
+func (a *Authority) applicationUnused(ctx context.Context, row *sdk.Application) error {
 	if row.Owner == adminOwner && row.Name == builtInApplication {
 		return refuse(InvalidRequest, "the application %s cannot be deleted", row.Name)
 	}
-	used, err := exists(tx, a.store.users.name+" WHERE signup_application=?", row.Name)
-	if err == nil && used {
-		err = refuse(InvalidRequest, "the application %s cannot be deleted: users have signed up with it", row.Name)
-	}
-	return err
+	return a.scan(ctx, func() error {
+		used, err := exists(a.store.read(ctx), a.store.users.name+" WHERE signup_application=?", row.Name)
+		if err == nil && used {
+			err = refuse(InvalidRequest, "the application %s cannot be deleted: users have signed up with it", row.Name)
+		}
+		return err
+	})
 }

@@ -52,6 +52,9 @@ type trait[T any] struct {
 	// stored does what else must happen in the same transaction; old is nil where the row is new.
 	stored func(tx *txn, c *Caller, row, old *T) error
 
+	// unused refuses to delete a row that others need, outside the transaction: it may read whole tables.
+	unused func(ctx context.Context, row *T) error
+
 	// deletable refuses to delete a row. erase deletes it, with all that hangs on it, where that is more than the row.
 	deletable func(tx *txn, c *Caller, row *T) error
 	erase     func(tx *txn, c *Caller, row *T) error
@@ -214,14 +217,6 @@ func (f *Family[T]) Update(
 	return false, errRaced
 }
 
-// ignoreMissing makes no error of what is not there.
-func ignoreMissing(err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
 // updated returns the row that an update makes of the old one.
 func (f *Family[T]) updated(
 	ctx context.Context, c *Caller, old *T, names []string, object json.RawMessage,
@@ -331,6 +326,15 @@ func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (
 	action := "delete-" + f.name
 	if err := f.open(c, action); err != nil {
 		return false, err
+	}
+	if f.unused != nil {
+		row, err := f.get(ctx, c, action, owner, name)
+		if err == nil {
+			err = f.unused(ctx, row)
+		}
+		if err != nil {
+			return false, ignoreMissing(err)
+		}
 	}
 	err = f.change(ctx, c, action, owner+"/"+name, func(tx *txn) (bool, error) {
 		row, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)

@@ -2,6 +2,7 @@ package test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -77,4 +78,27 @@ func TestManageRefusesValues(t *testing.T) {
 		reply := s.Call(t, http.MethodGet, "/api/get-users?owner=shop&p=2147483647&pageSize=2147483647&"+secret, "", nil)
 		assert.Equal(t, []any{}, reply.Map(t)["data"])
 	})
+}
+
+// Whether users need an application is looked up before the transaction: a whole table may have to be read.
+func TestApplicationInUse(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	s.SignIn(t, "oUser")
+	const writes = `minidoor_database_seconds_count{op="write"}`
+	refused := func(path, says string, app map[string]string) {
+		t.Helper()
+		before := s.Metric(t, writes)
+		query := url.Values{
+			"id": {"admin/" + app["old"]}, "clientId": {harness.ClientID}, "clientSecret": {harness.ClientSecret},
+		}
+		assert.Contains(t, s.Call(t, "POST", path+"?"+query.Encode(), "", app).Map(t)["msg"], says)
+		assert.InDelta(t, before, s.Metric(t, writes), 0)
+	}
+	refused("/api/delete-application", "users have signed up with it",
+		map[string]string{"owner": "admin", "name": harness.Application})
+	s.Exec(t, `INSERT INTO user (owner, name, signup_application) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL `+
+		`SELECT i+1 FROM n WHERE i<=20000) SELECT '`+harness.Organization+`', i, '`+harness.Application+`' FROM n`)
+	refused("/api/update-application", "more than 20000 users",
+		map[string]string{"owner": "admin", "name": "renamed", "old": harness.Application})
 }
