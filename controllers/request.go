@@ -46,13 +46,24 @@ func (d *Deps) clientIP(r *http.Request) string {
 	address := host
 	hops := strings.Split(strings.Join(said, ","), ",")
 	for i := len(hops) - 1; i >= 0 && d.trusts(address); i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		hop, err := parseHop(strings.TrimSpace(hops[i]))
 		if err != nil {
 			break
 		}
 		address = hop.Unmap().String()
 	}
 	return address
+}
+
+// parseHop reads an address, which some proxies send with its port, and one of IPv6 perhaps in brackets.
+func parseHop(hop string) (netip.Addr, error) {
+	if both, err := netip.ParseAddrPort(hop); err == nil {
+		return both.Addr(), nil
+	}
+	if inside, found := strings.CutPrefix(hop, "["); found {
+		hop = strings.TrimSuffix(inside, "]")
+	}
+	return netip.ParseAddr(hop)
 }
 
 func (d *Deps) trusts(address string) bool {

@@ -2,20 +2,29 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
 // drainTime is how long requests that run may go on once the server is told to end.
 const drainTime = 20 * time.Second
 
-// Serve answers requests until ctx ends; then it accepts no more, and returns when those that run have finished or
-// drainTime is over. A client that is slow to send or to read is cut off.
+// Serve answers requests until ctx ends; then it accepts no more, and returns when those that run have finished. Those
+// that still run when drainTime is over are cut off. So is a client that is slow to send or to read.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	return serve(ctx, listener, handler, log, drainTime)
+}
+
+func serve(
+	ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, drainTime time.Duration,
+) error {
+	running := &counted{next: handler}
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		Handler: running, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -29,5 +38,27 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	log.Info("draining")
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	return server.Shutdown(drain)
+	if err := server.Shutdown(drain); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	log.Warn("requests are cut off", "requests", running.now.Load())
+	err := server.Close()
+	const patience = time.Second // with handlers whose connections are closed: what they work with closes next
+	for end := time.Now().Add(patience); running.now.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	return err
+}
+
+// counted knows how many requests run.
+type counted struct {
+	next http.Handler
+	now  atomic.Int64
+}
+
+// ServeHTTP implements http.Handler.
+func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.now.Add(1)
+	defer c.now.Add(-1)
+	c.next.ServeHTTP(w, r)
 }

@@ -25,7 +25,10 @@ func (s *Service) KeepHouse(ctx context.Context) {
 	ticker := time.NewTicker(choreInterval)
 	defer ticker.Stop()
 	for {
-		if err := s.DoChores(ctx); err != nil && ctx.Err() == nil {
+		round, cancel := context.WithTimeout(ctx, choreInterval) // a connection may be dead without a word
+		err := s.DoChores(round)
+		cancel()
+		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "housekeeping goes on later", "cause", err)
 		}
 		select {

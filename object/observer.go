@@ -26,8 +26,8 @@ func (r reader) query(query string, args ...any) (*sql.Rows, error) {
 	start := time.Now()
 	rows, err := r.run(query, args...)
 	broken := err
-	if isUnfit(err) {
-		broken = nil // the value's own doing
+	if isUnfit(err) || errors.Is(err, context.Canceled) {
+		broken = nil // the value's own doing, or that of a client who has left
 	}
 	r.observer.Read(time.Since(start), broken)
 	return rows, unfit(err)

@@ -114,7 +114,10 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 
 func (s *Sweeper) sweepTable(ctx context.Context, t sweptTable, progress *sweepProgress) error {
 	for {
-		behind, deleted, err := t.next(ctx, progress.Cursor)
+		// A connection may be dead without a word. Who takes longer has lost the claim.
+		batch, cancel := context.WithTimeout(ctx, sweepClaim)
+		behind, deleted, err := t.next(batch, progress.Cursor)
+		cancel()
 		if err != nil {
 			return err
 		}

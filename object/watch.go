@@ -89,24 +89,25 @@ func (w *Watch) Add(e SignInEvent) {
 	w.lines = append(w.lines, e)
 }
 
-// lastWrite is how long the lines that are left at the end may take.
-const lastWrite = 5 * time.Second
+// flushPatience is how long the lines of one Flush may take: a connection may be dead without a word.
+const flushPatience = 5 * time.Second
 
 // Run writes until ctx ends, and then what is left.
 func (w *Watch) Run(ctx context.Context) {
 	for sleep(ctx, w.Every) {
 		w.Flush(ctx)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
-	defer cancel()
 	w.Flush(ctx)
 }
 
 // linesAtOnce bounds the lines of one transaction, for which sign-ins may have to wait: one INSERT.
 const linesAtOnce = rowsAtOnce
 
-// Flush writes the lines that wait. Those that cannot be written are lost. One Flush at a time.
+// Flush writes the lines that wait, also when ctx ends meanwhile. Those that cannot be written in flushPatience are lost.
+// One Flush at a time.
 func (w *Watch) Flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushPatience)
+	defer cancel()
 	w.mu.Lock()
 	lines, lost := w.lines, w.lost
 	w.lines, w.spare, w.lost, w.refused = w.spare[:0], nil, 0, 0

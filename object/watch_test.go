@@ -1,6 +1,7 @@
 package object
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -45,4 +46,17 @@ func BenchmarkWatchAdd(b *testing.B) {
 		}
 		w.Add(e)
 	}
+}
+
+// The end of the server does not stop a Flush that runs.
+func TestFlushGoesOnAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	var lost int
+	w := NewWatch(s, WatchConfig{Lost: func(lines int) { lost += lines }})
+	w.Add(SignInEvent{Time: time.Now(), Outcome: SignedIn})
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	w.Flush(ctx)
+	assert.Zero(t, lost)
 }

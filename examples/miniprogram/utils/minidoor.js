@@ -65,9 +65,11 @@ function createClient({ server, clientId, getCode = loginCode }) {
     return once('renew', async () => {
       const form = { grant_type: 'refresh_token', refresh_token: tokens.refresh, client_id: clientId }
       try {
-        keep(await patiently(() => post(REFRESH_PATH, form)))
+        keep(await post(REFRESH_PATH, form))
       } catch (err) {
-        if (err.status !== 400 && err.status !== 401) throw err
+        // 429 comes before the token is looked at. Else it may be spent even when the answer says "later" or is lost:
+        // sent again, it would look like a thief's.
+        if (err.status === 429) throw err
         await signIn()
       }
     })
