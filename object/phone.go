@@ -38,12 +38,13 @@ func (s *Service) StorePhone(ctx context.Context, p *Principal, appID, code stri
 	if err != nil {
 		return err
 	}
-	user := *p.User
-	if !setPhone(&user, m.platform.Prefix+phoneVerified, phone) {
+	user, property := *p.User, m.platform.Prefix+phoneVerified
+	if !setPhone(&user, property, phone) {
 		return nil
 	}
 	user.UpdatedTime = s.stamp()
 	next := &Principal{User: &user, ClientIP: p.ClientIP, row: p.row}
+	next.properties = map[string]string{property: user.Properties[property]}
 	if err := s.directory.update(ctx, next, []string{"phone", "country_code", "properties", "updated_time"}); err != nil {
 		return err
 	}
@@ -57,13 +58,19 @@ func setPhone(user *sdk.User, property string, phone provider.Phone) bool {
 	if user.Phone == phone.Number && user.CountryCode == region && user.Properties[property] == full {
 		return false
 	}
-	properties := maps.Clone(user.Properties)
-	if properties == nil {
-		properties = map[string]string{}
-	}
-	properties[property] = full
-	user.Phone, user.CountryCode, user.Properties = phone.Number, region, properties
+	user.Phone, user.CountryCode = phone.Number, region
+	user.Properties = withProperties(user.Properties, map[string]string{property: full})
 	return true
+}
+
+// withProperties returns properties with some that are new or different.
+func withProperties(properties, changed map[string]string) map[string]string {
+	all := maps.Clone(properties)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, changed)
+	return all
 }
 
 // regionOf returns the region of a number as Casdoor has it in countryCode, such as "CN". Where several regions share a

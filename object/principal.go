@@ -19,7 +19,8 @@ type Principal struct {
 	row      *sdk.Token
 	clientID string // of the application that the token is for
 
-	marked []Mark // what update stores with the columns: of each Field one Mark, or none where the Reason is empty
+	marked     []Mark            // what update stores with the columns: of each Field one Mark, or none where the Reason is empty
+	properties map[string]string // what update sets of the user's properties; the others stay as they are by then
 }
 
 // ClientID returns the client id of the application that the token is for.

@@ -161,6 +161,9 @@ func (s *Service) admit(ctx context.Context, req SignInRequest, p *person) (*Tok
 
 func (p *person) sharesUnion() bool { return p.program.options.ShareUnionID && p.session.UnionID != "" }
 
+// unionKey is the property of the user that holds the UnionID.
+func (p *person) unionKey() string { return p.platform.Prefix + "UnionId" }
+
 // applyTo writes to the user what this sign-in brings, and returns the columns that it changed.
 func (p *person) applyTo(user *sdk.User, clientIP, stamp string) []string {
 	user.LastSigninTime, user.LastSigninIp = stamp, clientIP
@@ -174,13 +177,8 @@ func (p *person) applyTo(user *sdk.User, clientIP, stamp string) []string {
 		user.Avatar = p.avatar
 		changed = append(changed, "avatar")
 	}
-	if key := p.platform.Prefix + "UnionId"; p.session.UnionID != "" && user.Properties[key] != p.session.UnionID {
-		properties := map[string]string{}
-		for k, v := range user.Properties {
-			properties[k] = v
-		}
-		properties[key] = p.session.UnionID
-		user.Properties = properties
+	if key := p.unionKey(); p.session.UnionID != "" && user.Properties[key] != p.session.UnionID {
+		user.Properties = withProperties(user.Properties, map[string]string{key: p.session.UnionID})
 		changed = append(changed, "properties")
 	}
 	if len(changed) > updated {

@@ -149,9 +149,27 @@ func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 
 func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
 	if !p.isNew {
+		if slices.Contains(changed, "properties") {
+			if err := t.keepProperties(tx, p); err != nil {
+				return err
+			}
+		}
 		return t.users.sendUpdate(tx, p.user, nil, changed, "owner=? AND name=?"+ifUsable, p.user.Owner, p.user.Name)
 	}
 	return t.users.sendInsert(tx, p.user, "", errNameTaken)
+}
+
+// keepProperties has the sign-in change the UnionID alone: one column holds all properties, and others may have set some
+// since it was read.
+func (t *tables) keepProperties(tx *txn, p *person) error {
+	current, err := t.userByID(tx, p.user.Owner, p.user.Id)
+	if errors.Is(err, ErrNotFound) {
+		return errRaced
+	}
+	if err == nil {
+		p.user.Properties = withProperties(current.Properties, map[string]string{p.unionKey(): p.session.UnionID})
+	}
+	return err
 }
 
 func (t *tables) storeUnion(tx *txn, p *person, stamp string) error {

@@ -151,6 +151,13 @@ const ifUsable = " AND NOT COALESCE(is_forbidden, FALSE) AND NOT COALESCE(is_del
 // nothing of a person is to come back.
 func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64) error {
 	user := p.User
+	if len(p.properties) > 0 { // one column holds them all
+		current, err := t.liveUser(tx, p)
+		if err != nil {
+			return err
+		}
+		user.Properties = withProperties(current.Properties, p.properties)
+	}
 	err := t.users.sendUpdate(tx, user, met, columns, "owner=? AND name=? AND id=?"+ifUsable, user.Owner, user.Name, user.Id)
 	if err == nil && slices.Contains(columns, "avatar") {
 		err = t.dropUploads(tx, user.Id, user.Avatar)

@@ -38,6 +38,14 @@ func (s *suite) testPhone(t *testing.T) {
 	assertRefused(t, n.service.StorePhone(t.Context(), alice, "wxOther", "86-1"), object.InvalidRequest)
 	assert.Empty(t, n.wechat.taken(), "the code is not spent")
 
+	t.Run("properties that are set meanwhile", func(t *testing.T) {
+		defer func() { n.wechat.whilePhoning = nil }()
+		n.wechat.whilePhoning = func() { n.setProperties(t, bob, `{"wechatOpenId":"oBob","tier":"gold"}`) }
+		require.NoError(t, n.service.StorePhone(t.Context(), bob, "", "86-13900000000"))
+		want := map[string]string{"wechatOpenId": "oBob", "tier": "gold", "wechatPhoneVerified": "+8613900000000"}
+		assert.Equal(t, want, n.find(t, bob.User.Name).Properties)
+		assert.Equal(t, want, bob.User.Properties, "the principal is up to date")
+	})
 	t.Run("modify rule", func(t *testing.T) {
 		n := s.tenant(t, setup{organization: row{"accountItems": []row{{"name": "Phone", "modifyRule": "Admin"}}}})
 		p := n.principal(t, n.signIn(t, "oAlice"))
@@ -48,6 +56,11 @@ func (s *suite) testPhone(t *testing.T) {
 		n.exec(t, 1, `DELETE FROM "mini_program_identity" WHERE organization=? AND open_id=?`, n.name, "oBob")
 		assertRefused(t, n.service.StorePhone(t.Context(), bob, "", "86-1"), object.InvalidRequest)
 	})
+}
+
+func (n *tenant) setProperties(t *testing.T, p *object.Principal, properties string) {
+	t.Helper()
+	n.exec(t, 1, `UPDATE "user" SET properties=? WHERE owner=? AND name=?`, properties, n.name, p.User.Name)
 }
 
 // testNickname judges nicknames in profile updates and sign-ins, with each setting.

@@ -13,6 +13,7 @@ func (s *suite) testUnionID(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"OffByDefault":     s.testUnionOff,
 		"TurnsUpLater":     s.testUnionLater,
+		"BesideProperties": s.testUnionBesideProperties,
 		"Shared":           s.testUnionShared,
 		"SharedAtOnce":     s.testUnionAtOnce,
 		"SharedAndDeleted": s.testUnionDeleted,
@@ -48,6 +49,18 @@ func (s *suite) testUnionLater(t *testing.T) {
 	assert.Equal(t, want, n.user(t, "oAlice").Properties, "one that is missing now is not forgotten")
 	identity := n.row(t, "SELECT * FROM mini_program_identity WHERE organization=?", n.name)
 	assert.Equal(t, "uAlice", identity["union_id"])
+}
+
+// testUnionBesideProperties has a back end set a property while somebody signs in with a UnionID for the first time.
+func (s *suite) testUnionBesideProperties(t *testing.T) {
+	n := s.tenant(t, setup{options: row{"checkNickname": true}})
+	p := n.principal(t, n.signIn(t, "oAlice"))
+	n.wechat.whileChecking = func() { n.setProperties(t, p, `{"wechatOpenId":"oAlice","tier":"gold"}`) }
+	req := n.request(t, "oAlice uAlice")
+	req.Nickname = "小明"
+	n.send(t, req)
+	assert.Equal(t, map[string]string{"wechatOpenId": "oAlice", "wechatUnionId": "uAlice", "tier": "gold"},
+		n.find(t, p.User.Name).Properties)
 }
 
 func (s *suite) testUnionShared(t *testing.T) {
