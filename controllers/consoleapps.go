@@ -70,15 +70,14 @@ func (v *visit) listApplications() error {
 
 // applicationData is what the page of an application shows.
 type applicationData struct {
-	Row       *sdk.Application
-	Server    string // this one's address
-	Code      string // what goes into the mini program
-	Insecure  bool   // mini programs do not call such an address
-	Lifetime  float64
-	Refresh   float64
-	CertSince string    // when the key was made that signs; empty: unknown
-	OldUntil  time.Time // when the last token of a former key ends
-	IsOld     bool      // that is past
+	Row      *sdk.Application
+	Server   string // this one's address
+	Code     string // what goes into the mini program
+	Insecure bool   // mini programs do not call such an address
+	Lifetime float64
+	Refresh  float64
+	OldUntil time.Time // when the last token of a former key ends
+	IsOld    bool      // that is past
 }
 
 func (v *visit) viewApplication() error {
@@ -96,7 +95,6 @@ func (v *visit) viewApplication() error {
 		return err
 	}
 	if i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Name == row.Cert }); i >= 0 {
-		data.CertSince = certs[i].CreatedTime
 		data.OldUntil = lastTokenEnds(row, certs[i])
 		data.IsOld = data.OldUntil.Before(time.Now())
 	}

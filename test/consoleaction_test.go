@@ -236,9 +236,10 @@ func TestConsoleRotatesKeys(t *testing.T) {
 	s := startConsole(t)
 	a := signInGlobal(t, s)
 	old := s.SignIn(t, "oAlice")
+	assert.Contains(t, a.get("/console/applications/key?id="+consoleApplicationID), `<button class="primary">Rotate the key</button>`)
 	page := a.done("/console/applications/key", "id", consoleApplicationID, "algorithm", "ES256")
 	assert.Regexp(t, `cert-shop-\d{8}-\d{6}`, page)
-	assert.Contains(t, page, "Former keys verify tokens until")
+	assert.Contains(t, page, "Former keys, if any, verify tokens until")
 	s.Account(t, old.AccessToken)
 	s.Account(t, s.SignIn(t, "oAlice").AccessToken)
 
