@@ -181,7 +181,11 @@ func (s *settings) newKeys(ctx context.Context) ([]*key, error) {
 // organization returns an organization, or ErrNotFound.
 func (s *settings) organization(ctx context.Context, name string) (*sdk.Organization, error) {
 	value, err := s.load(ctx, "organization/"+name, func(ctx context.Context) (any, error) {
-		return s.directory.organization(ctx, name)
+		row, err := s.directory.organization(ctx, name)
+		if err == nil && row.Name != name {
+			return nil, ErrNotFound // the database may take another case, or blanks at the end, for the same
+		}
+		return row, err
 	})
 	if err != nil {
 		return nil, err
@@ -190,11 +194,7 @@ func (s *settings) organization(ctx context.Context, name string) (*sdk.Organiza
 }
 
 func (s *Store) organization(ctx context.Context, name string) (*sdk.Organization, error) {
-	row, err := s.organizations.get(s.read(ctx), "WHERE owner=? AND name=?", adminOwner, name)
-	if err == nil && row.Name != name {
-		return nil, ErrNotFound // the database may take another case, or blanks at the end, for the same
-	}
-	return row, err
+	return s.organizations.get(s.read(ctx), "WHERE owner=? AND name=?", adminOwner, name)
 }
 
 func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
@@ -214,6 +214,9 @@ func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
 	c, err := s.clientOf(ctx, app)
 	if err != nil {
 		return nil, err
+	}
+	if shared && c.Organization.Name != organization {
+		return nil, ErrNotFound
 	}
 	c.home = home
 	return c, nil
