@@ -38,6 +38,8 @@ type AvatarRequest struct {
 	Size     int64   // of the file in bytes
 	Nickname *string // the new displayName; nil: it stays
 	FilesURL string  // where files are public, as the request names the server; unused where ServiceConfig has it
+
+	byAdmin bool // an admin or an application uploads it, for whom there are no account items
 }
 
 // Avatar is the avatar after an upload.
@@ -65,7 +67,7 @@ func (s *Service) UploadAvatar(ctx context.Context, p *Principal, req AvatarRequ
 	if s.files == nil {
 		return Avatar{}, refuse(Unsupported, "this server keeps no pictures")
 	}
-	u, err := s.planUpload(ctx, p, req.Nickname)
+	u, err := s.planUpload(ctx, p, req)
 	if err != nil {
 		return Avatar{}, err
 	}
@@ -93,19 +95,22 @@ func (s *Service) UploadAvatar(ctx context.Context, p *Principal, req AvatarRequ
 
 // planUpload begins the update with the nickname, and refuses users who may not change their avatar before their
 // picture costs anything.
-func (s *Service) planUpload(ctx context.Context, p *Principal, nickname *string) (*avatarUpload, error) {
+func (s *Service) planUpload(ctx context.Context, p *Principal, req AvatarRequest) (*avatarUpload, error) {
 	org, err := s.settings.organization(ctx, p.User.Owner)
 	if err != nil {
 		return nil, err
 	}
 	u := &avatarUpload{update: &profileUpdate{rules: s.profileRules(org), user: *p.User}}
+	if req.byAdmin {
+		u.update.rules.items = nil
+	}
 	if err := u.update.rules.allow(avatarField, ""); err != nil {
 		return nil, err
 	}
-	if nickname == nil || *nickname == p.User.DisplayName {
+	if req.Nickname == nil || *req.Nickname == p.User.DisplayName {
 		return u, nil
 	}
-	text, err := json.Marshal(*nickname)
+	text, err := json.Marshal(*req.Nickname)
 	if err != nil {
 		return nil, err
 	}

@@ -113,7 +113,9 @@ func (a *Authority) AddResource(ctx context.Context, c *Caller, req ResourceRequ
 				return Avatar{}, err
 			}
 		}
-		return a.UploadAvatar(ctx, p, AvatarRequest{File: req.File, Size: req.Size, FilesURL: req.FilesURL})
+		return a.UploadAvatar(ctx, p, AvatarRequest{
+			File: req.File, Size: req.Size, FilesURL: req.FilesURL, byAdmin: c.Role != Member,
+		})
 	}
 	if c.Role == Member {
 		return Avatar{}, refuse(InvalidRequest, "of resources this server takes those with tag=avatar only")

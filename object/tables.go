@@ -151,6 +151,11 @@ const ifUsable = " AND NOT COALESCE(is_forbidden, FALSE) AND NOT COALESCE(is_del
 // nothing of a person is to come back.
 func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64) error {
 	user := p.User
+	if slices.Contains(columns, "email") {
+		if err := t.freeEmail(tx, user); err != nil {
+			return err
+		}
+	}
 	if len(p.properties) > 0 { // one column holds them all
 		current, err := t.liveUser(tx, p)
 		if err != nil {
@@ -171,6 +176,19 @@ func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64)
 		return err
 	}
 	return t.storeRecord(tx, updateRecord(p, columns))
+}
+
+// freeEmail refuses a user's e-mail address that another user of the organization has: neither could sign in with it any
+// more. See ownUser for the function around the owner.
+func (t *tables) freeEmail(tx *txn, user *sdk.User) error {
+	if user.Email == "" {
+		return nil
+	}
+	taken, err := exists(tx, t.users.name+" WHERE email=? AND COALESCE(owner, '')=? AND id<>?", user.Email, user.Owner, user.Id)
+	if err == nil && taken {
+		err = refuse(InvalidRequest, "email is another user's")
+	}
+	return err
 }
 
 // storeMark replaces the Mark of a field; one without a Reason is none.

@@ -179,10 +179,14 @@ func checkContacts(row, old *sdk.User) error {
 	return nil
 }
 
-// judgeUser refuses an id that another user has: it is what tokens and identities go by.
+// judgeUser refuses a new e-mail address that another user has and, for a new user, an id that one has: it is what tokens
+// and identities go by.
 func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	if old != nil {
-		return nil
+		if row.Email == old.Email {
+			return nil
+		}
+		return a.tables.freeEmail(tx, row)
 	}
 	taken, err := exists(tx, a.store.users.name+" WHERE id=?", row.Id)
 	if err == nil && taken {

@@ -181,6 +181,9 @@ func TestAvatarRules(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, reply.Status)
 	assert.Contains(t, reply.Body, "avatar cannot be changed by the user")
 	assert.Empty(t, filesIn(t, s))
+	url, _, err := s.SDK().UploadResource("wechat-oRules", "avatar", "", "a.png", pngOf(t, painted(color.White)))
+	require.NoError(t, err, "the rule leaves it to admins and back ends")
+	assert.Equal(t, url, avatarOf(t, s, token))
 }
 
 // slow is a storage during whose Put something happens.

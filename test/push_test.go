@@ -34,7 +34,7 @@ func fill(t *testing.T, s *harness.Server, openID string) (token string) {
 	require.Equal(t, http.StatusOK, reply.Status, reply.Body)
 	code := s.Fake.NewPhoneCode(openID, chinese("13800000000"))
 	require.Equal(t, http.StatusOK, s.Call(t, "POST", harness.PathPhone, token, fieldsOf{"code": code}).Status)
-	reply = s.Call(t, "POST", harness.PathUpdateUser, token, fieldsOf{"email": "a@example.com"})
+	reply = s.Call(t, "POST", harness.PathUpdateUser, token, fieldsOf{"email": openID + "@example.com"})
 	require.Equal(t, "ok", reply.Map(t)["status"])
 	return token
 }

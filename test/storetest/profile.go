@@ -223,6 +223,19 @@ func testEmail(t *testing.T, n *tenant) {
 	user := n.find(t, p.User.Name)
 	assert.Equal(t, "new@example.com", user.Email)
 	assert.False(t, user.EmailVerified)
+
+	// An address that two users had would sign in neither.
+	other := n.principal(t, n.signIn(t, "oOtherEmail"))
+	_, err = n.update(t, other, row{"email": "new@example.com", "bio": "me"})
+	assertRefused(t, err, object.InvalidRequest, "email is another user's")
+	_, err = n.service.Users().Update(t.Context(), n.app(), n.name, other.User.Name, []string{"email"},
+		jsonOf(t, row{"email": "new@example.com"}))
+	assertRefused(t, err, object.InvalidRequest, "email is another user's")
+	stored := n.find(t, other.User.Name)
+	assert.Empty(t, stored.Email+stored.Bio)
+	stranger := n.suite.tenant(t, setup{}) // another organization
+	_, err = stranger.update(t, stranger.principal(t, stranger.signIn(t, "oEmail")), row{"email": "new@example.com"})
+	require.NoError(t, err)
 }
 
 func testWXProfile(t *testing.T, n *tenant) {

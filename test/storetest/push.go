@@ -69,7 +69,7 @@ func (n *tenant) fill(t *testing.T, code string) *object.Principal {
 	t.Helper()
 	p := n.principal(t, n.signIn(t, code))
 	_, err := n.update(t, p, row{
-		"displayName": "Alice", "avatar": "https://example.com/a.png", "email": "a@example.com", "bio": "Hi",
+		"displayName": "Alice", "avatar": "https://example.com/a.png", "email": p.User.WeChat + "@example.com", "bio": "Hi",
 	})
 	require.NoError(t, err)
 	require.NoError(t, n.service.StorePhone(t.Context(), p, "", "86-13800000000"))
@@ -87,7 +87,7 @@ func profile(u *sdk.User) []string {
 func testWithdrawn(t *testing.T, n *tenant) {
 	alice, bob := n.fill(t, "oAlice"), n.fill(t, "oBob")
 	untouched := n.stored(t, bob)
-	whole := []string{"Alice", "https://example.com/a.png", "13800000000", "CN", "+8613800000000", "a@example.com", "Hi"}
+	whole := []string{"Alice", "https://example.com/a.png", "13800000000", "CN", "+8613800000000", "oAlice@example.com", "Hi"}
 	require.Equal(t, whole, profile(n.find(t, alice.User.Name)))
 	for i, c := range []struct {
 		what provider.Withdrawn
