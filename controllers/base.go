@@ -35,7 +35,7 @@ func (b *Base) replyData(data any) { b.reply(casdoorReply{Status: "ok", Data: da
 
 // fail logs an error and answers with it, in the form of the request's path.
 func (b *Base) fail(err error) {
-	e := apiError(err)
+	e := apiError(orLeft(b.Ctx.Request, err))
 	logError(b.Deps.Logger, b.Ctx.Request, "request refused", e, upstreamAttrs(err)...)
 	b.refuse(e)
 }

@@ -38,6 +38,7 @@ func outcomes() []string {
 	return []string{
 		"", object.SignedIn, "failed", string(object.InvalidGrant), string(object.AccessDenied),
 		string(object.InvalidClient), string(object.InvalidRequest), string(object.SlowDown), string(object.Unavailable), "server_error",
+		string(clientLeft),
 	}
 }
 

@@ -56,6 +56,21 @@ func serverError(err error) *APIError {
 	}
 }
 
+// clientLeft is the outcome of a request whose client has not waited for it, which is nobody's fault. It goes to the log
+// and the metrics, with nginx's status.
+const (
+	clientLeft       object.ErrorCode = "client_left"
+	statusClientLeft                  = 499
+)
+
+// orLeft returns the error of a request or, where that ended with its client, clientLeft.
+func orLeft(r *http.Request, err error) error {
+	if errors.Is(r.Context().Err(), context.Canceled) && errors.Is(err, context.Canceled) {
+		return &APIError{Status: statusClientLeft, Code: clientLeft, Message: "The client has left", Err: err}
+	}
+	return err
+}
+
 // defaultRetry is what Retry-After says where nobody knows better.
 const defaultRetry = 5 * time.Second
 

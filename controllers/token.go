@@ -116,6 +116,7 @@ func (c *TokenController) signIn(p params) {
 	if err == nil {
 		token, err = c.exchange(ctx, client, p)
 	}
+	err = orLeft(c.Ctx.Request, err)
 	took := time.Since(start)
 	c.Deps.Metrics.signIn(took, token, err)
 	event := c.event(client, p, took, token, err)

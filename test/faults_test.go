@@ -192,6 +192,8 @@ func TestClientLeavesDuringSignIn(t *testing.T) {
 	close(stay)
 	require.Eventually(t, func() bool { return len(s.Log.Lines(`"msg":"sign-in"`)) == 1 }, 10*time.Second,
 		time.Millisecond)
+	assert.InDelta(t, 1, s.Metric(t, `minidoor_sign_ins_total{errcode="",kind="",outcome="client_left"}`), 0)
+	assert.Empty(t, s.Log.Lines(`"level":"ERROR"`))
 	assert.Equal(t, new(true), s.SignIn(t, "oLeft").NewUser, "nobody was made for nobody")
 	assert.Empty(t, s.Log.Lines("panic"))
 }
