@@ -176,6 +176,36 @@ func TestAvatarUncheckedIsMarked(t *testing.T) {
 	}
 }
 
+// The mark of a picture that could not be judged goes when another one takes its place, or none, in whatever way.
+func TestAvatarMarkGoesWithIt(t *testing.T) {
+	t.Parallel()
+	c := startChecked(t, object.StoreConfig{}, nil)
+	for name, change := range map[string]func(){
+		"profile": func() {
+			reply := c.Call(t, "POST", harness.PathProfile, c.token, map[string]string{"avatarUrl": "https://example.com/a.png"})
+			assert.Equal(t, http.StatusOK, reply.Status)
+		},
+		"sign-in": func() {
+			form := harness.SignInForm(c.NewCode("oMe"))
+			form.Set("avatar", "https://example.com/b.png")
+			c.Call(t, "POST", harness.PathToken, "", form).Tokens(t)
+		},
+		"withdrawal": func() { c.say(t, c.Fake.NewEvent("user_info_modified", "oMe")) },
+		"resource": func() {
+			_, key, _ := strings.Cut(c.avatar(t).(string), "/avatars/")
+			deleted, err := c.SDK().DeleteResource(&casdoorsdk.Resource{Owner: harness.Organization, Name: key})
+			require.NoError(t, err)
+			assert.True(t, deleted)
+		},
+	} {
+		require.Equal(t, http.StatusOK, upload(t, c.Server, c.token, picturePart(c.data)).Status, name)
+		c.Exec(t, "INSERT INTO mini_program_mark (user_id, field, reason, updated_time) "+
+			"SELECT id, 'avatar', 'unavailable', '' FROM user WHERE wechat='oMe'")
+		change()
+		assert.Equal(t, "0", c.Value(t, "SELECT COUNT(*) FROM mini_program_mark"), name)
+	}
+}
+
 func TestAvatarCheckedLater(t *testing.T) {
 	t.Parallel()
 	testdb.Each(t, func(t *testing.T, store object.StoreConfig) {
