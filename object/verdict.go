@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -25,8 +26,13 @@ const verdictPatience = 45 * time.Minute
 func (s *Service) checkAvatar(ctx context.Context, m *member, thumbs []picture.Thumbnail) (reason string, err error) {
 	var verdict provider.Verdict
 	if checker, ok := m.upstream.(provider.ImageChecker); ok {
-		large := thumbs[len(thumbs)-1]
-		verdict, err = checker.CheckImage(ctx, large.Data, large.ContentType)
+		for _, thumb := range slices.Backward(thumbs) {
+			verdict, err = checker.CheckImage(ctx, thumb.Data, thumb.ContentType)
+			if provider.KindOf(err) != provider.KindInvalidContent {
+				break
+			}
+			// It may be too large a file, as a transparent picture is that is all noise: the smaller one shows the same.
+		}
 	} else {
 		err = cannotCheckAvatars()
 	}

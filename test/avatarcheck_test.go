@@ -2,7 +2,9 @@ package test
 
 import (
 	"fmt"
+	"image"
 	"image/color"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -159,6 +161,24 @@ func TestAvatarByCookieIsChecked(t *testing.T) {
 	c.Fake.Inject(fakewechat.PathCheckImage, fakewechat.Errcode(87014), 1)
 	assert.Contains(t, c.Do(t, r).Body, "avatar is refused by the content check")
 	c.unchanged(t)
+}
+
+// A transparent picture that is all noise is a larger file than WeChat takes; its small thumbnail is not.
+func TestAvatarTooLargeToCheck(t *testing.T) {
+	t.Parallel()
+	c := startChecked(t, object.StoreConfig{}, harness.Row{"checkAvatar": "sync"})
+	noise := image.NewNRGBA(image.Rect(0, 0, 640, 640))
+	random := rand.NewChaCha8([32]byte{})
+	_, _ = random.Read(noise.Pix)
+	data := pngOf(t, noise)
+	require.Greater(t, len(data), 1<<20)
+	reply := upload(t, c.Server, c.token, picturePart(data))
+	require.Equal(t, http.StatusOK, reply.Status, reply.Body)
+	assert.Equal(t, 1, c.Fake.Calls(fakewechat.PathCheckImage))
+	before := avatarOf(t, c.Server, c.token)
+	c.Fake.Inject(fakewechat.PathCheckImage, fakewechat.Errcode(87014), 1)
+	assert.Contains(t, upload(t, c.Server, c.token, picturePart(data)).Body, "avatar is refused by the content check")
+	assert.Equal(t, before, avatarOf(t, c.Server, c.token))
 }
 
 func TestAvatarUncheckedIsMarked(t *testing.T) {
