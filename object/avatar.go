@@ -51,12 +51,12 @@ type Avatar struct {
 
 // avatarUpload is an upload that is being made.
 type avatarUpload struct {
-	update *profileUpdate
-	marked []Mark
-	thumbs []picture.Thumbnail
-	key    string
-	url    string
-	judge  *member // whose platform judges the picture later; nil: it is judged
+	update      *profileUpdate
+	marked      []Mark
+	thumbs      []picture.Thumbnail
+	key         string
+	url         string
+	judgedLater *member // whose platform judges the picture later; nil: it is judged
 }
 
 // UploadAvatar makes thumbnails of a picture, stores them and makes the large one the user's avatar, with the nickname,
@@ -140,7 +140,7 @@ func (s *Service) storeUpload(ctx context.Context, p *Principal, u *avatarUpload
 
 // use makes the stored upload the avatar or, where the platform judges it later, has it wait for that.
 func (s *Service) use(ctx context.Context, p *Principal, u *avatarUpload, row *Upload) (pending bool, err error) {
-	if u.judge != nil {
+	if u.judgedLater != nil {
 		if pending, err = s.submit(ctx, u, row); err != nil {
 			return false, err
 		}
@@ -225,7 +225,7 @@ func (s *Service) judgeUpload(ctx context.Context, p *Principal, u *avatarUpload
 		return err
 	}
 	if m != nil && m.program.options.CheckAvatar == checkLater {
-		u.judge = m
+		u.judgedLater = m
 		return nil
 	}
 	mark := s.avatarMark(p.User.Id, "")

@@ -64,6 +64,9 @@ func (t *tables) dropResource(tx *txn, row *sdk.Resource) error {
 			u.UserID, u.URL, u.Organization); err != nil {
 			return err
 		}
+		if err := t.storeMark(tx, Mark{UserID: u.UserID, Field: avatarField}); err != nil {
+			return err
+		}
 	}
 	return t.moveUpload(tx, u.FileKey, u.State, uploadDropped, atOnce)
 }

@@ -72,13 +72,17 @@ func (t *tables) moveUpload(tx *txn, key, from, to, due string) error {
 	return err
 }
 
-// dropUploads drops a user's uploads but for the one at the address of an avatar. It only marks them: the files outlive
-// a transaction that fails.
-func (t *tables) dropUploads(tx *txn, userID, avatar string) error {
-	return tx.send(statement{
+// dropUploads drops a user's uploads but for the one at the address of the new avatar, and the Mark of the former one. It
+// leaves the files: they outlive a transaction that fails.
+func (t *tables) dropUploads(tx *txn, userID, newAvatar string) error {
+	err := tx.send(statement{
 		query: "UPDATE " + t.uploads.name + " SET state=?, due=? WHERE user_id=? AND state IN (?, ?) AND file_key<>?",
-		args:  []any{uploadDropped, atOnce, userID, uploadUsed, uploadPending, keyIn(avatar)},
+		args:  []any{uploadDropped, atOnce, userID, uploadUsed, uploadPending, keyIn(newAvatar)},
 	})
+	if err != nil {
+		return err
+	}
+	return t.storeMark(tx, Mark{UserID: userID, Field: avatarField})
 }
 
 // giveUp drops an upload that failed, if it did: a commit may have been done though its answer got lost.

@@ -214,13 +214,8 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 			return err
 		}
 	}
-	for field, same := range map[string]bool{
-		avatarField: row.Avatar == old.Avatar, nicknameField: row.DisplayName == old.DisplayName,
-	} {
-		if same {
-			continue
-		}
-		if err := t.storeMark(tx, Mark{UserID: row.Id, Field: field}); err != nil { // somebody has looked at it
+	if row.DisplayName != old.DisplayName {
+		if err := t.storeMark(tx, Mark{UserID: row.Id, Field: nicknameField}); err != nil { // somebody has looked at it
 			return err
 		}
 	}

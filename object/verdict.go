@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -25,8 +26,13 @@ const verdictPatience = 45 * time.Minute
 func (s *Service) checkAvatar(ctx context.Context, m *member, thumbs []picture.Thumbnail) (reason string, err error) {
 	var verdict provider.Verdict
 	if checker, ok := m.upstream.(provider.ImageChecker); ok {
-		large := thumbs[len(thumbs)-1]
-		verdict, err = checker.CheckImage(ctx, large.Data, large.ContentType)
+		for _, thumb := range slices.Backward(thumbs) {
+			verdict, err = checker.CheckImage(ctx, thumb.Data, thumb.ContentType)
+			if provider.KindOf(err) != provider.KindInvalidContent {
+				break
+			}
+			// It may be too large a file, as a transparent picture is that is all noise: the smaller one shows the same.
+		}
 	} else {
 		err = cannotCheckAvatars()
 	}
@@ -51,13 +57,13 @@ func (s *Service) decide(ctx context.Context, o *ProviderOptions, v provider.Ver
 // submit gives a stored upload to the platform, which fetches it. It reports whether there will be a verdict; where
 // there is none, the options may let the picture be used with a Mark.
 func (s *Service) submit(ctx context.Context, u *avatarUpload, row *Upload) (pending bool, err error) {
-	options := &u.judge.program.options
+	options := &u.judgedLater.program.options
 	err = cannotCheckAvatars()
-	if checker, ok := u.judge.upstream.(provider.MediaChecker); ok {
-		row.TraceID, err = checker.SubmitImage(ctx, u.judge.identity.OpenID, u.url)
+	if checker, ok := u.judgedLater.upstream.(provider.MediaChecker); ok {
+		row.TraceID, err = checker.SubmitImage(ctx, u.judgedLater.identity.OpenID, u.url)
 	}
 	if err == nil {
-		row.TraceID = traceKey(u.judge.program.row, row.TraceID)
+		row.TraceID = traceKey(u.judgedLater.program.row, row.TraceID)
 		row.OnReview, row.OnUnchecked = options.OnReview, options.OnUnchecked
 		row.Due = timestamp(s.now().Add(verdictPatience))
 		return true, nil

@@ -2,7 +2,9 @@ package test
 
 import (
 	"fmt"
+	"image"
 	"image/color"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -161,6 +163,24 @@ func TestAvatarByCookieIsChecked(t *testing.T) {
 	c.unchanged(t)
 }
 
+// A transparent picture that is all noise is a larger file than WeChat takes; its small thumbnail is not.
+func TestAvatarTooLargeToCheck(t *testing.T) {
+	t.Parallel()
+	c := startChecked(t, object.StoreConfig{}, harness.Row{"checkAvatar": "sync"})
+	noise := image.NewNRGBA(image.Rect(0, 0, 640, 640))
+	random := rand.NewChaCha8([32]byte{})
+	_, _ = random.Read(noise.Pix)
+	data := pngOf(t, noise)
+	require.Greater(t, len(data), 1<<20)
+	reply := upload(t, c.Server, c.token, picturePart(data))
+	require.Equal(t, http.StatusOK, reply.Status, reply.Body)
+	assert.Equal(t, 1, c.Fake.Calls(fakewechat.PathCheckImage))
+	before := avatarOf(t, c.Server, c.token)
+	c.Fake.Inject(fakewechat.PathCheckImage, fakewechat.Errcode(87014), 1)
+	assert.Contains(t, upload(t, c.Server, c.token, picturePart(data)).Body, "avatar is refused by the content check")
+	assert.Equal(t, before, avatarOf(t, c.Server, c.token))
+}
+
 func TestAvatarUncheckedIsMarked(t *testing.T) {
 	t.Parallel()
 	for kind, path := range map[string]string{"sync": fakewechat.PathCheckImage, "async": fakewechat.PathCheckMedia} {
@@ -173,6 +193,36 @@ func TestAvatarUncheckedIsMarked(t *testing.T) {
 			assert.Equal(t, "avatar", c.Value(t, "SELECT field FROM mini_program_mark"))
 			assert.Len(t, c.Log.Lines("taken over unchecked", `"field":"avatar"`), 1)
 		})
+	}
+}
+
+// The mark of a picture that could not be judged goes when another one takes its place, or none, in whatever way.
+func TestAvatarMarkGoesWithIt(t *testing.T) {
+	t.Parallel()
+	c := startChecked(t, object.StoreConfig{}, nil)
+	for name, change := range map[string]func(){
+		"profile": func() {
+			reply := c.Call(t, "POST", harness.PathProfile, c.token, map[string]string{"avatarUrl": "https://example.com/a.png"})
+			assert.Equal(t, http.StatusOK, reply.Status)
+		},
+		"sign-in": func() {
+			form := harness.SignInForm(c.NewCode("oMe"))
+			form.Set("avatar", "https://example.com/b.png")
+			c.Call(t, "POST", harness.PathToken, "", form).Tokens(t)
+		},
+		"withdrawal": func() { c.say(t, c.Fake.NewEvent("user_info_modified", "oMe")) },
+		"resource": func() {
+			_, key, _ := strings.Cut(c.avatar(t).(string), "/avatars/")
+			deleted, err := c.SDK().DeleteResource(&casdoorsdk.Resource{Owner: harness.Organization, Name: key})
+			require.NoError(t, err)
+			assert.True(t, deleted)
+		},
+	} {
+		require.Equal(t, http.StatusOK, upload(t, c.Server, c.token, picturePart(c.data)).Status, name)
+		c.Exec(t, "INSERT INTO mini_program_mark (user_id, field, reason, updated_time) "+
+			"SELECT id, 'avatar', 'unavailable', '' FROM user WHERE wechat='oMe'")
+		change()
+		assert.Equal(t, "0", c.Value(t, "SELECT COUNT(*) FROM mini_program_mark"), name)
 	}
 }
 
