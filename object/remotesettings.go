@@ -45,8 +45,8 @@ type listed struct {
 	shared       bool
 }
 
-// listing reads the applications once for all who ask, whichever client ids they name: strangers may make up any. ctx
-// bounds the wait.
+// listing reads the applications once for all who ask, whichever client ids they name: strangers may make up any. It lasts
+// no longer than a call may, and ctx should not end sooner: whoever came in between would share a call that fails.
 func (r *remote) listing(ctx context.Context) (*listing, error) {
 	const name = "applications"
 	value, err := r.lists.load(ctx, name, func(ctx context.Context) (any, error) {
@@ -77,7 +77,7 @@ func (r *remote) homeOf(ctx context.Context) (string, error) {
 
 // client implements directory: there are the applications of one organization, and those that it shares.
 func (r *remote) client(ctx context.Context, clientID string) (*Client, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.casdoor.timeout) // of all its calls
+	calls, cancel := context.WithTimeout(ctx, r.casdoor.timeout) // of all of them
 	defer cancel()
 	id, organization, _ := strings.Cut(clientID, sharedInfix)
 	all, err := r.listing(ctx)
@@ -88,7 +88,7 @@ func (r *remote) client(ctx context.Context, clientID string) (*Client, error) {
 	if !known || id == "" || organization != "" && !app.shared || cmp.Or(organization, app.organization) != all.home {
 		return nil, ErrNotFound
 	}
-	c, err := r.clientOf(ctx, app.id, all.home)
+	c, err := r.clientOf(calls, app.id, all.home)
 	if err == nil && c.Application.ClientId != id {
 		return nil, ErrNotFound // it has another one since
 	}

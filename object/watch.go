@@ -94,19 +94,19 @@ const flushPatience = 5 * time.Second
 
 // Run writes until ctx ends, and then what is left.
 func (w *Watch) Run(ctx context.Context) {
+	lasting := context.WithoutCancel(ctx)
 	for sleep(ctx, w.Every) {
-		w.Flush(ctx)
+		w.Flush(lasting)
 	}
-	w.Flush(ctx)
+	w.Flush(lasting)
 }
 
 // linesAtOnce bounds the lines of one transaction, for which sign-ins may have to wait: one INSERT.
 const linesAtOnce = rowsAtOnce
 
-// Flush writes the lines that wait, also when ctx ends meanwhile. Those that cannot be written in flushPatience are lost.
-// One Flush at a time.
+// Flush writes the lines that wait. Those that cannot be written in flushPatience are lost. One Flush at a time.
 func (w *Watch) Flush(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushPatience)
+	ctx, cancel := context.WithTimeout(ctx, flushPatience)
 	defer cancel()
 	w.mu.Lock()
 	lines, lost := w.lines, w.lost

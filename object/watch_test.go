@@ -53,10 +53,19 @@ func TestFlushGoesOnAtTheEnd(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	var lost int
-	w := NewWatch(s, WatchConfig{Lost: func(lines int) { lost += lines }})
+	w := NewWatch(s, WatchConfig{Every: time.Millisecond, Lost: func(lines int) { lost += lines }})
 	w.Add(SignInEvent{Time: time.Now(), Outcome: SignedIn})
+	release := blockQueue(t, s)
 	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.Run(ctx)
+	}()
+	waitFor(s.commits, 1)
 	end()
-	w.Flush(ctx)
+	time.Sleep(10 * time.Millisecond) // in which the Flush would be given up
+	release()
+	<-ended
 	assert.Zero(t, lost)
 }
