@@ -60,7 +60,7 @@ func serverError(err error) *APIError {
 // and the metrics, with nginx's status.
 const (
 	clientLeft       object.ErrorCode = "client_left"
-	statusClientLeft                  = 499
+	statusClientLeft int              = 499
 )
 
 // orLeft returns the error of a request or, where that ended with its client, clientLeft.
