@@ -64,9 +64,9 @@ func optionFields(o *object.ProviderOptions) []*field {
 func optionsOf(f *form, o object.ProviderOptions) object.ProviderOptions {
 	o.ShareUnionID, o.CheckNickname = f.on("shareUnionId"), f.on("checkNickname")
 	o.CheckAvatar, o.OnReview, o.OnUnchecked = f.value("checkAvatar"), f.value("onReview"), f.value("onUnchecked")
-	clear := o.PushToken != "" && f.on("clearPush")
+	removed := o.PushToken != "" && f.on("clearPush")
 	secret := func(name string, stored provider.Secret) provider.Secret {
-		if f.value(name) != "" || clear {
+		if f.value(name) != "" || removed {
 			return provider.Secret(f.value(name))
 		}
 		return stored

@@ -180,11 +180,12 @@ func (g *gateway) isOwnUpdate(r *http.Request) bool {
 	if p.User.IsAdmin || !g.deps.Service.IsMiniProgramUser(p.User) {
 		return false
 	}
-	body, whole := peek(r)
-	fields, err := decodeObject(body)
-	// In a form another user's id may stand, which Casdoor prefers to that in the query.
-	if !isForm(r) && whole && err == nil && aboutSelf(p.User, r.URL.Query(), fields) != nil {
-		return false
+	if !isForm(r) { // in which another user's id may stand, that Casdoor prefers to the one in the query
+		body, whole := peek(r)
+		fields, err := decodeObject(body)
+		if whole && err == nil && aboutSelf(p.User, r.URL.Query(), fields) != nil {
+			return false
+		}
 	}
 	r.Header.Set("Authorization", "Bearer "+tokens[0])
 	return true

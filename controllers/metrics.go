@@ -66,7 +66,8 @@ func NewMetrics(registry *prometheus.Registry, version string) *Metrics {
 	build := gauges("build_info", "1, with what runs.", "version", "goversion")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	registry.MustRegister(
-		m.signIns, m.newUsers, m.signInSeconds, m.upstream, breakerCollector{&m.platform}, database, databaseErrors, m.turnedAway, m.swept,
+		m.signIns, m.newUsers, m.signInSeconds, m.upstream, breakerCollector{&m.platform},
+		database, databaseErrors, m.turnedAway, m.swept,
 		m.logLost,
 		m.requests.answered, m.requests.took, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -78,12 +78,13 @@ func frozen(minutes int) *Refusal {
 
 // checkFor is checkPassword with the settings of the application that asks, whose users may be signing in to it so.
 func (a *Authority) checkFor(ctx context.Context, c *Caller, organization, login, password string) (*sdk.User, error) {
-	if c.UserID != "" {
-		return a.checkPassword(ctx, lockoutOf(nil), organization, login, password)
-	}
-	app, err := a.store.applications.get(a.store.read(ctx), "WHERE "+byID, adminOwner, c.Name)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, err
+	var app *sdk.Application
+	if c.UserID == "" {
+		var err error
+		app, err = a.store.applications.get(a.store.read(ctx), "WHERE "+byID, adminOwner, c.Name)
+		if ignoreMissing(err) != nil {
+			return nil, err
+		}
 	}
 	return a.checkPassword(ctx, lockoutOf(app), organization, login, password)
 }

@@ -19,8 +19,10 @@ type Principal struct {
 	row      *sdk.Token
 	clientID string // of the application that the token is for
 
-	marked     []Mark            // what update stores with the columns: of each Field one Mark, or none where the Reason is empty
-	properties map[string]string // what update sets of the user's properties; the others stay as they are by then
+	// What update stores with the columns: of each Field one Mark, or none where the Reason is empty; and of the user's
+	// properties these, while the others stay as they are by then.
+	marked     []Mark
+	properties map[string]string
 }
 
 // ClientID returns the client id of the application that the token is for.
@@ -67,8 +69,11 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 	}
 	v, err := s.checkSignature(token, keys)
 	if errors.Is(err, jwt.ErrTokenUnverifiable) || errors.Is(err, jwt.ErrTokenSignatureInvalid) {
-		if keys, err = s.settings.newKeys(ctx); err == nil {
-			v, err = s.checkSignature(token, keys)
+		fresh, failed := s.settings.newKeys(ctx)
+		if failed != nil {
+			err = failed
+		} else if !slices.Equal(fresh, keys) {
+			v, err = s.checkSignature(token, fresh)
 		}
 	}
 	if err != nil {
