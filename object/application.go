@@ -110,14 +110,10 @@ func (s *settings) load(ctx context.Context, name string, read func(context.Cont
 	if value, ok := s.recent(name); ok {
 		return value, nil
 	}
-	answer := s.flight.DoChan(name, func() (_ any, err error) {
-		defer recovered(&err)
+	return together(ctx, &s.flight, name, settingsPatience, func(ctx context.Context) (any, error) {
 		if value, ok := s.recent(name); ok { // since this caller looked
 			return value, nil
 		}
-		// The one that reads does it for all: it must not stop when its own caller leaves, nor wait for ever.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settingsPatience)
-		defer cancel()
 		value, err := read(ctx)
 		if err != nil {
 			s.known.Remove(name)
@@ -125,6 +121,20 @@ func (s *settings) load(ctx context.Context, name string, read func(context.Cont
 		}
 		s.known.Add(name, cached{value, s.now().Add(settingsTTL)})
 		return value, nil
+	})
+}
+
+// together does something once for all who ask for it by one name at the same time. The first caller may leave; the
+// others still wait for it, but for no longer than patience.
+func together(
+	ctx context.Context, flight *singleflight.Group, name string, patience time.Duration,
+	do func(context.Context) (any, error),
+) (any, error) {
+	answer := flight.DoChan(name, func() (_ any, err error) {
+		defer recovered(&err)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		return do(ctx)
 	})
 	select {
 	case a := <-answer:

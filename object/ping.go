@@ -22,21 +22,12 @@ type pings struct {
 
 // Ping reports whether the database, or the Casdoor in its place, answers, or did so within the last second.
 func (s *Service) Ping(ctx context.Context) error {
-	answer := s.pings.flight.DoChan("", func() (_ any, err error) {
-		defer recovered(&err)
-		if s.now().Before(s.pings.until) {
-			return nil, s.pings.last
+	_, err := together(ctx, &s.pings.flight, "", pingPatience, func(ctx context.Context) (any, error) {
+		if !s.now().Before(s.pings.until) {
+			s.pings.last = s.directory.Ping(ctx)
+			s.pings.until = s.now().Add(pingAge)
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingPatience)
-		defer cancel()
-		s.pings.last = s.directory.Ping(ctx)
-		s.pings.until = s.now().Add(pingAge)
 		return nil, s.pings.last
 	})
-	select {
-	case a := <-answer:
-		return a.Err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return err
 }
