@@ -71,3 +71,15 @@ func TestConsoleSnippet(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	assert.Equal(t, "done\n", string(out))
 }
+
+// testMiniProgram has the client of the example mini program do all that it can, at a server with -demo.
+func testMiniProgram(t *testing.T, binary string) {
+	needProgram(t, "node")
+	c, _ := startDemo(t, binary)
+	cmd := exec.CommandContext(t.Context(), "node", "node/miniprogram.js")
+	cmd.Env = append(os.Environ(), "MINIDOOR="+c.URL)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, "done\n", string(out))
+	assert.NotContains(t, c.process.Output(), "a spent refresh token was used again")
+}

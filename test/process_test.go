@@ -39,6 +39,7 @@ func TestProcess(t *testing.T) {
 		"bad configuration":       testBadConfiguration,
 		"broken starts":           testBrokenStarts,
 		"demo":                    testDemo,
+		"example mini program":    testMiniProgram,
 		"databases":               testDatabases,
 		"remote":                  testRemoteProcess,
 		"help and version":        testHelp,

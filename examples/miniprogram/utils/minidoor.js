@@ -42,7 +42,11 @@ function createClient({ server, clientId, getCode = loginCode }) {
   }
 
   function keep(answer) {
-    tokens = answer && { access: answer.access_token, refresh: answer.refresh_token }
+    store(answer && { access: answer.access_token, refresh: answer.refresh_token })
+  }
+
+  function store(some) {
+    tokens = some
     if (tokens) wx.setStorageSync(STORAGE_KEY, tokens)
     else wx.removeStorageSync(STORAGE_KEY)
   }
@@ -60,16 +64,23 @@ function createClient({ server, clientId, getCode = loginCode }) {
     })
   }
 
-  // renew replaces the tokens: by the refresh token, else by a new sign-in.
+  // renew replaces the tokens: by the refresh token, else by a new sign-in. The refresh token is sent once: it may be spent
+  // even when the answer says "later", is lost or finds the mini program closed, and sent again it would look like a
+  // thief's. So it is forgotten before it is sent.
   function renew() {
     return once('renew', async () => {
-      const form = { grant_type: 'refresh_token', refresh_token: tokens.refresh, client_id: clientId }
+      const before = tokens
+      if (!before.refresh) return signIn()
+      const form = { grant_type: 'refresh_token', refresh_token: before.refresh, client_id: clientId }
+      const without = { access: before.access }
+      store(without)
       try {
         keep(await post(REFRESH_PATH, form))
       } catch (err) {
-        // 429 comes before the token is looked at. Else it may be spent even when the answer says "later" or is lost:
-        // sent again, it would look like a thief's.
-        if (err.status === 429) throw err
+        if (err.status === 429) { // comes before the token is looked at
+          if (tokens === without) store(before)
+          throw err
+        }
         await signIn()
       }
     })
