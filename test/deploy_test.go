@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -109,6 +110,54 @@ func TestDeployConfComments(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, cfg.Unknown)
 	assert.NotEmpty(t, cfg.InitDataFile)
+}
+
+// What takes room while it arrives lies on the disk: /tmp may be memory, and the unit has not as much.
+func TestDeployUnit(t *testing.T) {
+	t.Parallel()
+	text := readDeploy(t, "minidoor.service")
+	unit := assignments(text, "")
+	assert.Equal(t, "%S/"+unit["StateDirectory"], unit["WorkingDirectory"])
+	assert.Equal(t, unit["WorkingDirectory"], assignments(text, "Environment=")["TMPDIR"])
+}
+
+// Whoever waits for the program waits longer than it takes: to end, and to answer.
+func TestDeployTimes(t *testing.T) {
+	t.Parallel()
+	end := seconds(t, "../controllers/serve.go", `drainTime = `) + 2*seconds(t, "../object/watch.go", `flushPatience = `)
+	delay := seconds(t, deployFolder+"/kubernetes.yaml", `name: drainDelay, value: "`)
+	assert.Greater(t, seconds(t, deployFolder+"/minidoor.service", `TimeoutStopSec=`), end)
+	assert.Greater(t, seconds(t, deployFolder+"/compose.yaml", `stop_grace_period: `), end)
+	assert.Greater(t, seconds(t, deployFolder+"/kubernetes.yaml", `terminationGracePeriodSeconds: `), end+delay)
+
+	answer := seconds(t, "../controllers/server.go", `requestTimeout = `)
+	assert.Greater(t, seconds(t, deployFolder+"/nginx.conf", `proxy_read_timeout `), answer)
+	assert.Greater(t, seconds(t, deployFolder+"/Caddyfile", `response_header_timeout `), answer)
+	assert.Greater(t, seconds(t, "../examples/miniprogram/app.json", `"request": `), answer)
+
+	assert.Greater(t, seconds(t, deployFolder+"/Caddyfile", `read_body `), seconds(t, "../controllers/upload.go", `uploadTime += `),
+		"minidoor says what is wrong, and not Caddy")
+	assert.Less(t, seconds(t, deployFolder+"/Caddyfile", `keepalive `), seconds(t, "../controllers/serve.go", `IdleTimeout: `),
+		"minidoor closes no connection that a proxy is about to use")
+}
+
+// seconds returns how long a file says something takes that stands behind before: in seconds where there is no unit, and in
+// milliseconds in JSON.
+func seconds(t *testing.T, file, before string) int {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	found := regexp.MustCompile(before + `(\d+)(?: \* time\.)?(Second|Minute|[sm]\b|)`).FindStringSubmatch(string(text))
+	require.NotNil(t, found, "%s: %s", file, before)
+	n, err := strconv.Atoi(found[1])
+	require.NoError(t, err)
+	switch {
+	case found[2] == "Minute" || found[2] == "m":
+		n *= 60
+	case filepath.Ext(file) == ".json":
+		n /= 1000
+	}
+	return n
 }
 
 func TestDeployPaths(t *testing.T) {
