@@ -46,6 +46,10 @@ type trait[T any] struct {
 	// fill completes and judges a row, outside the transaction; old is nil where the row is new.
 	fill func(ctx context.Context, c *Caller, row, old *T) error
 
+	// guard names the organization whose row a change locks before all else, so that what judge finds to be free is free
+	// until the change is done; empty: there is nothing of that kind. old is nil where the row is new.
+	guard func(row, old *T) string
+
 	// judge judges a row in the transaction, beside the others that it has to do with; old is nil where the row is new.
 	judge func(tx *txn, c *Caller, row, old *T) error
 
@@ -164,6 +168,9 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 		return err
 	}
 	return f.change(ctx, c, action, *id.owner+"/"+*id.name, func(tx *txn) (bool, error) {
+		if err := f.hold(tx, row, nil); err != nil {
+			return false, err
+		}
 		if err := f.vacant(tx, id); err != nil {
 			return false, err
 		}
@@ -180,10 +187,26 @@ func (f *Family[T]) vacant(tx *txn, id *rowID) error {
 	if err != nil {
 		return err
 	}
+	return f.taken(id)
+}
+
+func (f *Family[T]) taken(id *rowID) *Refusal {
 	if f.name == "user" {
 		return refuse(InvalidRequest, "Username already exists")
 	}
 	return refuse(InvalidRequest, "The %s: %s/%s already exists", f.name, *id.owner, *id.name)
+}
+
+// hold locks what guard names.
+func (f *Family[T]) hold(tx *txn, row, old *T) error {
+	if f.guard == nil {
+		return nil
+	}
+	organization := f.guard(row, old)
+	if organization == "" {
+		return nil
+	}
+	return f.authority.store.holdOrganization(tx, organization)
 }
 
 // Update writes what a JSON object says into a row: all that it mentions, or only the columns named, by the names of
@@ -249,6 +272,9 @@ func (f *Family[T]) updated(
 func (f *Family[T]) replace(ctx context.Context, c *Caller, row, old *T) error {
 	id, was := f.id(row), f.id(old)
 	return f.change(ctx, c, "update-"+f.name, *was.owner+"/"+*was.name, func(tx *txn) (bool, error) {
+		if err := f.hold(tx, row, old); err != nil {
+			return false, err
+		}
 		current, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, *was.owner, *was.name)
 		if errors.Is(err, ErrNotFound) || err == nil && !reflect.DeepEqual(current, old) {
 			return false, errRaced
@@ -314,6 +340,9 @@ func (f *Family[T]) store(tx *txn, c *Caller, row, old *T) error {
 	} else if !reflect.DeepEqual(row, old) {
 		was := f.id(old)
 		_, err = f.table.update(tx, row, f.table.columnNames(), byID, *was.owner, *was.name)
+	}
+	if isDuplicate(err) { // somebody was faster
+		return f.taken(f.id(row))
 	}
 	if err != nil || f.stored == nil {
 		return err

@@ -207,24 +207,24 @@ func (r *remote) addToken(ctx context.Context, token *sdk.Token) error {
 func (r *remote) update(ctx context.Context, p *Principal, columns []string) error {
 	err := r.updateUser(ctx, p.User, columns)
 	if e, ok := errors.AsType[*casdoorError](err); ok {
-		if unfit := unfitFor(e.said); unfit != "" {
-			return refuse(InvalidRequest, "%s", unfit)
+		if unfit := unfitFor(e.said); unfit != nil {
+			return unfit
 		}
 	}
 	return err
 }
 
-// unfitFor says which field it is when Casdoor does not take a value of the user's (object/check.go there), or "".
-func unfitFor(said string) string {
+// unfitFor says which field it is when Casdoor does not take a value of the user's (object/check.go there), or nil.
+func unfitFor(said string) *Refusal {
 	switch said {
 	case "Email already exists":
-		return "email is another user's"
+		return emailTaken()
 	case "Phone already exists":
-		return "phone is another user's"
+		return refuse(InvalidRequest, "phone is another user's")
 	case "Phone number is invalid":
-		return "phone is no number that Casdoor takes"
+		return refuse(InvalidRequest, "phone is no number that Casdoor takes")
 	}
-	return ""
+	return nil
 }
 
 // updateUser writes columns of a user who was read before. The whole user is sent, as Casdoor looks at more than the

@@ -151,8 +151,12 @@ const ifUsable = " AND NOT COALESCE(is_forbidden, FALSE) AND NOT COALESCE(is_del
 // nothing of a person is to come back.
 func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64) error {
 	user := p.User
-	if slices.Contains(columns, "email") {
-		if err := t.freeEmail(tx, user); err != nil {
+	if slices.Contains(columns, "email") && user.Email != "" {
+		err := t.holdOrganization(tx, user.Owner)
+		if err == nil {
+			err = t.freeEmail(tx, user)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -178,15 +182,28 @@ func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64)
 	return t.storeRecord(tx, updateRecord(p, columns))
 }
 
-// freeEmail refuses a user's e-mail address that another user of the organization has: neither could sign in with it any
-// more. See ownUser for the function around the owner.
+// holdOrganization locks the row of an organization until the transaction ends: of those who look whether something is
+// free there, and then take it, each sees what the one before has taken. It must be the first that the transaction reads,
+// as MySQL goes on showing what was there at the first look, and the first that it locks, so that nobody waits in a ring.
+func (s *Store) holdOrganization(tx *txn, name string) error {
+	var one int
+	err := scanOne(tx, []any{&one}, "SELECT 1 FROM "+s.organizations.name+" WHERE "+byID+s.dialect.forUpdate, adminOwner, name)
+	return ignoreMissing(err)
+}
+
+// emailTaken is why an e-mail address is refused that another user of the organization has: neither could sign in with it
+// any more.
+func emailTaken() *Refusal { return refuse(InvalidRequest, "email is another user's") }
+
+// freeEmail refuses a user's e-mail address that is taken, under holdOrganization. See ownUser for the function around the
+// owner.
 func (t *tables) freeEmail(tx *txn, user *sdk.User) error {
 	if user.Email == "" {
 		return nil
 	}
 	taken, err := exists(tx, t.users.name+" WHERE email=? AND COALESCE(owner, '')=? AND id<>?", user.Email, user.Owner, user.Id)
 	if err == nil && taken {
-		err = refuse(InvalidRequest, "email is another user's")
+		err = emailTaken()
 	}
 	return err
 }

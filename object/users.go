@@ -30,7 +30,13 @@ func (a *Authority) Users() *Family[sdk.User] {
 			*row = *publicUser(row)
 			return nil
 		},
-		fill:   a.fillUser,
+		fill: a.fillUser,
+		guard: func(row, old *sdk.User) string {
+			if !getsEmail(row, old) {
+				return ""
+			}
+			return row.Owner
+		},
 		judge:  a.judgeUser,
 		stored: a.followUser,
 		deletable: func(_ *txn, c *Caller, row *sdk.User) error {
@@ -179,14 +185,19 @@ func checkContacts(row, old *sdk.User) error {
 	return nil
 }
 
+// getsEmail reports whether a user who is there already gets an e-mail address. A new one may come with any, as in Casdoor.
+func getsEmail(row, old *sdk.User) bool {
+	return old != nil && row.Email != old.Email && row.Email != ""
+}
+
 // judgeUser refuses a new e-mail address that another user has and, for a new user, an id that one has: it is what tokens
 // and identities go by.
 func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
-	if old != nil {
-		if row.Email == old.Email {
-			return nil
-		}
+	if getsEmail(row, old) {
 		return a.tables.freeEmail(tx, row)
+	}
+	if old != nil {
+		return nil
 	}
 	taken, err := exists(tx, a.store.users.name+" WHERE id=?", row.Id)
 	if err == nil && taken {

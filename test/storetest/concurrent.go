@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -45,6 +46,8 @@ func (s *suite) testConcurrent(t *testing.T) {
 	t.Run("OpenIDs of one name", func(t *testing.T) { testNamesakes(t, n) })
 	t.Run("OpenIDs of two mini programs", func(t *testing.T) { testTwoPrograms(t, n) })
 	t.Run("one refresh token", func(t *testing.T) { testRefreshAtOnce(t, n) })
+	t.Run("one e-mail address", func(t *testing.T) { testEmailAtOnce(t, n) })
+	t.Run("one of what is unique", func(t *testing.T) { testUniqueAtOnce(t, n) })
 }
 
 // testNamesakes has several people sign in who want the same name where the database ignores case.
@@ -120,4 +123,86 @@ func (n *tenant) assertDead(t *testing.T, token *object.Token) {
 		require.NoError(t, err)
 		assert.Equal(t, object.Introspection{}, answer)
 	}
+}
+
+// testEmailAtOnce has several users take the same address, by themselves and by the management API: one gets it.
+func testEmailAtOnce(t *testing.T, n *tenant) {
+	const users, rounds = 16, 4
+	principals := make([]*object.Principal, users)
+	for i := range principals {
+		principals[i] = n.principal(t, n.signIn(t, fmt.Sprint("oMail", i)))
+	}
+	for round := range rounds {
+		address := fmt.Sprintf("round-%d@example.com", round)
+		set := jsonOf(t, row{"email": address})
+		assertOneWins(t, users, "email is another user's", func(i int) (err error) {
+			p := principals[i]
+			if i%2 == 0 {
+				_, err = n.service.UpdateAccount(t.Context(), p, map[string]json.RawMessage{"email": jsonOf(t, address)}, nil)
+			} else {
+				_, err = n.service.Users().Update(t.Context(), n.app(), n.name, p.User.Name, []string{"email"}, set)
+			}
+			return err
+		})
+		assert.Len(t, n.rows(t, `SELECT name FROM "user" WHERE email=?`, address), 1)
+	}
+}
+
+// testUniqueAtOnce has several administrators make rows that differ in their keys, or do not, but not in what only one may
+// have.
+func testUniqueAtOnce(t *testing.T, n *tenant) {
+	const makers = 8
+	global := &object.Caller{Role: object.Global, Organization: "built-in", Name: "admin"}
+	unique := "unique-" + n.name
+	var owners []string
+	for range makers {
+		owners = append(owners, n.suite.tenant(t, setup{}).name)
+	}
+	for _, c := range []struct {
+		name, refusal, query string
+		add                  func(i int) error
+	}{
+		{"provider name", "already exists", `SELECT name FROM "provider" WHERE name=?`, func(i int) error {
+			return n.service.Providers().Add(t.Context(), global, jsonOf(t, row{
+				"owner": owners[i], "name": unique, "type": "WeChatMiniProgram", "clientSecret": "s",
+			}))
+		}},
+		{"cert name", "already exists", `SELECT name FROM "cert" WHERE name=?`, func(i int) error {
+			return n.service.Certs().Add(t.Context(), global, jsonOf(t, row{
+				"owner": owners[i], "name": unique, "cryptoAlgorithm": "ES256",
+			}))
+		}},
+		{"client id", "another application has this clientId", `SELECT name FROM "application" WHERE client_id=?`, func(i int) error {
+			return n.service.Applications().Add(t.Context(), global, jsonOf(t, row{
+				"owner": "admin", "name": fmt.Sprint(unique, i), "organization": owners[i], "cert": fastCert, "clientId": unique,
+			}))
+		}},
+		{"user name", "Username already exists", `SELECT name FROM "user" WHERE name=?`, func(int) error {
+			return n.service.Users().Add(t.Context(), global, jsonOf(t, row{"owner": n.name, "name": unique}))
+		}},
+		{"organization name", "already exists", `SELECT name FROM "organization" WHERE name=?`, func(int) error {
+			return n.service.Organizations().Add(t.Context(), global, jsonOf(t, row{"owner": "admin", "name": unique}))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			assertOneWins(t, makers, c.refusal, c.add)
+			assert.Len(t, n.rows(t, c.query, unique), 1)
+		})
+	}
+}
+
+// assertOneWins calls n times at once and checks that all calls but one are refused as invalid, with the words.
+func assertOneWins(t *testing.T, n int, words string, call func(i int) error) {
+	t.Helper()
+	errs := make([]error, n)
+	concurrently(n, func(i int) { errs[i] = call(i) })
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+			continue
+		}
+		assertRefused(t, err, object.InvalidRequest, words)
+	}
+	assert.Equal(t, 1, won)
 }
