@@ -54,6 +54,9 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 		s.log.WarnContext(ctx, "init data: keys that mean nothing here", "initDataFile", path, "keys", strings.Join(unknown, ", "))
 	}
 	err = s.write(ctx, func(tx *txn) error {
+		if err := s.holdOrganization(tx, builtInName); err != nil { // instances that start at once have the same file
+			return err
+		}
 		if s.beside {
 			return applyRows(tx, s.options, data.MiniProgramProviders, newOnly, completeOptions)
 		}

@@ -20,6 +20,7 @@ func (s *suite) testInitData(t *testing.T) {
 		"NewOnly":      s.testNewOnly,
 		"AllOrNothing": s.testAllOrNothing,
 		"Certs":        s.testCerts,
+		"AtOnce":       s.testInitDataAtOnce,
 		"NoFile":       s.testNoFile,
 		"HashedUser":   s.testHashedUser,
 	} {
@@ -169,6 +170,20 @@ func (s *suite) testCerts(t *testing.T) {
 		assert.Equal(t, name, parsed.Subject.CommonName)
 		assert.Equal(t, 2, parsed.NotAfter.Year()-parsed.NotBefore.Year())
 		assert.Equal(t, "JWT", cert["scope"])
+	}
+}
+
+// testInitDataAtOnce applies one file as instances do that start at the same moment.
+func (s *suite) testInitDataAtOnce(t *testing.T) {
+	const name, instances = "init-at-once", 4
+	path := writeJSON(t, everything(name))
+	errs := make([]error, instances)
+	concurrently(instances, func(i int) { errs[i] = s.store.ApplyInitData(t.Context(), path, false) })
+	for _, err := range errs {
+		assert.NoError(t, err)
+	}
+	for table, rows := range s.snapshot(t, name) {
+		assert.Len(t, rows, 1, table)
 	}
 }
 
