@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -144,7 +145,7 @@ func (p params) addJSON(body []byte) error {
 		return err
 	}
 	for name, raw := range fields {
-		value, err := plainText(raw)
+		value, err := plainText(name, raw)
 		if err != nil {
 			return badRequest(fmt.Sprintf("parameter %.40q must be a text", name))
 		}
@@ -155,8 +156,9 @@ func (p params) addJSON(body []byte) error {
 	return nil
 }
 
-// plainText takes a JSON text, and the numbers and booleans that some clients send in place of one; null is empty.
-func plainText(raw json.RawMessage) (string, error) {
+// plainText takes a JSON text, and a number that a client sends in place of one; null is empty. A boolean passes as well:
+// wx's userInfo, which is sent here as it is, has some that nobody reads. But it is no code, nickname or avatar.
+func plainText(name string, raw json.RawMessage) (string, error) {
 	var value any
 	if err := json.Unmarshal(raw, &value); err != nil {
 		return "", err
@@ -166,8 +168,12 @@ func plainText(raw json.RawMessage) (string, error) {
 		return "", nil
 	case string:
 		return v, nil
-	case float64, bool:
+	case float64:
 		return string(raw), nil
+	case bool:
+		if !slices.Contains([]string{"code", "username", "avatar", "nickName", "avatarUrl"}, name) {
+			return string(raw), nil
+		}
 	}
 	return "", errors.New("not a text")
 }

@@ -153,6 +153,47 @@ func TestBadJSON(t *testing.T) {
 	runAll(t, s.Handler, scenarios)
 }
 
+// A value that is no text is not taken for one, but for a number, and not in Casdoor's update-user.
+func TestWrongTypes(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	token := s.SignIn(t, "oTypes").AccessToken
+	withToken := map[string]string{"Content-Type": jsonType, "Authorization": "Bearer " + token}
+	var scenarios []scenario
+	for _, value := range []string{"true", "false", `["x"]`, "[]", `{"a":1}`, "{}"} {
+		for _, field := range []string{"code", "username", "avatar"} {
+			scenarios = append(scenarios, scenario{
+				name: field + " " + value, header: typed(jsonType), status: 400,
+				has:  []string{oauth("invalid_request"), field, "must be a text"},
+				body: `{"tag":"wechat_miniprogram","client_id":"` + harness.ClientID + `","` + field + `":` + value + `}`,
+			})
+		}
+		for _, field := range []string{"nickName", "avatarUrl"} {
+			scenarios = append(scenarios, scenario{
+				name: field + " " + value, path: harness.PathProfile, header: withToken, body: `{"` + field + `":` + value + `}`,
+				status: 400, has: []string{casdoor(`parameter \"` + field + `\" must be a text`)},
+			})
+		}
+	}
+	for _, value := range []string{"5", "0", "true", "false", `["x"]`, "[]", `{"a":1}`, "{}"} {
+		for _, field := range []string{"displayName", "bio"} {
+			scenarios = append(scenarios, scenario{
+				name: field + " " + value, path: harness.PathUpdateUser, header: withToken, body: `{"` + field + `":` + value + `}`,
+				status: 200, has: []string{casdoor(field + " must be a text")},
+			})
+		}
+	}
+	runAll(t, s.Handler, scenarios)
+	assert.Empty(t, s.Account(t, token)["displayName"])
+	assert.EqualValues(t, 1, s.Fake.Calls(fakewechat.PathCode2Session), "only the sign-in was WeChat's business")
+	runAll(t, s.Handler, []scenario{
+		{name: "nickName 5", path: harness.PathProfile, header: withToken, status: 200, has: []string{`"displayName":"5"`},
+			body: `{"nickName":5,"gender":0,"is_demote":true}`},
+		{name: "code 5", header: typed(jsonType), status: 400, has: []string{oauth("invalid_grant")},
+			body: `{"tag":"wechat_miniprogram","client_id":"` + harness.ClientID + `","code":5}`},
+	})
+}
+
 func TestLargeBodies(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Options{})

@@ -44,6 +44,15 @@ func profileFields() []profileField {
 	}
 }
 
+// takes reports whether a JSON value is of the field's kind; null is of every kind.
+func (f profileField) takes(raw json.RawMessage) bool {
+	var value any = new(string)
+	if f.json == "address" {
+		value = new([]string)
+	}
+	return json.Unmarshal(orNull(raw), value) == nil
+}
+
 // profileRules says what the users of one organization may change of themselves.
 type profileRules struct {
 	fields []profileField
@@ -121,11 +130,11 @@ func (s *Service) UpdateAccount(
 	if err != nil {
 		return false, err
 	}
-	changed, err := s.changedFields(p.User, fields, columns)
+	update := profileUpdate{rules: s.profileRules(org), user: *p.User}
+	changed, err := s.changedFields(update, fields, columns)
 	if err != nil {
 		return false, err
 	}
-	update := profileUpdate{rules: s.profileRules(org), user: *p.User}
 	for _, name := range changed {
 		if err := s.plan(&update, name, fields[name]); err != nil {
 			return false, err
@@ -236,9 +245,10 @@ func (s *Service) set(u *profileUpdate, field profileField, value string) error 
 	return nil
 }
 
-// changedFields returns the names of the fields that differ from the account as its user reads it, in a fixed order.
-func (s *Service) changedFields(user *sdk.User, fields map[string]json.RawMessage, columns []string) ([]string, error) {
-	account := reflect.ValueOf(publicUser(user)).Elem()
+// changedFields returns the names of the fields that differ from the account as its user reads it, in a fixed order. One
+// that plan will refuse for its kind is among them: false is no text, not even an empty one.
+func (s *Service) changedFields(u profileUpdate, fields map[string]json.RawMessage, columns []string) ([]string, error) {
+	account := reflect.ValueOf(publicUser(&u.user)).Elem()
 	var changed []string
 	for name, value := range fields {
 		if len(columns) > 0 && !slices.ContainsFunc(columns, func(c string) bool { return sameName(c, name) }) {
@@ -255,7 +265,8 @@ func (s *Service) changedFields(user *sdk.User, fields map[string]json.RawMessag
 			}
 			current = text
 		}
-		if !sameValue(value, current) {
+		field, known := u.rules.field(name)
+		if !sameValue(value, current) || known && !field.takes(value) {
 			changed = append(changed, name)
 		}
 	}

@@ -148,18 +148,19 @@ func testBadValues(t *testing.T, n *tenant) {
 	p := n.principal(t, n.signIn(t, "oBadValues"))
 	before := n.stored(t, p)
 	for name, values := range map[string][]any{
-		"displayName": {"", "   ", "\u200d", "two\nlines", "a\u202eb", strings.Repeat("字", 101), 5, []string{"x"}, nil},
+		"displayName": {"", "   ", "\u200d", "two\nlines", "a\u202eb", strings.Repeat("字", 101), 5, []string{"x"}, nil, 0, false},
 		"avatar": {
 			"http://example.com/a.png", "http://tmp/a.png", "wxfile://tmp_a.png", "javascript:alert(1)", "https://",
 			"https://user:pass@example.com/a.png", "https://example.com/" + strings.Repeat("a", 1000),
 		},
 		"homepage": {"javascript:alert(1)", "example.com"},
-		"email":    {"no address", "Alice <alice@example.com>", "a@example.com, b@example.com"},
-		"password": {"short", strings.Repeat("x", 73)},
+		"email":    {"no address", "Alice <alice@example.com>", "a@example.com, b@example.com", false},
+		"password": {"short", strings.Repeat("x", 73), 0, false},
+		"gender":   {5, true, row{"a": 1}, 0, false, []string{}, row{}}, // the last four are as empty as it is
 		"firstName": {
 			strings.Repeat("x", 101), "\x00", row{"a": 1},
 		},
-		"address": {"one line", []string{strings.Repeat("x", 101)}, make([]string, 11), []int{1}},
+		"address": {"one line", []string{strings.Repeat("x", 101)}, make([]string, 11), []int{1}, "", 0, row{}},
 	} {
 		for _, value := range values {
 			if (name == "displayName" || name == "avatar") && (value == "" || value == nil) {
