@@ -131,7 +131,7 @@ func (s *Service) UpdateAccount(
 		return false, err
 	}
 	update := profileUpdate{rules: s.profileRules(org), user: *p.User}
-	changed, err := s.changedFields(update, fields, columns)
+	changed, err := s.changedFields(&update, fields, columns)
 	if err != nil {
 		return false, err
 	}
@@ -247,7 +247,7 @@ func (s *Service) set(u *profileUpdate, field profileField, value string) error 
 
 // changedFields returns the names of the fields that differ from the account as its user reads it, in a fixed order. One
 // that plan will refuse for its kind is among them: false is no text, not even an empty one.
-func (s *Service) changedFields(u profileUpdate, fields map[string]json.RawMessage, columns []string) ([]string, error) {
+func (s *Service) changedFields(u *profileUpdate, fields map[string]json.RawMessage, columns []string) ([]string, error) {
 	account := reflect.ValueOf(publicUser(&u.user)).Elem()
 	var changed []string
 	for name, value := range fields {

@@ -185,7 +185,7 @@ func checkContacts(row, old *sdk.User) error {
 	return nil
 }
 
-// getsEmail reports whether a user who is there already gets an e-mail address. A new one may come with any, as in Casdoor.
+// getsEmail reports whether a user who is there already gets another e-mail address. A new one may come with any.
 func getsEmail(row, old *sdk.User) bool {
 	return old != nil && row.Email != old.Email && row.Email != ""
 }
