@@ -75,7 +75,8 @@ func (a *Authority) userByLogin(ctx context.Context, organization, login string)
 		return found, nil
 	}
 	// The function keeps the database from reading all users of the organization.
-	reached, err := users.find(q, "WHERE COALESCE(owner, '')=? AND (email=? OR phone=?) LIMIT 2", organization, folded, folded)
+	reached, err := users.find(q, "WHERE COALESCE(owner, '')=? AND (email IN (?, ?) OR phone=?) LIMIT 2",
+		organization, typed, folded, folded)
 	if err != nil || len(reached) != 1 {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func cleanEmail(s string) (string, error) {
 	if err != nil || parsed.Address != s {
 		return "", errors.New("must be an e-mail address")
 	}
-	return s, nil
+	return strings.ToLower(s), nil
 }
 
 func cleanPassword(s string) (string, error) {

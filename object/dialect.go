@@ -3,6 +3,7 @@ package object
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -154,11 +155,12 @@ func (d dialect) orAdd(table string, key []string, columns []string) string {
 
 // Errors after which the same transaction may succeed when run again.
 const (
-	mysqlLockTimeout  = 1205
-	mysqlDeadlock     = 1213
-	pgSerialization   = "40001"
-	pgDeadlock        = "40P01"
-	pgUniqueViolation = "23505" // two transactions that took the same free key: the next run sees the other's row
+	mysqlRecordChanged = 1020 // MariaDB with innodb_snapshot_isolation, the default from 11.6 on
+	mysqlLockTimeout   = 1205
+	mysqlDeadlock      = 1213
+	pgSerialization    = "40001"
+	pgDeadlock         = "40P01"
+	pgUniqueViolation  = "23505" // two transactions that took the same free key: the next run sees the other's row
 )
 
 // pgDataException is the class of SQLSTATEs that blame a value.
@@ -169,7 +171,7 @@ const pgReadOnly = "25006"
 
 func isTransient(err error) bool {
 	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		return my.Number == mysqlDeadlock || my.Number == mysqlLockTimeout
+		return slices.Contains([]uint16{mysqlRecordChanged, mysqlLockTimeout, mysqlDeadlock}, my.Number)
 	}
 	switch sqlState(err) {
 	case pgSerialization, pgDeadlock, pgUniqueViolation:

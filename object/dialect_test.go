@@ -52,7 +52,8 @@ func TestRebindManyMarks(t *testing.T) {
 func TestIsTransient(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
-		&mysql.MySQLError{Number: 1213}, &mysql.MySQLError{Number: 1205}, &pgconn.PgError{Code: "40001"},
+		&mysql.MySQLError{Number: 1213}, &mysql.MySQLError{Number: 1205}, &mysql.MySQLError{Number: 1020},
+		&pgconn.PgError{Code: "40001"},
 		&pgconn.PgError{Code: "40P01"}, &pgconn.PgError{Code: "23505"}, fmt.Errorf("x: %w", &pgconn.PgError{Code: "40P01"}),
 	} {
 		assert.True(t, isTransient(err), "%v", err)

@@ -238,6 +238,9 @@ func (s *suite) testSpellings(t *testing.T) {
 	}
 	_, refusal := known.guess(t, " MAIL@"+strings.ToUpper(known.name), password)
 	assert.Empty(t, refusal)
+	known.setUser(t, "at@home", "email", "Stored@Example.com") // as others than we may have
+	_, refusal = known.guess(t, "Stored@Example.com ", password)
+	assert.Empty(t, refusal)
 	other := *known
 	other.name = strings.ToUpper(known.name)
 	_, refusal = other.guess(t, "lower", "wrong")

@@ -227,8 +227,10 @@ func testEmail(t *testing.T, n *tenant) {
 
 	// An address that two users had would sign in neither.
 	other := n.principal(t, n.signIn(t, "oOtherEmail"))
-	_, err = n.update(t, other, row{"email": "new@example.com", "bio": "me"})
-	assertRefused(t, err, object.InvalidRequest, "email is another user's")
+	for _, spelled := range []string{"new@example.com", "New@Example.com"} {
+		_, err = n.update(t, other, row{"email": spelled, "bio": "me"})
+		assertRefused(t, err, object.InvalidRequest, "email is another user's")
+	}
 	_, err = n.service.Users().Update(t.Context(), n.app(), n.name, other.User.Name, []string{"email"},
 		jsonOf(t, row{"email": "new@example.com"}))
 	assertRefused(t, err, object.InvalidRequest, "email is another user's")
