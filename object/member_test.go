@@ -57,7 +57,7 @@ func TestMemberWithoutTables(t *testing.T) {
 	})
 	require.NoError(t, err)
 	directory := &elsewhere{}
-	s, err := newService(directory, ServiceConfig{Registry: registry})
+	s, err := newService(directory, ServiceConfig{Registry: registry}.withDefaults())
 	require.NoError(t, err)
 	p := &Principal{User: &sdk.User{Owner: "shop", Name: "me", Properties: map[string]string{"wechatOpenId": "0001"}}}
 
@@ -96,7 +96,7 @@ func TestMemberWithoutTables(t *testing.T) {
 // A platform that cannot check leaves the decision to the options.
 func TestCheckTextWithoutChecker(t *testing.T) {
 	t.Parallel()
-	s, err := newService(&elsewhere{}, ServiceConfig{Registry: &provider.Registry{}})
+	s, err := newService(&elsewhere{}, ServiceConfig{Registry: &provider.Registry{}}.withDefaults())
 	require.NoError(t, err)
 	m := &member{upstream: phones{}, program: miniProgram{row: &sdk.Provider{}}}
 	_, err = s.checkText(t.Context(), m, nicknameField, "x")

@@ -37,16 +37,11 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 		len(cfg.AppSecrets) == 0 {
 		return nil, errors.New("a remote service needs a registry, and all of its RemoteConfig")
 	}
+	services = services.withDefaults()
 	services.Sealer, services.RefreshTokenJWT = nil, true
 	r := &remote{
 		casdoor: newCasdoor(cfg), registry: services.Registry, log: services.Logger, keyring: newKeyring(),
 		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), warned: map[string]bool{},
-	}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
-	}
-	if services.Now == nil {
-		services.Now = time.Now
 	}
 	var err error
 	if r.lists, err = newSettings(nil, services.Now); err != nil {

@@ -25,6 +25,17 @@ type ServiceConfig struct {
 	Logger          *slog.Logger       // nil: silent
 }
 
+// withDefaults returns c with a clock and a Logger.
+func (c ServiceConfig) withDefaults() ServiceConfig {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
 // Service is what mini programs ask for, wherever the users are. It is safe for concurrent use.
 type Service struct {
 	directory     directory
@@ -63,9 +74,11 @@ func NewService(store *Store, cfg ServiceConfig) (*Service, error) {
 	if cfg.Sealer == nil || cfg.Registry == nil {
 		return nil, errors.New("a service needs a registry and a sealer")
 	}
+	cfg = cfg.withDefaults()
 	return newService(newTables(store, cfg), cfg)
 }
 
+// newService returns the use cases on d. Its cfg has its defaults.
 func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	s := &Service{
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
@@ -74,12 +87,6 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(), profileFields: profileFields(), accountFields: accountFields(),
 		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
-	}
-	if s.now == nil {
-		s.now = time.Now
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.tables, _ = d.(*tables)
 	var err, err2, err3, err4, err5 error

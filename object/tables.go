@@ -50,9 +50,6 @@ func (s *Store) joinUser(condition string) string {
 
 func newTables(store *Store, cfg ServiceConfig) *tables {
 	t := &tables{Store: store, sealer: cfg.Sealer, now: cfg.Now}
-	if t.now == nil {
-		t.now = time.Now
-	}
 	t.signInUser = newCommonColumns(store.users, claimColumns(store.users), cfg.Registry)
 	t.byIdentity = t.newByIdentity()
 	t.byUnion = fmt.Sprintf("SELECT n.user_id, %s FROM %s n %s WHERE n.organization=? AND n.union_id=?",
