@@ -120,16 +120,14 @@ func dropProperty(user *sdk.User, name string) []string {
 	return []string{"properties"}
 }
 
-// rewrite writes columns of a user that have changed, and when.
+// rewrite writes columns of a user that have changed, and when. The uploads are for the caller to drop: those that wait
+// for a verdict are in no column.
 func (t *tables) rewrite(tx *txn, user *sdk.User, columns []string, stamp string) error {
 	if len(columns) == 0 {
 		return nil
 	}
 	user.UpdatedTime = stamp
 	_, err := t.users.update(tx, user, append(columns, "updated_time"), "owner=? AND name=?", user.Owner, user.Name)
-	if err == nil && slices.Contains(columns, "avatar") {
-		err = t.dropUploads(tx, user.Id, user.Avatar)
-	}
 	return err
 }
 
