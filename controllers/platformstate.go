@@ -16,8 +16,8 @@ type platformState struct {
 	answered atomic.Int64 // Unix time in ns of the last answer that was of use; 0: none was
 	failed   atomic.Pointer[platformFailure]
 
-	mu   sync.Mutex
-	open map[breaker]time.Time // until when each refuses calls; the zero time: it does not
+	mu          sync.Mutex
+	refuseUntil map[breaker]time.Time // by breaker; the zero time: it refuses no calls
 }
 
 // breaker names a breaker.
@@ -43,10 +43,10 @@ func (s *platformState) called(err error) {
 func (s *platformState) breaker(b breaker, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open == nil {
-		s.open = map[breaker]time.Time{}
+	if s.refuseUntil == nil {
+		s.refuseUntil = map[breaker]time.Time{}
 	}
-	s.open[b] = until
+	s.refuseUntil[b] = until
 }
 
 // breakers returns which breakers refuse calls now. One whose time is over does not, though nobody has called since.
@@ -54,7 +54,7 @@ func (s *platformState) breakers() map[breaker]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, refuse := time.Now(), map[breaker]bool{}
-	for b, until := range s.open {
+	for b, until := range s.refuseUntil {
 		refuse[b] = now.Before(until)
 	}
 	return refuse
