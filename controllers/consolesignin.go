@@ -43,12 +43,13 @@ func (v *visit) signIn() error {
 		ClientIP: v.Deps.clientIP(v.r),
 	})
 	if refusal, refused := errors.AsType[*object.Refusal](err); refused && statusOf(refusal.Code) < 500 {
-		logError(v.Deps.Logger, v.r, "sign-in to the console refused", apiError(err))
+		e := pageError(err)
+		logError(v.Deps.Logger, v.r, "sign-in to the console refused", e)
 		page.Message = "signIn.wrong"
 		if refusal.Code == object.SlowDown {
 			page.Message = "signIn.wait"
 		}
-		return v.render(pageError(err).Status, "sign-in", page)
+		return v.render(e.Status, "sign-in", page)
 	}
 	if err != nil {
 		return err

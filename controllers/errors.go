@@ -182,14 +182,28 @@ func shapeOf(path string) shape {
 	switch {
 	case strings.HasPrefix(path, "/api/login/oauth/"):
 		return oauthShape
-	case strings.HasPrefix(path, "/api/mini-program/"), strings.HasPrefix(path, filesPath):
+	case strings.HasPrefix(path, "/api/mini-program/"), strings.HasPrefix(path, filesPath), path == metricsPath,
+		isConsole(path):
 		return casdoorShape
 	default:
 		return sdkShape
 	}
 }
 
-// logError logs an error with its cause: as an error when the server is to blame, and not a client that has left.
+// status returns the status that an error is answered with.
+func (form shape) status(e *APIError) int {
+	if form != sdkShape || e.Status >= http.StatusInternalServerError {
+		return e.Status
+	}
+	switch e.Status {
+	case http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, statusClientLeft:
+		return e.Status
+	}
+	return http.StatusOK
+}
+
+// logError logs an error with its cause and the status of its answer: as an error when the server is to blame, and not a
+// client that has left.
 func logError(log *slog.Logger, r *http.Request, message string, e *APIError, attrs ...slog.Attr) {
 	if e.Told {
 		return
@@ -198,7 +212,7 @@ func logError(log *slog.Logger, r *http.Request, message string, e *APIError, at
 	if e.Status >= http.StatusInternalServerError && !errors.Is(r.Context().Err(), context.Canceled) {
 		level = slog.LevelError
 	}
-	attrs = append(attrs, slog.String("path", r.URL.Path), slog.Int("status", e.Status),
+	attrs = append(attrs, slog.String("path", r.URL.Path), slog.Int("status", shapeOf(r.URL.Path).status(e)),
 		slog.String("outcome", string(e.Code)), slog.String("cause", e.Error()))
 	log.LogAttrs(r.Context(), level, message, attrs...)
 }
@@ -206,19 +220,14 @@ func logError(log *slog.Logger, r *http.Request, message string, e *APIError, at
 // writeError answers with an error in one of its forms.
 func writeError(w http.ResponseWriter, form shape, e *APIError) {
 	setRetryAfter(w, e)
-	status := e.Status
 	var body any = casdoorError{Status: "error", Msg: e.Message}
-	switch {
-	case form == oauthShape:
-		if status == http.StatusUnauthorized {
+	if form == oauthShape {
+		if e.Status == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", `Basic realm="minidoor"`)
 		}
 		body = oauthError{e.Code, e.Message}
-	case form == sdkShape && status < http.StatusInternalServerError && status != http.StatusMethodNotAllowed &&
-		status != http.StatusRequestEntityTooLarge && status != http.StatusTooManyRequests:
-		status = http.StatusOK
 	}
-	writeJSON(w, status, body)
+	writeJSON(w, form.status(e), body)
 }
 
 func setRetryAfter(w http.ResponseWriter, e *APIError) {

@@ -26,7 +26,7 @@ func (c *MetricsController) Metrics() {
 		if e.Status == http.StatusUnauthorized {
 			c.Ctx.ResponseWriter.Header().Set("WWW-Authenticate", "Bearer")
 		}
-		writeError(c.Ctx.ResponseWriter, casdoorShape, e)
+		c.refuse(e)
 		return
 	}
 	c.Ctx.ResponseWriter.Header().Set("Cache-Control", "no-store")

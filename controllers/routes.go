@@ -54,11 +54,13 @@ func routes(deps *Deps) []route {
 	return all
 }
 
+const metricsPath = "/api/metrics"
+
 // metricsRoutes has the path of a Casdoor only where there is no other one.
 func metricsRoutes(base Base) []route {
 	all := []route{{"/api/mini-program/metrics", &MetricsController{base}, "get:Metrics"}}
 	if base.Deps.Authority != nil {
-		all = append(all, route{"/api/metrics", &MetricsController{base}, "get:Metrics"})
+		all = append(all, route{metricsPath, &MetricsController{base}, "get:Metrics"})
 	}
 	return all
 }

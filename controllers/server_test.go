@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -133,6 +134,27 @@ func TestRequestID(t *testing.T) {
 		assert.False(t, seen[id], c.name)
 		seen[id] = true
 		assert.NotEmpty(t, s.Log.Lines(`"request_id":"`+id+`"`), "%s: reply and log go together", c.name)
+	}
+}
+
+// The log says what was answered, also where Casdoor's SDKs want 200.
+func TestLoggedStatus(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	otherSite := map[string]string{"Sec-Fetch-Site": "cross-site"}
+	for _, c := range []scenario{
+		{method: "GET", path: "/api/get-account", status: 200},
+		{path: harness.PathUpdateUser, status: 200},
+		{path: "/api/login", header: otherSite, status: 200},
+		{path: harness.PathProfile, status: 401},
+		{path: harness.PathToken, status: 400},
+		{method: "GET", path: "/api/metrics", status: 401},
+		{path: "/console/sign-in", header: otherSite, status: 403},
+	} {
+		w := c.send(s.Handler)
+		assert.Equal(t, c.status, w.Code, c.path)
+		id, status := w.Header().Get("X-Request-Id"), strconv.Itoa(w.Code)
+		assert.Len(t, s.Log.Lines(`"request_id":"`+id+`"`, `"status":`+status+`,`), 1, c.path)
 	}
 }
 
