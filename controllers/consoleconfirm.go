@@ -59,11 +59,15 @@ func isInUse(err error) bool {
 	return ok && refusal.Code == object.InvalidRequest
 }
 
-// refusedData says why something was not done. Key ends the key of its text.
-type refusedData struct{ Key, Back string }
+// refusedData says why something is not done. Key ends the key of its text.
+type refusedData struct {
+	Key   string
+	Facts []string // what else to know
+	Back  string
+}
 
-// cannot answers that something was not done. view is the row's page.
-func (v *visit) cannot(key, view, owner, name string) error {
+// cannot answers that something is not done. view is the row's page.
+func (v *visit) cannot(key, view, owner, name string, facts ...string) error {
 	back := consoleRoot + view + "?" + idQuery(owner, name).Encode()
-	return v.render(http.StatusConflict, "cannot", refusedData{key, back})
+	return v.render(http.StatusConflict, "cannot", refusedData{key, facts, back})
 }

@@ -93,14 +93,18 @@ func (v *visit) askDeleteProvider() error {
 	if err != nil {
 		return err
 	}
-	c := confirmation{Key: "deleteProvider", Subject: titleOf(row.DisplayName, name), Final: true}
 	apps, err := v.applicationsOf(name)
 	if err != nil {
 		return err
 	}
-	for _, app := range apps {
-		c.Facts = append(c.Facts, v.words.text("provider.usedBy", titleOf(app.DisplayName, app.Name)))
+	if len(apps) > 0 {
+		var users []string
+		for _, app := range apps {
+			users = append(users, v.words.text("provider.usedBy", titleOf(app.DisplayName, app.Name)))
+		}
+		return v.cannot("providerInUse", "/providers/view", owner, name, users...)
 	}
+	c := confirmation{Key: "deleteProvider", Subject: titleOf(row.DisplayName, name), Final: true}
 	return v.confirm(c, "/providers/view", owner, name)
 }
 

@@ -159,7 +159,7 @@ func consolePaths(user string) []string {
 		"/console", "/console?span=day", "/console?span=month", "/console/sign-in", "/console/providers",
 		"/console/providers/add",
 		"/console/providers/view?id=" + consoleProviderID, "/console/providers/edit?id=" + consoleProviderID,
-		"/console/providers/options?id=" + consoleProviderID, "/console/providers/delete?id=" + consoleProviderID,
+		"/console/providers/options?id=" + consoleProviderID, "/console/providers/delete?id=" + foreignName + "/wx-foreign",
 		"/console/applications", "/console/applications/add", "/console/applications/view?id=" + consoleApplicationID,
 		"/console/applications/edit?id=" + consoleApplicationID,
 		"/console/applications/secret?id=" + consoleApplicationID,

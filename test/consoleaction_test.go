@@ -40,6 +40,11 @@ func TestConsoleProvider(t *testing.T) {
 	assert.Regexp(t, `id="name"[^>]* aria-invalid="true" aria-describedby="name-problem"`, again.body)
 	assert.NotContains(t, again.body, "SECRET-of")
 	assert.Equal(t, http.StatusConflict, a.post("/console/providers/delete", "id", "admin/wx-two").status)
+	unasked := a.do(http.MethodGet, "/console/providers/delete?id=admin/wx-two", nil, nil)
+	assert.Equal(t, http.StatusConflict, unasked.status)
+	assert.Contains(t, unasked.body, "Take it out of the application first")
+	assert.Contains(t, unasked.body, "Application that uses it: "+harness.Application)
+	assert.NotContains(t, unasked.body, "Delete the provider", "what is refused is not asked")
 
 	a.done("/console/providers/edit", a.edited("/console/providers/edit", "admin/wx-two", "clientId", "wxabcdef0123456789",
 		"displayName", "Two", "checkAvatar", "", "onReview", "", "onUnchecked", "", "clearPush", "on")...)
@@ -223,7 +228,9 @@ func TestConsoleSwitchesAfterForms(t *testing.T) {
 		back := regexp.MustCompile(`name="back" value="([^"]+)"`).FindStringSubmatch(answer.body)
 		require.Len(t, back, 2, "%s: %d", path, answer.status)
 		assert.Equal(t, want, html.UnescapeString(back[1]), path)
-		a.done("/console/preferences", "back", want, "language", "en")
+		assert.Equal(t, want, a.post("/console/preferences", "back", want, "language", "en").header.Get("Location"))
+		there := a.do(http.MethodGet, want, nil, nil).status
+		assert.Contains(t, []int{http.StatusOK, http.StatusConflict}, there, "%s: the provider is in use", path)
 	}
 	secret := a.post("/console/applications/secret", "id", consoleApplicationID)
 	require.Regexp(t, shownSecret, secret.body)
