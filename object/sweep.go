@@ -89,20 +89,10 @@ type sweptTable struct {
 
 // Sweep sweeps once, unless another instance does or the last sweep is not long enough ago.
 func (s *Sweeper) Sweep(ctx context.Context) error {
-	progress, mine, err := s.claim(ctx)
-	if err != nil || !mine {
+	progress, tables, err := s.begin(ctx)
+	if err != nil || tables == nil {
 		return err
 	}
-	tokens, err := s.tokenSweep(ctx)
-	if err != nil {
-		return err
-	}
-	tables := []sweptTable{{"token", tokens.next}, {"session", s.nextSessions}}
-	old, err := s.oldRows(ctx)
-	if err != nil {
-		return err
-	}
-	tables = append(tables, old...)
 	for progress.Table < len(tables) {
 		if err := s.sweepTable(ctx, tables[progress.Table], progress); err != nil {
 			return err
@@ -112,10 +102,30 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	return s.keep(ctx, &sweepProgress{Until: s.Now().Add(s.Every)})
 }
 
+// begin returns where to go on, and the tables to sweep; none when it is not for this instance to sweep.
+func (s *Sweeper) begin(ctx context.Context) (*sweepProgress, []sweptTable, error) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	progress, mine, err := s.claim(ctx)
+	if err != nil || !mine {
+		return nil, nil, err
+	}
+	tokens, err := s.tokenSweep(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	old, err := s.oldRows(ctx)
+	return progress, append([]sweptTable{{"token", tokens.next}, {"session", s.nextSessions}}, old...), err
+}
+
+// patient bounds a step: a connection may be dead without a word. Who takes longer has lost the claim.
+func patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, sweepClaim)
+}
+
 func (s *Sweeper) sweepTable(ctx context.Context, t sweptTable, progress *sweepProgress) error {
 	for {
-		// A connection may be dead without a word. Who takes longer has lost the claim.
-		batch, cancel := context.WithTimeout(ctx, sweepClaim)
+		batch, cancel := patient(ctx)
 		behind, deleted, err := t.next(batch, progress.Cursor)
 		cancel()
 		if err != nil {
@@ -168,6 +178,8 @@ var errClaimLost = errors.New("another instance sweeps")
 
 // keep stores how far this instance is.
 func (s *Sweeper) keep(ctx context.Context, progress *sweepProgress) error {
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	return s.write(ctx, func(tx *txn) error {
 		row, err := s.states.get(tx, "WHERE name=?"+s.dialect.forUpdate, sweepState)
 		if err != nil {
