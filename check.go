@@ -26,11 +26,22 @@ import (
 const checkTimeout = 10 * time.Second
 
 // check tries all settings and writes a line about each; what does not work is an error, and so is what an admin has to
-// decide.
+// decide. It changes nothing, and opens the store itself.
 func check(ctx context.Context, c console) error {
 	r := newReport(c.w, c.cfg)
 	r.redis(ctx, c.cfg)
 	r.sealKey(ctx, c.cfg)
+	r.run(ctx, "database", func(ctx context.Context) (_ []object.Finding, err error) {
+		c.store, err = object.OpenAsItIs(ctx, storeConfig(c.cfg, c.log))
+		if missing, ok := errors.AsType[object.NotMadeError](err); ok {
+			return []object.Finding{{Severity: object.Fine, Text: "database: " + missing.Error()}}, nil
+		}
+		return nil, err
+	})
+	if c.store == nil {
+		return r.err()
+	}
+	defer c.store.Close()
 	r.run(ctx, "applications", c.store.DiagnoseApplications)
 	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseProviders(ctx, r.registry(c.cfg, c.log))

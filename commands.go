@@ -28,7 +28,8 @@ type console struct {
 }
 
 func (o *options) defineCommands(flags *flag.FlagSet) {
-	flags.BoolFunc("check", "try the settings: database, Redis, WeChat, certs, clock and adopted users; report, and exit",
+	flags.BoolFunc("check", "try the settings: database, Redis, WeChat, certs, clock and adopted users; report, change "+
+		"nothing, and exit",
 		func(string) error {
 			o.check = true
 			return o.setCommand(check)
@@ -98,6 +99,10 @@ func checkAdoption(ctx context.Context, c console) error {
 		return err
 	}
 	fmt.Fprintln(w, "ok: the database is a Casdoor's")
+	if store.Bare() {
+		_, err := fmt.Fprintln(w, "open: users are adopted at the first start")
+		return err
+	}
 	a, err := store.AdoptionState(ctx)
 	if err != nil {
 		return err

@@ -115,13 +115,14 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	if len(cfg.Unknown) > 0 && !o.check { // which says so too
 		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
 	}
-	if o.backup != "" {
+	switch {
+	case o.backup != "":
 		return backup(ctx, o.backup, cfg, p.stdout)
-	}
-	if o.check && cfg.Remote() {
+	case o.check && cfg.Remote():
 		return checkRemote(ctx, cfg, log, p.stdout)
-	}
-	if o.command != nil {
+	case o.check:
+		return check(ctx, console{cfg: cfg, log: log, w: p.stdout})
+	case o.command != nil:
 		return runCommand(ctx, o.command, cfg, log, p)
 	}
 	return serve(ctx, cfg, log, p)

@@ -55,25 +55,34 @@ func (s *Store) lookAround(ctx context.Context, cfg StoreConfig) (schema, error)
 	if !made {
 		return nil, nil
 	}
-	found := schema{}
+	found, err := s.schemaOf(ctx, cfg.TableNamePrefix)
+	if err != nil {
+		return nil, err
+	}
+	return found, found.complete()
+}
+
+// schemaOf returns which columns Casdoor's tables have.
+func (s *Store) schemaOf(ctx context.Context, prefix string) (found schema, err error) {
+	found = schema{}
 	for table := range coreColumns() {
-		if found[table], err = s.columnsOf(ctx, cfg.TableNamePrefix+table); err != nil {
+		if found[table], err = s.columnsOf(ctx, prefix+table); err != nil {
 			return nil, err
 		}
 	}
 	for _, table := range []string{"record", "resource"} { // which a Casdoor may do without
-		known, err := s.engine.Context(ctx).IsTableExist(cfg.TableNamePrefix + table)
+		known, err := s.engine.Context(ctx).IsTableExist(prefix + table)
 		if err != nil {
 			return nil, err
 		}
 		if !known {
 			continue
 		}
-		if found[table], err = s.columnsOf(ctx, cfg.TableNamePrefix+table); err != nil {
+		if found[table], err = s.columnsOf(ctx, prefix+table); err != nil {
 			return nil, err
 		}
 	}
-	return found, found.complete()
+	return found, nil
 }
 
 // columnsOf returns the names of a table's columns.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -25,6 +26,9 @@ type source struct{ read, write string }
 func (d dialect) source(ctx context.Context, cfg StoreConfig) (source, error) {
 	switch d.driver {
 	case "sqlite":
+		if cfg.asItIs {
+			return sqliteSourceAsItIs(cfg.DataSourceName)
+		}
 		return sqliteSource(cfg.DataSourceName), makeSQLiteFile(cfg.DataSourceName)
 	case "mysql":
 		return mysqlSource(ctx, cfg)
@@ -84,6 +88,29 @@ func sqliteSource(name string) source {
 	return s
 }
 
+// sqliteSourceAsItIs is sqliteSource where nothing is to be changed: neither made nor switched to a write-ahead log.
+func sqliteSourceAsItIs(name string) (source, error) {
+	path, err := sqlitePath(name)
+	if err != nil {
+		return source{}, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return source{}, err
+		}
+		return source{}, NotMadeError("file " + path)
+	}
+	file, _ := parseSQLite(name)
+	read := "file:" + file + "?mode=rw&_pragma=busy_timeout(10000)&_pragma=query_only(1)"
+	return source{read: read, write: read}, nil
+}
+
+// sqlitePath returns the path of a database's file.
+func sqlitePath(name string) (string, error) {
+	file, _ := parseSQLite(name)
+	return url.PathUnescape(strings.TrimPrefix(file, "//localhost"))
+}
+
 // parseSQLite returns the file of a data source name, as in a URI, and its parameters.
 func parseSQLite(name string) (file string, params url.Values) {
 	file, query, _ := strings.Cut(strings.TrimPrefix(name, "file:"), "?")
@@ -97,8 +124,8 @@ func parseSQLite(name string) (file string, params url.Values) {
 // makeSQLiteFile makes the database's file where it is missing, for its owner alone: it holds secrets. The log beside it
 // gets the same mode.
 func makeSQLiteFile(name string) error {
-	file, params := parseSQLite(name)
-	path, err := url.PathUnescape(strings.TrimPrefix(file, "//localhost"))
+	_, params := parseSQLite(name)
+	path, err := sqlitePath(name)
 	if err != nil || path == "" || path == ":memory:" || params.Has("mode") && params.Get("mode") != "rwc" {
 		return nil // SQLite knows what to do
 	}
@@ -119,7 +146,7 @@ func mysqlSource(ctx context.Context, cfg StoreConfig) (source, error) {
 	}
 	read := dsn.FormatDSN()
 	dsn.MultiStatements, dsn.InterpolateParams = true, true // see pipelineMySQL
-	return source{read: read, write: dsn.FormatDSN()}, makeMySQLDatabase(ctx, *dsn)
+	return source{read: read, write: dsn.FormatDSN()}, makeMySQLDatabase(ctx, *dsn, cfg.asItIs)
 }
 
 func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {
@@ -139,7 +166,8 @@ func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {
 	return dsn, nil
 }
 
-func makeMySQLDatabase(ctx context.Context, dsn mysql.Config) error {
+// makeMySQLDatabase makes the database where it is missing, or says so where it is only looked at.
+func makeMySQLDatabase(ctx context.Context, dsn mysql.Config, look bool) error {
 	name := dsn.DBName
 	dsn.DBName = ""
 	connector, err := mysql.NewConnector(&dsn)
@@ -153,6 +181,9 @@ func makeMySQLDatabase(ctx context.Context, dsn mysql.Config) error {
 	err = db.QueryRowContext(ctx, exists, name).Scan(&known)
 	if err != nil || known > 0 {
 		return err
+	}
+	if look {
+		return NotMadeError("database " + name)
 	}
 	quoted := "`" + strings.ReplaceAll(name, "`", "``") + "`"
 	_, err = db.ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS "+quoted+" DEFAULT CHARACTER SET utf8mb4")
@@ -168,7 +199,7 @@ func postgresSource(ctx context.Context, cfg StoreConfig) (source, error) {
 	if err != nil {
 		return source{}, errNoPostgresDSN
 	}
-	return source{read: dsn}, makePostgresDatabase(ctx, parsed)
+	return source{read: dsn}, makePostgresDatabase(ctx, parsed, cfg.asItIs)
 }
 
 var errNoPostgresDSN = errors.New("dataSourceName: not a PostgreSQL data source name: want user=… host=… port=…, or a URL")
@@ -195,7 +226,8 @@ func postgresDSN(cfg StoreConfig) (string, error) {
 	return u.String(), nil
 }
 
-func makePostgresDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
+// makePostgresDatabase is makeMySQLDatabase for PostgreSQL.
+func makePostgresDatabase(ctx context.Context, cfg *pgx.ConnConfig, look bool) error {
 	name := cfg.Database
 	db := stdlib.OpenDB(*cfg)
 	err := db.PingContext(ctx)
@@ -203,6 +235,9 @@ func makePostgresDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
 	const noSuchDatabase = "3D000"
 	if sqlState(err) != noSuchDatabase {
 		return err
+	}
+	if look {
+		return NotMadeError("database " + name)
 	}
 	cfg.Database = "postgres"
 	db = stdlib.OpenDB(*cfg)

@@ -46,6 +46,24 @@ func TestSQLiteSource(t *testing.T) {
 	}
 }
 
+// An empty file is none that a start has made, and stays empty.
+func TestSQLiteAsItIs(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "casdoor.db")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err := OpenAsItIs(t.Context(), StoreConfig{DriverName: "sqlite", DataSourceName: "file:" + file + "?cache=shared"})
+	var missing NotMadeError
+	require.ErrorAs(t, err, &missing)
+	assert.Equal(t, "the schema is made at the first start", missing.Error())
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	info, err := entries[0].Info()
+	require.NoError(t, err)
+	assert.Zero(t, info.Size())
+}
+
 // The driver runs pragmas in an order of its own, so what is asked for is not yet what holds.
 func TestSQLitePragmas(t *testing.T) {
 	t.Parallel()

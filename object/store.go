@@ -25,6 +25,8 @@ type StoreConfig struct {
 	Beside          bool   // the tables are a Casdoor's that goes on using them; it is an error if there are none
 	Logger          *slog.Logger
 	Observer        Observer // nil: nobody listens
+
+	asItIs bool // see OpenAsItIs
 }
 
 // Store is the database: Casdoor's tables and ours. It is safe for concurrent use, by several processes too.
@@ -40,6 +42,7 @@ type Store struct {
 	observer    Observer // may be nil
 	keyring     *keyring
 	beside      bool         // the tables are a Casdoor's
+	bare        bool         // ours are not there yet
 	tokenBy     tokenColumns // what a row knows its tokens by
 
 	organizations *table[sdk.Organization]
@@ -89,6 +92,23 @@ func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 	return s, first, nil
 }
 
+// NotMadeError says what the first start makes.
+type NotMadeError string
+
+// Error returns it in words.
+func (e NotMadeError) Error() string { return string(e) + " is made at the first start" }
+
+// OpenAsItIs is Open for one who only looks: it makes and changes nothing. A database that no start has made yet is a
+// NotMadeError; in a Casdoor's there may be none of our tables, as Bare says.
+func OpenAsItIs(ctx context.Context, cfg StoreConfig) (*Store, error) {
+	cfg.asItIs = true
+	s, _, err := Open(ctx, cfg)
+	if _, missing := errors.AsType[NotMadeError](err); missing && cfg.Beside {
+		err = ErrNoCasdoor
+	}
+	return s, err
+}
+
 // prepare finds out whose the tables are, and makes those that are missing and ours to make.
 func (s *Store) prepare(ctx context.Context, cfg StoreConfig) (*FirstStart, error) {
 	found, err := s.lookAround(ctx, cfg)
@@ -96,14 +116,36 @@ func (s *Store) prepare(ctx context.Context, cfg StoreConfig) (*FirstStart, erro
 		return nil, err
 	}
 	s.beside = found != nil
+	if cfg.asItIs {
+		return nil, s.lookOnly(ctx, cfg)
+	}
 	if err := s.mapTables(found); err != nil {
 		return nil, err
 	}
 	return s.setUp(ctx)
 }
 
+// lookOnly maps the tables as they are, which an earlier version may have made.
+func (s *Store) lookOnly(ctx context.Context, cfg StoreConfig) error {
+	made, err := s.engine.Context(ctx).IsTableExist(s.engine.TableName(new(State)))
+	if err != nil {
+		return err
+	}
+	if s.bare = !made; s.bare && !s.beside {
+		return NotMadeError("the schema")
+	}
+	found, err := s.schemaOf(ctx, cfg.TableNamePrefix)
+	if err != nil {
+		return err
+	}
+	return s.mapTables(found)
+}
+
 // Beside reports whether the tables are those of a Casdoor, which goes on using them.
 func (s *Store) Beside() bool { return s.beside }
+
+// Bare reports whether there are no tables of ours beside a Casdoor's yet, for a store that was opened as it is.
+func (s *Store) Bare() bool { return s.bare }
 
 // Pool sizes. A sign-in holds a connection for its own transaction only.
 const (

@@ -119,9 +119,14 @@ func testCheck(t *testing.T, binary string) {
 		assert.NotContains(t, output, harness.AppSecret)
 		return output
 	}
+	_, file, _ := strings.Cut(w.store.DataSourceName, ":")
 	output := check(false)
-	assert.Contains(t, output, "First start: user built-in/admin, password ")
-	assert.Contains(t, output, "warning: there is no provider of a mini program")
+	assert.Contains(t, output, "ok: database: file "+file+" is made at the first start\n")
+	assert.NoFileExists(t, file)
+	assert.NoFileExists(t, w.cfg.Env["sealKeyFile"])
+	w.cfg.Env["dataSourceName"] = filepath.Join(t.TempDir(), "none", "x")
+	assert.Contains(t, check(true), "problem: database: ")
+	w.cfg.Env["dataSourceName"] = w.store.DataSourceName
 	w.start(t).stop(t)
 	output = check(false)
 	for _, line := range []string{

@@ -23,6 +23,7 @@ func (s *suite) testSchema(t *testing.T) {
 		"StartsAtOnce":         s.testStartsAtOnce,
 		"ColumnsAreCasdoors":   s.testColumns,
 		"Upgrade":              s.testUpgrade,
+		"AsItIs":               s.testAsItIs,
 		"Prefix":               s.testPrefix,
 		"UnknownDriver":        s.testUnknownDriver,
 		"ClosedStoreSaysSo":    s.testClosed,
@@ -160,6 +161,39 @@ func (s *suite) testUpgrade(t *testing.T) {
 	_, err := n.service.UpdateProfile(t.Context(), p, []object.Change{{Field: "bio", Value: "back"}})
 	require.NoError(t, err)
 	assert.Equal(t, "back", n.find(t, p.User.Name).Bio)
+}
+
+// testAsItIs looks at a database before the first start, and at one that an earlier version has left.
+func (s *suite) testAsItIs(t *testing.T) {
+	cfg := s.empty(t)
+	for range 2 { // the first has made nothing that the second would find
+		_, err := object.OpenAsItIs(t.Context(), cfg)
+		var missing object.NotMadeError
+		require.ErrorAs(t, err, &missing)
+		assert.Regexp(t, "^(file|database) .+ is made at the first start$", missing.Error())
+	}
+	beside := cfg
+	beside.Beside = true
+	_, err := object.OpenAsItIs(t.Context(), beside)
+	require.ErrorIs(t, err, object.ErrNoCasdoor)
+
+	old := open(t, cfg)
+	old.store.Close()
+	for _, change := range []string{`DROP TABLE mini_program_stat`, `ALTER TABLE "application" DROP COLUMN tags`} {
+		_, err := old.db.ExecContext(t.Context(), old.statement(change))
+		require.NoError(t, err)
+	}
+	tables := tableNames(t, old.db, cfg.DriverName)
+	look, err := object.OpenAsItIs(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(look.Close)
+	applications, err := look.DiagnoseApplications(t.Context())
+	require.NoError(t, err)
+	assert.Contains(t, applications, object.Finding{Severity: object.Fine, Text: "application admin/app-built-in"})
+	assert.False(t, look.Bare())
+	assert.ElementsMatch(t, tables, tableNames(t, old.db, cfg.DriverName))
+	_, err = old.db.ExecContext(t.Context(), old.statement(`SELECT tags FROM "application"`))
+	assert.Error(t, err, "it is for a start to add what is missing")
 }
 
 func (s *suite) testPrefix(t *testing.T) {
