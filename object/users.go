@@ -294,7 +294,10 @@ func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value
 		return nil, err
 	}
 	where := condition{users.table.dialect.quote(field) + "=?", []any{value}}
-	if field == "wechat" {
+	switch field {
+	case "email":
+		where = condition{"email IN (?, ?)", []any{value, strings.ToLower(value)}}
+	case "wechat":
 		var err error
 		if where, err = a.byOpenID(ctx, owner, value); err != nil {
 			return nil, err

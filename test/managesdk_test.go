@@ -36,7 +36,7 @@ func TestManageUsers(t *testing.T) {
 	s := harness.Start(t, harness.Options{})
 	sdk := s.SDK()
 	user := &casdoorsdk.User{
-		Name: "anna", DisplayName: "Anna", Password: "secret-1", Email: "anna@example.com", Phone: "13800000000",
+		Name: "anna", DisplayName: "Anna", Password: "secret-1", Email: "Anna@example.com", Phone: "13800000000",
 		Properties: map[string]string{"wechatOpenId": "oSomebody", "level": "3"}, WeChat: "oSomebody",
 	}
 	done, err := sdk.AddUser(user)
@@ -51,6 +51,7 @@ func TestManageUsers(t *testing.T) {
 	assert.NotEmpty(t, found.Id)
 	for name, find := range map[string]func() (*casdoorsdk.User, error){
 		"email": func() (*casdoorsdk.User, error) { return sdk.GetUserByEmail("anna@example.com") },
+		"Email": func() (*casdoorsdk.User, error) { return sdk.GetUserByEmail("Anna@Example.com") },
 		"phone": func() (*casdoorsdk.User, error) { return sdk.GetUserByPhone("13800000000") },
 		"id":    func() (*casdoorsdk.User, error) { return sdk.GetUserByUserId(found.Id) },
 	} {

@@ -87,7 +87,7 @@ func profile(u *sdk.User) []string {
 func testWithdrawn(t *testing.T, n *tenant) {
 	alice, bob := n.fill(t, "oAlice"), n.fill(t, "oBob")
 	untouched := n.stored(t, bob)
-	whole := []string{"Alice", "https://example.com/a.png", "13800000000", "CN", "+8613800000000", "oAlice@example.com", "Hi"}
+	whole := []string{"Alice", "https://example.com/a.png", "13800000000", "CN", "+8613800000000", "oalice@example.com", "Hi"}
 	require.Equal(t, whole, profile(n.find(t, alice.User.Name)))
 	for i, c := range []struct {
 		what provider.Withdrawn
