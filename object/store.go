@@ -117,7 +117,7 @@ func (s *Store) prepare(ctx context.Context, cfg StoreConfig) (*FirstStart, erro
 	}
 	s.beside = found != nil
 	if cfg.asItIs {
-		return nil, s.lookOnly(ctx, cfg)
+		return nil, s.lookOnly(ctx, cfg.TableNamePrefix, found)
 	}
 	if err := s.mapTables(found); err != nil {
 		return nil, err
@@ -125,8 +125,9 @@ func (s *Store) prepare(ctx context.Context, cfg StoreConfig) (*FirstStart, erro
 	return s.setUp(ctx)
 }
 
-// lookOnly maps the tables as they are, which an earlier version may have made.
-func (s *Store) lookOnly(ctx context.Context, cfg StoreConfig) error {
+// lookOnly maps the tables as they are: a Casdoor's, which have been found, or our own, which an earlier version may have
+// made.
+func (s *Store) lookOnly(ctx context.Context, prefix string, found schema) error {
 	made, err := s.engine.Context(ctx).IsTableExist(s.engine.TableName(new(State)))
 	if err != nil {
 		return err
@@ -134,9 +135,10 @@ func (s *Store) lookOnly(ctx context.Context, cfg StoreConfig) error {
 	if s.bare = !made; s.bare && !s.beside {
 		return NotMadeError("the schema")
 	}
-	found, err := s.schemaOf(ctx, cfg.TableNamePrefix)
-	if err != nil {
-		return err
+	if !s.beside {
+		if found, err = s.schemaOf(ctx, prefix); err != nil {
+			return err
+		}
 	}
 	return s.mapTables(found)
 }
