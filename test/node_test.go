@@ -29,12 +29,9 @@ func TestNodeSDK(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name), text, 0o600))
 	}
-	run := func(env string, name string, args ...string) ([]byte, error) {
-		cmd := exec.CommandContext(t.Context(), name, args...)
-		cmd.Dir, cmd.Env = folder, append(os.Environ(), env)
-		return cmd.CombinedOutput()
-	}
-	out, err := run("", "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	install.Dir = folder
+	out, err := install.CombinedOutput()
 	if err != nil && os.Getenv("CI") == "" {
 		t.Skipf("npm ci: %s", out)
 	}
@@ -47,7 +44,15 @@ func TestNodeSDK(t *testing.T) {
 		"accessToken": s.SignIn(t, "oNode").AccessToken, "user": "wechat-oNode",
 	})
 	require.NoError(t, err)
-	out, err = run("MINIDOOR="+string(settings), "node", "sdk.js")
+	runNode(t, folder, "sdk.js", string(settings))
+}
+
+// runNode runs a script of a folder, with what it is to know in MINIDOOR. One that has found all right says that it is done.
+func runNode(t *testing.T, folder, script, known string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "node", script)
+	cmd.Dir, cmd.Env = folder, append(os.Environ(), "MINIDOOR="+known)
+	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Equal(t, "done\n", string(out))
 }
@@ -65,21 +70,13 @@ func TestConsoleSnippet(t *testing.T) {
 	script, err := os.ReadFile("node/snippet.js")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "snippet.js"), script, 0o600))
-	cmd := exec.CommandContext(t.Context(), "node", "snippet.js")
-	cmd.Dir = folder
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	assert.Equal(t, "done\n", string(out))
+	runNode(t, folder, "snippet.js", "")
 }
 
 // testMiniProgram has the client of the example mini program do all that it can, at a server with -demo.
 func testMiniProgram(t *testing.T, binary string) {
 	needProgram(t, "node")
 	c, _ := startDemo(t, binary)
-	cmd := exec.CommandContext(t.Context(), "node", "node/miniprogram.js")
-	cmd.Env = append(os.Environ(), "MINIDOOR="+c.URL)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	assert.Equal(t, "done\n", string(out))
+	runNode(t, "node", "miniprogram.js", c.URL)
 	assert.NotContains(t, c.process.Output(), "a spent refresh token was used again")
 }
