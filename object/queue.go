@@ -39,8 +39,8 @@ func newQueue[A any](parallel, most int, serve func(batch []*job[A])) *queue[A] 
 	return q
 }
 
-// do returns the answer. A caller who leaves while waiting is not served; one who leaves
-// later waits for the answer, unless jobs are free.
+// do returns the answer. A caller who leaves while waiting is not served; one who leaves later waits for the answer, unless
+// jobs are free.
 func (q *queue[A]) do(ctx context.Context, ask A) error {
 	j := &job[A]{ctx, ask, make(chan error, 1)}
 	if !q.add(j) {
