@@ -67,6 +67,9 @@ func runCommand(ctx context.Context, c command, cfg *conf.Config, log *slog.Logg
 	if cfg.Remote() {
 		return errors.New("there is no database in remote mode")
 	}
+	if err := needStarted(ctx, storeConfig(cfg, log)); err != nil {
+		return err
+	}
 	store, first, err := object.Open(ctx, storeConfig(cfg, log))
 	if err != nil {
 		return err
@@ -74,6 +77,23 @@ func runCommand(ctx context.Context, c command, cfg *conf.Config, log *slog.Logg
 	defer store.Close()
 	tellFirstStart(p.stdout, first)
 	return c(ctx, console{cfg, store, log, p.stdout})
+}
+
+// needStarted is an error where no server has been started on the database yet: a command is not to make what a start
+// does, on a name that may be misspelled.
+func needStarted(ctx context.Context, database object.StoreConfig) error {
+	look, err := object.OpenAsItIs(ctx, database)
+	if missing, ok := errors.AsType[object.NotMadeError](err); ok {
+		return fmt.Errorf("there is no database yet: %w", missing)
+	}
+	if err != nil {
+		return err
+	}
+	defer look.Close()
+	if look.Bare() {
+		return errors.New("there are no tables of minidoor's yet: they are made at the first start")
+	}
+	return nil
 }
 
 // backup does without a store: to open one may upgrade the schema, and back-ups are made before upgrades too.

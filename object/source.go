@@ -21,13 +21,16 @@ import (
 // source is where the driver connects to. write is empty where transactions use the same connections as reads.
 type source struct{ read, write string }
 
-// source turns Casdoor's way to name a database into the driver's, and makes the database when it is missing. Its
-// errors do not hold the data source name, which may hold a password.
+// source turns Casdoor's way to name a database into the driver's, and makes the database when it is missing, or returns a
+// NotMadeError where that is not ours to do. Its errors do not hold the data source name, which may hold a password.
 func (d dialect) source(ctx context.Context, cfg StoreConfig) (source, error) {
 	switch d.driver {
 	case "sqlite":
 		if cfg.asItIs {
-			return sqliteSourceAsItIs(cfg.DataSourceName)
+			return sqliteSourceAsItIs(cfg.DataSourceName), sqliteFileIsThere(cfg.DataSourceName)
+		}
+		if cfg.Beside {
+			return sqliteSource(cfg.DataSourceName), sqliteFileIsThere(cfg.DataSourceName)
 		}
 		return sqliteSource(cfg.DataSourceName), makeSQLiteFile(cfg.DataSourceName)
 	case "mysql":
@@ -89,20 +92,25 @@ func sqliteSource(name string) source {
 }
 
 // sqliteSourceAsItIs is sqliteSource where nothing is to be changed: neither made nor switched to a write-ahead log.
-func sqliteSourceAsItIs(name string) (source, error) {
+func sqliteSourceAsItIs(name string) source {
+	file, _ := parseSQLite(name)
+	read := "file:" + file + "?mode=rw&_pragma=busy_timeout(10000)&_pragma=query_only(1)"
+	return source{read: read, write: read}
+}
+
+// sqliteFileIsThere returns a NotMadeError for a file that could be made, and is not there.
+func sqliteFileIsThere(name string) error {
 	path, err := sqlitePath(name)
 	if err != nil {
-		return source{}, err
+		return err
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(path)); err != nil {
-			return source{}, err
+			return err
 		}
-		return source{}, NotMadeError("file " + path)
+		return NotMadeError("file " + path)
 	}
-	file, _ := parseSQLite(name)
-	read := "file:" + file + "?mode=rw&_pragma=busy_timeout(10000)&_pragma=query_only(1)"
-	return source{read: read, write: read}, nil
+	return nil
 }
 
 // sqlitePath returns the path of a database's file.
@@ -146,7 +154,7 @@ func mysqlSource(ctx context.Context, cfg StoreConfig) (source, error) {
 	}
 	read := dsn.FormatDSN()
 	dsn.MultiStatements, dsn.InterpolateParams = true, true // see pipelineMySQL
-	return source{read: read, write: dsn.FormatDSN()}, makeMySQLDatabase(ctx, *dsn, cfg.asItIs)
+	return source{read: read, write: dsn.FormatDSN()}, makeMySQLDatabase(ctx, *dsn, cfg.asItIs || cfg.Beside)
 }
 
 func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {
@@ -166,7 +174,7 @@ func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {
 	return dsn, nil
 }
 
-// makeMySQLDatabase makes the database where it is missing, or says so where it is only looked at.
+// makeMySQLDatabase makes the database where it is missing, or says so where it is only looked for.
 func makeMySQLDatabase(ctx context.Context, dsn mysql.Config, look bool) error {
 	name := dsn.DBName
 	dsn.DBName = ""
@@ -199,7 +207,7 @@ func postgresSource(ctx context.Context, cfg StoreConfig) (source, error) {
 	if err != nil {
 		return source{}, errNoPostgresDSN
 	}
-	return source{read: dsn}, makePostgresDatabase(ctx, parsed, cfg.asItIs)
+	return source{read: dsn}, makePostgresDatabase(ctx, parsed, cfg.asItIs || cfg.Beside)
 }
 
 var errNoPostgresDSN = errors.New("dataSourceName: not a PostgreSQL data source name: want user=… host=… port=…, or a URL")

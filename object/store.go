@@ -82,6 +82,9 @@ func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if err := s.connect(ctx, cfg); err != nil {
+		if missing, ok := errors.AsType[NotMadeError](err); ok && cfg.Beside {
+			return nil, nil, fmt.Errorf("%w: there is no %s", ErrNoCasdoor, string(missing))
+		}
 		return nil, nil, fmt.Errorf("open database: %w", err)
 	}
 	first, err := s.prepare(ctx, cfg)
@@ -103,9 +106,6 @@ func (e NotMadeError) Error() string { return string(e) + " is made at the first
 func OpenAsItIs(ctx context.Context, cfg StoreConfig) (*Store, error) {
 	cfg.asItIs = true
 	s, _, err := Open(ctx, cfg)
-	if _, missing := errors.AsType[NotMadeError](err); missing && cfg.Beside {
-		err = ErrNoCasdoor
-	}
 	return s, err
 }
 

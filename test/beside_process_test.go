@@ -44,6 +44,11 @@ func testBeside(t *testing.T, binary string) {
 			}
 			w.cfg.Env["casdoorUpstream"] = upstream.URL
 
+			output, failed := w.command(t, "-adopt")
+			assert.True(t, failed)
+			assert.Contains(t, output, "there are no tables of minidoor's yet: they are made at the first start")
+			_, err := db.ExecContext(t.Context(), "SELECT * FROM mini_program_state")
+			require.Error(t, err, "a command makes none")
 			c := w.start(t)
 			assert.Contains(t, c.process.Output(), "4 of 4 seen, 0 adopted, 2 conflicts")
 			assert.NotContains(t, c.process.Output(), "First start")
@@ -55,7 +60,7 @@ func testBeside(t *testing.T, binary string) {
 			}
 			assert.Equal(t, http.StatusOK, c.Call(t, "GET", "/login", "", nil).Status, "Casdoor's pages pass")
 
-			output, failed := w.command(t, "-check")
+			output, failed = w.command(t, "-check")
 			assert.True(t, failed)
 			assert.Contains(t, output, "conflict: organization shop, OpenID oShopper1: user shop/wechat-oShopper2: "+
 				`wechat is "oShopper1", properties.wechatOpenId is "oShopper2"`)
@@ -63,7 +68,7 @@ func testBeside(t *testing.T, binary string) {
 			require.False(t, failed, output)
 			assert.Contains(t, output, "OpenID oShopper1 belongs to user shop/wechat-oShopper1")
 			assert.False(t, *c.SignIn(t, "oShopper1").NewUser, "the running server sees it")
-			_, err := db.ExecContext(t.Context(),
+			_, err = db.ExecContext(t.Context(),
 				"UPDATE "+kind.Quote("user")+" SET wechat='oShopper2' WHERE name='wechat-oShopper2'")
 			require.NoError(t, err)
 			output, failed = w.command(t, "-adopt")

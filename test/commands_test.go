@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -107,6 +108,26 @@ func testBrokenStarts(t *testing.T, binary string) {
 		assert.Contains(t, output, want)
 		assert.NotContains(t, output, "panic")
 	}
+}
+
+// testCommandsNeedAStart runs commands where nothing is for them to work on: they make nothing.
+func testCommandsNeedAStart(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	_, file, _ := strings.Cut(w.store.DataSourceName, ":")
+	for _, args := range [][]string{{"-adopt"}, {"-assign", "shop/alice=oMe"}, {"-reseal"}} {
+		output, failed := w.command(t, args...)
+		assert.True(t, failed)
+		assert.Contains(t, output, "minidoor: there is no database yet: file "+file+" is made at the first start\n")
+		assert.NoFileExists(t, file)
+		assert.NoFileExists(t, w.cfg.Env["sealKeyFile"])
+	}
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	output, failed := w.command(t, "-reseal")
+	assert.True(t, failed)
+	assert.Contains(t, output, "minidoor: there is no database yet: the schema is made at the first start\n")
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Zero(t, info.Size())
 }
 
 // testCheck runs -check on settings that are right, and on some that are not.

@@ -255,10 +255,18 @@ func TestGatewayWithoutItsCasdoor(t *testing.T) {
 	assert.Zero(t, casdoor.Calls(harness.PathAccount))
 }
 
+// A gateway makes no database for a Casdoor that has none.
 func TestGatewayNeedsACasdoor(t *testing.T) {
 	t.Parallel()
-	cfg := testdb.SQLite(t)
-	cfg.Beside = true
-	_, _, err := object.Open(t.Context(), cfg)
-	assert.ErrorIs(t, err, object.ErrNoCasdoor)
+	testdb.Each(t, func(t *testing.T, cfg object.StoreConfig) {
+		beside := cfg
+		beside.Beside = true
+		_, _, err := object.Open(t.Context(), beside)
+		require.ErrorIs(t, err, object.ErrNoCasdoor)
+		assert.Regexp(t, ": there is no (file|database) ", err.Error())
+		_, err = object.OpenAsItIs(t.Context(), cfg)
+		var missing object.NotMadeError
+		require.ErrorAs(t, err, &missing)
+		assert.Regexp(t, "^(file|database) ", missing.Error())
+	})
 }

@@ -48,6 +48,7 @@ func TestProcess(t *testing.T) {
 		"Redis":                   testRedis,
 		"back-up and restore":     testBackup,
 		"check":                   testCheck,
+		"commands need a start":   testCommandsNeedAStart,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
