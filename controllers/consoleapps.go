@@ -180,6 +180,13 @@ func (v *visit) askDeleteApplication() error {
 	if err != nil {
 		return err
 	}
+	err = v.Deps.Console.Applications().MayDelete(v.r.Context(), v.caller, row.Owner, row.Name)
+	if isInUse(err) {
+		return v.cannot("applicationInUse", "/applications/view", row.Owner, row.Name)
+	}
+	if err != nil {
+		return err
+	}
 	c := confirmation{Key: "deleteApplication", Subject: titleOf(row.DisplayName, row.Name), Final: true}
 	return v.confirm(c, "/applications/view", row.Owner, row.Name)
 }

@@ -48,16 +48,16 @@ func (v *visit) listCerts() error {
 	}
 	var rows []certData
 	for _, c := range certs {
-		row := certData{Row: c, Until: formerUntil(apps, certs)}
-		for _, app := range apps {
-			if app.Cert == c.Name {
-				row.Users = append(row.Users, app)
-			}
-		}
+		row := certData{Row: c, Users: signingWith(apps, c), Until: formerUntil(apps, certs)}
 		row.Deleted = len(row.Users) == 0 && (v.caller.Role == object.Global || c.Owner == v.caller.Organization)
 		rows = append(rows, row)
 	}
 	return v.render(http.StatusOK, "certs", rows)
+}
+
+// signingWith returns the applications that sign with a cert.
+func signingWith(apps []*sdk.Application, c *sdk.Cert) []*sdk.Application {
+	return slices.DeleteFunc(slices.Clone(apps), func(app *sdk.Application) bool { return app.Cert != c.Name })
 }
 
 // formerUntil returns when the last token ends that is signed with a key that no application uses any more.
@@ -165,11 +165,18 @@ func (v *visit) askDeleteCert() error {
 	if err != nil {
 		return err
 	}
-	ask := confirmation{Key: "deleteCert", Subject: c.Name, Final: true}
 	apps, err := v.applications()
 	if err != nil {
 		return err
 	}
+	err = v.Deps.Console.Certs().MayDelete(v.r.Context(), v.caller, c.Owner, c.Name)
+	if isInUse(err) {
+		return v.cannot("certInUse", "/certs", c.Owner, c.Name, v.usedBy(signingWith(apps, c))...)
+	}
+	if err != nil {
+		return err
+	}
+	ask := confirmation{Key: "deleteCert", Subject: c.Name, Final: true}
 	certs, err := v.certs()
 	if err != nil {
 		return err

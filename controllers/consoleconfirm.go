@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
 	"github.com/minidoor/minidoor/object"
 )
 
@@ -64,6 +66,14 @@ type refusedData struct {
 	Key   string
 	Facts []string // what else to know
 	Back  string
+}
+
+// usedBy names applications that use something.
+func (v *visit) usedBy(apps []*sdk.Application) (facts []string) {
+	for _, app := range apps {
+		facts = append(facts, v.words.text("cannot.usedBy", titleOf(app.DisplayName, app.Name)))
+	}
+	return facts
 }
 
 // cannot answers that something is not done. view is the row's page.

@@ -93,16 +93,16 @@ func (v *visit) askDeleteProvider() error {
 	if err != nil {
 		return err
 	}
-	apps, err := v.applicationsOf(name)
+	err = v.Deps.Console.Providers().MayDelete(v.r.Context(), v.caller, owner, name)
+	if isInUse(err) {
+		apps, err := v.applicationsOf(name)
+		if err != nil {
+			return err
+		}
+		return v.cannot("providerInUse", "/providers/view", owner, name, v.usedBy(apps)...)
+	}
 	if err != nil {
 		return err
-	}
-	if len(apps) > 0 {
-		var users []string
-		for _, app := range apps {
-			users = append(users, v.words.text("provider.usedBy", titleOf(app.DisplayName, app.Name)))
-		}
-		return v.cannot("providerInUse", "/providers/view", owner, name, users...)
 	}
 	c := confirmation{Key: "deleteProvider", Subject: titleOf(row.DisplayName, name), Final: true}
 	return v.confirm(c, "/providers/view", owner, name)

@@ -147,7 +147,18 @@ func (v *visit) askUser(key string, final bool) error {
 func (v *visit) askForbid() error      { return v.askUser("forbid", false) }
 func (v *visit) askAllow() error       { return v.askUser("allow", false) }
 func (v *visit) askEndSessions() error { return v.askUser("endSessions", true) }
-func (v *visit) askDeleteUser() error  { return v.askUser("deleteUser", true) }
+
+func (v *visit) askDeleteUser() error {
+	owner, name := idOf(v.r.URL.Query())
+	err := v.Deps.Console.Users().MayDelete(v.r.Context(), v.caller, owner, name)
+	if isInUse(err) {
+		return v.cannot("ownUser", "/users/view", owner, name)
+	}
+	if err != nil {
+		return err
+	}
+	return v.askUser("deleteUser", true)
+}
 
 func (v *visit) forbid() error { return v.setForbidden(true) }
 func (v *visit) allow() error  { return v.setForbidden(false) }

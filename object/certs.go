@@ -32,8 +32,8 @@ func (a *Authority) Certs() *Family[sdk.Cert] {
 		guard:  func(_, _ *sdk.Cert) string { return builtInName }, // no other one has the name, whoever owns it
 		judge:  a.judgeCert,
 		stored: a.followCert,
-		deletable: func(tx *txn, _ *Caller, row *sdk.Cert) error {
-			return a.certUnused(tx, row, "deleted")
+		deletable: func(q querier, _ *Caller, row *sdk.Cert) error {
+			return a.certUnused(q, row, "deleted")
 		},
 	}}
 }
@@ -105,11 +105,11 @@ func (a *Authority) judgeCert(tx *txn, _ *Caller, row, old *sdk.Cert) error {
 }
 
 // certUnused refuses what must not happen to a cert that applications sign with.
-func (a *Authority) certUnused(tx *txn, row *sdk.Cert, done string) error {
+func (a *Authority) certUnused(q querier, row *sdk.Cert, done string) error {
 	if row.Owner == adminOwner && row.Name == builtInCert {
 		return refuse(InvalidRequest, "the cert %s cannot be %s", row.Name, done)
 	}
-	apps, err := a.store.applications.find(tx, "WHERE cert=?", row.Name)
+	apps, err := a.store.applications.find(q, "WHERE cert=?", row.Name)
 	if err != nil {
 		return err
 	}

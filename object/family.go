@@ -60,7 +60,7 @@ type trait[T any] struct {
 	unused func(ctx context.Context, row *T) error
 
 	// deletable refuses to delete a row. erase deletes it, with all that hangs on it, where that is more than the row.
-	deletable func(tx *txn, c *Caller, row *T) error
+	deletable func(q querier, c *Caller, row *T) error
 	erase     func(tx *txn, c *Caller, row *T) error
 
 	// changed is called when a change is committed.
@@ -348,44 +348,6 @@ func (f *Family[T]) store(tx *txn, c *Caller, row, old *T) error {
 		return err
 	}
 	return f.stored(tx, c, row, old)
-}
-
-// Delete deletes a row and reports whether there was one.
-func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (affected bool, err error) {
-	action := "delete-" + f.name
-	if err := f.open(c, action); err != nil {
-		return false, err
-	}
-	if f.unused != nil {
-		row, err := f.get(ctx, c, action, owner, name)
-		if err == nil {
-			err = f.unused(ctx, row)
-		}
-		if err != nil {
-			return false, ignoreMissing(err)
-		}
-	}
-	err = f.change(ctx, c, action, owner+"/"+name, func(tx *txn) (bool, error) {
-		row, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)
-		affected = err == nil
-		if err != nil {
-			return false, ignoreMissing(f.missing(c, action, owner, name, err))
-		}
-		if err := c.check(action, f.home(row)); err != nil {
-			return false, err
-		}
-		if f.deletable != nil {
-			if err := f.deletable(tx, c, row); err != nil {
-				return false, err
-			}
-		}
-		if f.erase != nil {
-			return true, f.erase(tx, c, row)
-		}
-		_, err = tx.exec("DELETE FROM "+f.table.name+" WHERE "+byID, owner, name)
-		return true, err
-	})
-	return affected && err == nil, err
 }
 
 // change runs fn in a transaction and records that the caller did something, if fn says that it did.

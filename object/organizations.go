@@ -29,8 +29,8 @@ func (a *Authority) Organizations() *Family[sdk.Organization] {
 			// Users' SessionKeys are sealed with the name of their organization.
 			return a.organizationUnused(tx, old.Name, "renamed")
 		},
-		deletable: func(tx *txn, _ *Caller, row *sdk.Organization) error {
-			return a.organizationUnused(tx, row.Name, "deleted")
+		deletable: func(q querier, _ *Caller, row *sdk.Organization) error {
+			return a.organizationUnused(q, row.Name, "deleted")
 		},
 	}}
 }
@@ -43,7 +43,7 @@ func organizationSecrets() []string {
 }
 
 // organizationUnused refuses what must not happen to an organization that something belongs to.
-func (a *Authority) organizationUnused(tx *txn, name, done string) error {
+func (a *Authority) organizationUnused(q querier, name, done string) error {
 	if name == builtInName {
 		return refuse(InvalidRequest, "the organization %s cannot be %s", name, done)
 	}
@@ -53,7 +53,7 @@ func (a *Authority) organizationUnused(tx *txn, name, done string) error {
 		{"providers", a.store.providers.name, "owner"},
 		{"certs", a.store.certs.name, "owner"},
 	} {
-		used, err := exists(tx, user.table+" WHERE "+user.column+"=?", name)
+		used, err := exists(q, user.table+" WHERE "+user.column+"=?", name)
 		if err != nil {
 			return err
 		}

@@ -31,8 +31,8 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 			}
 			return a.followProvider(tx, row, old)
 		},
-		deletable: func(tx *txn, _ *Caller, row *sdk.Provider) error {
-			users, err := a.applicationsWith(tx, row.Name)
+		deletable: func(q querier, _ *Caller, row *sdk.Provider) error {
+			users, err := a.applicationsWith(q, row.Name)
 			if err == nil && len(users) > 0 {
 				err = refuse(InvalidRequest, "the provider %s cannot be deleted: the application %s uses it", row.Name,
 					users[0].Name)

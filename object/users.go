@@ -39,7 +39,7 @@ func (a *Authority) Users() *Family[sdk.User] {
 		},
 		judge:  a.judgeUser,
 		stored: a.followUser,
-		deletable: func(_ *txn, c *Caller, row *sdk.User) error {
+		deletable: func(_ querier, c *Caller, row *sdk.User) error {
 			if row.Owner == builtInName && row.Name == builtInAdmin || row.Id == c.UserID {
 				return refuse(InvalidRequest, "this administrator cannot be deleted")
 			}

@@ -98,6 +98,16 @@ func (a *admin) done(path string, pairs ...string) string {
 }
 
 // signIn signs in, which must work.
+// kept requires that neither the question whether to delete a row is asked nor its answer obeyed, and returns why.
+func (a *admin) kept(path, id string) string {
+	a.t.Helper()
+	assert.Equal(a.t, http.StatusConflict, a.post(path, "id", id).status, path)
+	unasked := a.do(http.MethodGet, path+"?id="+id, nil, nil)
+	assert.Equal(a.t, http.StatusConflict, unasked.status, path)
+	assert.NotContains(a.t, unasked.body, `class="danger"`, "what is refused is not asked")
+	return unasked.body
+}
+
 func (a *admin) signIn(organization, name, password string) {
 	a.t.Helper()
 	reply := a.post("/console/sign-in", "organization", organization, "username", name, "password", password)
@@ -163,7 +173,7 @@ func consolePaths(user string) []string {
 		"/console/applications", "/console/applications/add", "/console/applications/view?id=" + consoleApplicationID,
 		"/console/applications/edit?id=" + consoleApplicationID,
 		"/console/applications/secret?id=" + consoleApplicationID,
-		"/console/applications/key?id=" + consoleApplicationID, "/console/applications/delete?id=" + consoleApplicationID,
+		"/console/applications/key?id=" + consoleApplicationID, "/console/applications/delete?id=admin/app-foreign",
 		"/console/users", "/console/users/view?id=" + user, "/console/users/forbid?id=" + user,
 		"/console/users/allow?id=" + user, "/console/users/end-sessions?id=" + user, "/console/users/delete?id=" + user,
 		"/console/log", "/console/certs", "/console/certs/add",
