@@ -46,9 +46,9 @@ type trait[T any] struct {
 	// fill completes and judges a row, outside the transaction; old is nil where the row is new.
 	fill func(ctx context.Context, c *Caller, row, old *T) error
 
-	// guard names the organization whose row a change locks before all else, so that what judge finds to be free is free
-	// until the change is done; empty: there is nothing of that kind. old is nil where the row is new.
-	guard func(row, old *T) string
+	// guard names the organizations whose rows a change locks before all else, so that what judge finds to be free is free
+	// until the change is done; built-in, for what is free in all of them, comes first. old is nil where the row is new.
+	guard func(row, old *T) []string
 
 	// judge judges a row in the transaction, beside the others that it has to do with; old is nil where the row is new.
 	judge func(tx *txn, c *Caller, row, old *T) error
@@ -202,11 +202,12 @@ func (f *Family[T]) hold(tx *txn, row, old *T) error {
 	if f.guard == nil {
 		return nil
 	}
-	organization := f.guard(row, old)
-	if organization == "" {
-		return nil
+	for _, organization := range f.guard(row, old) {
+		if err := f.authority.store.holdOrganization(tx, organization); err != nil {
+			return err
+		}
 	}
-	return f.authority.store.holdOrganization(tx, organization)
+	return nil
 }
 
 // Update writes what a JSON object says into a row: all that it mentions, or only the columns named, by the names of

@@ -60,17 +60,57 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 		if s.beside {
 			return applyRows(tx, s.options, data.MiniProgramProviders, newOnly, completeOptions)
 		}
+		if err := s.holdOwners(tx, data.Users); err != nil {
+			return err
+		}
 		return errors.Join(
 			applyRows(tx, s.organizations, data.Organizations, newOnly, completeOrganization),
 			applyRows(tx, s.providers, data.Providers, newOnly, completeProvider),
 			applyRows(tx, s.certs, data.Certs, newOnly, completeCert),
 			applyRows(tx, s.applications, data.Applications, newOnly, completeApplication),
-			applyRows(tx, s.users, data.Users, newOnly, completeUser),
+			applyRows(tx, s.users, data.Users, newOnly, func(row, old *sdk.User) error {
+				return errors.Join(completeUser(row, old), s.leaveTakenEmail(tx, row, old))
+			}),
 			applyRows(tx, s.options, data.MiniProgramProviders, newOnly, completeOptions),
 		)
 	})
 	if err != nil {
 		return fmt.Errorf("init data %s: %w", path, err)
+	}
+	return nil
+}
+
+// holdOwners holds the organizations of users, in one order: others wait for one of them, which may be ours to wait for.
+func (s *Store) holdOwners(tx *txn, users []json.RawMessage) error {
+	owners := map[string]bool{}
+	for _, user := range users {
+		var id struct{ Owner string }
+		_ = json.Unmarshal(user, &id) // what is no object is refused where it is used
+		owners[id.Owner] = true
+	}
+	for _, owner := range slices.Sorted(maps.Keys(owners)) {
+		if err := s.holdOrganization(tx, owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaveTakenEmail leaves an e-mail address out that another user of the organization has. It is no error: users change
+// their addresses, and none of them is to keep a server from starting.
+func (s *Store) leaveTakenEmail(tx *txn, row, old *sdk.User) error {
+	if !getsEmail(row, old) {
+		return nil
+	}
+	err := s.freeEmail(tx, row)
+	if !isA[*Refusal](err) {
+		return err
+	}
+	s.log.WarnContext(tx.ctx, "init data: an e-mail address is left out: another user has it", "user", row.Owner+"/"+row.Name,
+		"field", "email")
+	row.Email, row.EmailVerified = "", false
+	if old != nil {
+		row.Email, row.EmailVerified = old.Email, old.EmailVerified
 	}
 	return nil
 }

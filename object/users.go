@@ -31,11 +31,14 @@ func (a *Authority) Users() *Family[sdk.User] {
 			return nil
 		},
 		fill: a.fillUser,
-		guard: func(row, old *sdk.User) string {
-			if !getsEmail(row, old) {
-				return ""
+		guard: func(row, old *sdk.User) []string {
+			switch {
+			case old == nil: // the id is to be free in all organizations
+				return []string{builtInName, row.Owner}
+			case getsEmail(row, old):
+				return []string{row.Owner}
 			}
-			return row.Owner
+			return nil
 		},
 		judge:  a.judgeUser,
 		stored: a.followUser,
@@ -185,16 +188,18 @@ func checkContacts(row, old *sdk.User) error {
 	return nil
 }
 
-// getsEmail reports whether a user who is there already gets another e-mail address. A new one may come with any.
+// getsEmail reports whether a user gets an e-mail address, or another one.
 func getsEmail(row, old *sdk.User) bool {
-	return old != nil && row.Email != old.Email && row.Email != ""
+	return row.Email != "" && (old == nil || row.Email != old.Email)
 }
 
-// judgeUser refuses a new e-mail address that another user has and, for a new user, an id that one has: it is what tokens
+// judgeUser refuses an e-mail address that another user has and, for a new user, an id that one has: it is what tokens
 // and identities go by.
 func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	if getsEmail(row, old) {
-		return a.tables.freeEmail(tx, row)
+		if err := a.store.freeEmail(tx, row); err != nil {
+			return err
+		}
 	}
 	if old != nil {
 		return nil

@@ -180,6 +180,14 @@ func testUniqueAtOnce(t *testing.T, n *tenant) {
 		{"user name", "Username already exists", `SELECT name FROM "user" WHERE name=?`, func(int) error {
 			return n.service.Users().Add(t.Context(), global, jsonOf(t, row{"owner": n.name, "name": unique}))
 		}},
+		{"user id", "another user has this id", `SELECT name FROM "user" WHERE id=?`, func(i int) error {
+			return n.service.Users().Add(t.Context(), global, jsonOf(t, row{"owner": owners[i], "name": unique, "id": unique}))
+		}},
+		{"user e-mail", "email is another user's", `SELECT name FROM "user" WHERE display_name=?`, func(i int) error {
+			return n.service.Users().Add(t.Context(), global, jsonOf(t, row{
+				"owner": n.name, "name": fmt.Sprint("mail", i), "displayName": unique, "email": unique + "@example.com",
+			}))
+		}},
 		{"organization name", "already exists", `SELECT name FROM "organization" WHERE name=?`, func(int) error {
 			return n.service.Organizations().Add(t.Context(), global, jsonOf(t, row{"owner": "admin", "name": unique}))
 		}},

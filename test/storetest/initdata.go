@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/minidoor/minidoor/object"
 )
 
 func (s *suite) testInitData(t *testing.T) {
@@ -22,6 +26,7 @@ func (s *suite) testInitData(t *testing.T) {
 		"Certs":        s.testCerts,
 		"AtOnce":       s.testInitDataAtOnce,
 		"NoFile":       s.testNoFile,
+		"TakenEmail":   s.testTakenEmail,
 		"HashedUser":   s.testHashedUser,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,6 +190,40 @@ func (s *suite) testInitDataAtOnce(t *testing.T) {
 	for table, rows := range s.snapshot(t, name) {
 		assert.Len(t, rows, 1, table)
 	}
+}
+
+// testTakenEmail has users of a file ask for an address that somebody has: all else of them is applied.
+func (s *suite) testTakenEmail(t *testing.T) {
+	const name, address = "init-email", "taken@example.com"
+	var log bytes.Buffer
+	cfg := s.cfg
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	store, _, err := object.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
+	apply := func(users ...row) []map[string]string {
+		t.Helper()
+		log.Reset()
+		data := row{"organizations": []row{{"owner": "admin", "name": name}}, "users": users}
+		require.NoError(t, store.ApplyInitData(t.Context(), writeJSON(t, data), false))
+		return s.rows(t, `SELECT name, email, bio FROM "user" WHERE owner=? ORDER BY name`, name)
+	}
+	first := row{"owner": name, "name": "a-first", "email": address}
+	second := row{"owner": name, "name": "b-second", "email": address, "emailVerified": true, "bio": "me"}
+	for range 2 {
+		assert.Equal(t, []map[string]string{
+			{"name": "a-first", "email": address, "bio": ""}, {"name": "b-second", "email": "", "bio": "me"},
+		}, apply(first, second))
+		assert.Contains(t, log.String(), "user=init-email/b-second field=email")
+		assert.NotContains(t, log.String(), "a-first")
+		assert.NotContains(t, log.String(), address)
+	}
+	second["email"] = "own@example.com"
+	assert.Equal(t, "own@example.com", apply(first, second)[1]["email"])
+	assert.Empty(t, log.String())
+	second["email"] = address
+	assert.Equal(t, "own@example.com", apply(first, second)[1]["email"], "the own one stays")
+	assert.Contains(t, log.String(), "b-second")
 }
 
 func (s *suite) testNoFile(t *testing.T) {
