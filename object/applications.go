@@ -29,7 +29,7 @@ func (a *Authority) Applications() *Family[sdk.Application] {
 		},
 		show:   a.showApplication,
 		fill:   a.fillApplication,
-		guard:  func(_, _ *sdk.Application) []string { return []string{builtInName} }, // no other one has the client id
+		guard:  holdAll[sdk.Application], // no other one has the client id
 		judge:  a.judgeApplication,
 		stored: a.followApplication,
 		unused: a.applicationUnused,

@@ -29,7 +29,7 @@ func (a *Authority) Certs() *Family[sdk.Cert] {
 			}
 			return completeManagedCert(row, old)
 		},
-		guard:  func(_, _ *sdk.Cert) []string { return []string{builtInName} }, // no other one has the name, whoever owns it
+		guard:  holdAll[sdk.Cert], // no other one has the name, whoever owns it
 		judge:  a.judgeCert,
 		stored: a.followCert,
 		deletable: func(q querier, _ *Caller, row *sdk.Cert) error {

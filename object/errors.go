@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +59,15 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 func refuse(code ErrorCode, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// malformed refuses what is no JSON object of the kind that was asked for, and names the field that is to blame.
+func malformed(err error) error {
+	message := "the body is not a JSON object of this kind"
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		message = wrong.Field + " is of the wrong kind"
+	}
+	return &Refusal{Code: InvalidRequest, Message: message, Err: err}
 }
 
 // IsUnavailable reports whether err means that the database, or the Casdoor in its place, did not do its part, so that a

@@ -46,8 +46,9 @@ type trait[T any] struct {
 	// fill completes and judges a row, outside the transaction; old is nil where the row is new.
 	fill func(ctx context.Context, c *Caller, row, old *T) error
 
-	// guard names the organizations whose rows a change locks before all else, so that what judge finds to be free is free
-	// until the change is done; built-in, for what is free in all of them, comes first. old is nil where the row is new.
+	// guard names the organizations whose rows a change locks before all else, so that what judge and deletable find to be
+	// free, used or unused stays so until the change is done; built-in, for what concerns all of them, comes first. old is
+	// nil where the row is new; row is nil, and old has its key only, where it is to be deleted.
 	guard func(row, old *T) []string
 
 	// judge judges a row in the transaction, beside the others that it has to do with; old is nil where the row is new.
@@ -111,15 +112,21 @@ func (f *Family[T]) missing(c *Caller, action, owner, name string, err error) er
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	row := new(T)
-	id := f.id(row)
-	*id.owner, *id.name = owner, name
+	row := f.keyed(owner, name)
 	if f.homeColumn == "owner" || f.homeColumn == "name" { // so the key tells whose it would be
 		if err := c.check(action, f.home(row)); err != nil {
 			return err
 		}
 	}
 	return ErrNotFound
+}
+
+// keyed returns a row that has nothing but its key.
+func (f *Family[T]) keyed(owner, name string) *T {
+	row := new(T)
+	id := f.id(row)
+	*id.owner, *id.name = owner, name
+	return row
 }
 
 // present makes a row what the caller may see.
@@ -196,6 +203,10 @@ func (f *Family[T]) taken(id *rowID) *Refusal {
 	}
 	return refuse(InvalidRequest, "The %s: %s/%s already exists", f.name, *id.owner, *id.name)
 }
+
+// holdAll is the guard of those rows of which applications name others: none of them goes while an application that names
+// it comes.
+func holdAll[T any](_, _ *T) []string { return []string{builtInName} }
 
 // hold locks what guard names.
 func (f *Family[T]) hold(tx *txn, row, old *T) error {
@@ -367,10 +378,6 @@ func (f *Family[T]) change(ctx context.Context, c *Caller, action, id string, fn
 		}
 	}
 	return err
-}
-
-func malformed(err error) error {
-	return &Refusal{Code: InvalidRequest, Message: "the body is not a JSON object of this kind", Err: err}
 }
 
 // validID refuses a key that Casdoor's paths could not name, or that looks like another one.

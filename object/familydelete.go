@@ -26,6 +26,9 @@ func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (
 		}
 	}
 	err = f.change(ctx, c, action, owner+"/"+name, func(tx *txn) (bool, error) {
+		if err := f.hold(tx, nil, f.keyed(owner, name)); err != nil {
+			return false, err
+		}
 		row, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)
 		affected = err == nil
 		if err != nil {

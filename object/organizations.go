@@ -22,6 +22,7 @@ func (a *Authority) Organizations() *Family[sdk.Organization] {
 			}
 			return completeOrganization(row, nil)
 		},
+		guard: holdAll[sdk.Organization],
 		judge: func(tx *txn, _ *Caller, row, old *sdk.Organization) error {
 			if old == nil || old.Name == row.Name {
 				return nil

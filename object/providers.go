@@ -19,6 +19,7 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 		fill: func(_ context.Context, _ *Caller, row, old *sdk.Provider) error {
 			return completeProvider(row, old)
 		},
+		guard: holdAll[sdk.Provider],
 		judge: func(tx *txn, _ *Caller, row, old *sdk.Provider) error {
 			if old != nil && old.Owner == row.Owner && old.Name == row.Name {
 				return nil

@@ -35,7 +35,7 @@ func (a *Authority) Users() *Family[sdk.User] {
 			switch {
 			case old == nil: // the id is to be free in all organizations
 				return []string{builtInName, row.Owner}
-			case getsEmail(row, old):
+			case row != nil && getsEmail(row, old):
 				return []string{row.Owner}
 			}
 			return nil

@@ -48,6 +48,7 @@ func (s *suite) testConcurrent(t *testing.T) {
 	t.Run("one refresh token", func(t *testing.T) { testRefreshAtOnce(t, n) })
 	t.Run("one e-mail address", func(t *testing.T) { testEmailAtOnce(t, n) })
 	t.Run("one of what is unique", func(t *testing.T) { testUniqueAtOnce(t, n) })
+	t.Run("what is deleted", func(t *testing.T) { testUseAtOnce(t, n) })
 }
 
 // testNamesakes has several people sign in who want the same name where the database ignores case.
@@ -196,6 +197,71 @@ func testUniqueAtOnce(t *testing.T, n *tenant) {
 			assertOneWins(t, makers, c.refusal, c.add)
 			assert.Len(t, n.rows(t, c.query, unique), 1)
 		})
+	}
+}
+
+// testUseAtOnce has applications come that name what is deleted at that moment: either they come or it goes.
+func testUseAtOnce(t *testing.T, n *tenant) {
+	const rounds, makers = 6, 3
+	global := &object.Caller{Role: object.Global, Organization: "built-in", Name: "admin"}
+	for what, c := range map[string]struct {
+		name   func(row, string) // has an application name it
+		add    func(name string) error
+		delete func(name string) (bool, error)
+	}{
+		"cert": {
+			func(app row, name string) { app["cert"] = name },
+			func(name string) error {
+				return n.service.Certs().Add(t.Context(), global, jsonOf(t, row{
+					"owner": "admin", "name": name, "cryptoAlgorithm": "ES256",
+				}))
+			},
+			func(name string) (bool, error) { return n.service.Certs().Delete(t.Context(), global, "admin", name) },
+		},
+		"provider": {
+			func(app row, name string) { app["providers"] = []row{{"name": name}} },
+			func(name string) error {
+				return n.service.Providers().Add(t.Context(), global, jsonOf(t, row{
+					"owner": "admin", "name": name, "type": "WeChatMiniProgram", "clientSecret": "s",
+				}))
+			},
+			func(name string) (bool, error) {
+				return n.service.Providers().Delete(t.Context(), global, "admin", name)
+			},
+		},
+		"organization": {
+			func(app row, name string) { app["organization"] = name },
+			func(name string) error {
+				return n.service.Organizations().Add(t.Context(), global, jsonOf(t, row{"owner": "admin", "name": name}))
+			},
+			func(name string) (bool, error) {
+				return n.service.Organizations().Delete(t.Context(), global, "admin", name)
+			},
+		},
+	} {
+		for round := range rounds {
+			name := fmt.Sprint(what, "-", n.name, "-", round)
+			require.NoError(t, c.add(name))
+			errs, gone := make([]error, makers+1), false
+			concurrently(makers+1, func(i int) {
+				if i == makers {
+					gone, errs[i] = c.delete(name)
+					return
+				}
+				app := row{"owner": "admin", "name": fmt.Sprint(name, i), "organization": n.name, "cert": fastCert}
+				c.name(app, name)
+				errs[i] = n.service.Applications().Add(t.Context(), global, jsonOf(t, app))
+			})
+			came := 0
+			for _, err := range errs[:makers] {
+				if err == nil {
+					came++
+				} else {
+					assertRefused(t, err, object.InvalidRequest, "does not exist")
+				}
+			}
+			assert.Equal(t, !gone, came > 0, "%s: %d applications came, gone: %t, %v", name, came, gone, errs[makers])
+		}
 	}
 }
 

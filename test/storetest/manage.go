@@ -65,6 +65,10 @@ func testManageUsers(t *testing.T, n *tenant) {
 			checkPaging(t, n, object.ListQuery{Owner: n.name, SortField: sort, SortOrder: direction, PageSize: 3})
 		}
 	}
+	_, err = users.Update(t.Context(), app, n.name, "user-0", nil, jsonOf(t, row{"bio": 1}))
+	assertRefused(t, err, object.InvalidRequest, "bio is of the wrong kind")
+	assertRefused(t, users.Add(t.Context(), app, jsonOf(t, row{"owner": n.name, "name": "x", "address": "y"})),
+		object.InvalidRequest, "address is of the wrong kind")
 	done, err := users.Update(t.Context(), app, n.name, "user-0", []string{"is_forbidden"}, jsonOf(t, row{
 		"isForbidden": true, "score": 99,
 	}))
