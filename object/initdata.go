@@ -106,8 +106,8 @@ func (s *Store) leaveTakenEmail(tx *txn, row, old *sdk.User) error {
 	if !isA[*Refusal](err) {
 		return err
 	}
-	s.log.WarnContext(tx.ctx, "init data: an e-mail address is left out: another user has it", "user", row.Owner+"/"+row.Name,
-		"field", "email")
+	s.log.WarnContext(tx.ctx, "init data: an e-mail address is left out: another user has it",
+		"user", row.Owner+"/"+row.Name, "field", "email")
 	row.Email, row.EmailVerified = "", false
 	if old != nil {
 		row.Email, row.EmailVerified = old.Email, old.EmailVerified

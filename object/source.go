@@ -21,8 +21,9 @@ import (
 // source is where the driver connects to. write is empty where transactions use the same connections as reads.
 type source struct{ read, write string }
 
-// source turns Casdoor's way to name a database into the driver's, and makes the database when it is missing, or returns a
-// NotMadeError where that is not ours to do. Its errors do not hold the data source name, which may hold a password.
+// source turns Casdoor's way to name a database into the driver's, and makes the database when it is missing, or
+// returns a NotMadeError where that is not ours to do. Its errors do not hold the data source name, which may hold a
+// password.
 func (d dialect) source(ctx context.Context, cfg StoreConfig) (source, error) {
 	switch d.driver {
 	case "sqlite":
