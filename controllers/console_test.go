@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -220,6 +221,11 @@ func TestPlatformState(t *testing.T) {
 	s.breaker(seldom, time.Now().Add(-time.Second))
 	assert.True(t, s.down())
 	assert.Equal(t, map[breaker]bool{often: true, seldom: false}, s.breakers(), "nobody has called one since its time was over")
+	for i := range maxBreakers + 1 {
+		s.breaker(breaker{"gone" + strconv.Itoa(i), "code2Session"}, time.Time{})
+	}
+	assert.LessOrEqual(t, len(s.breakers()), maxBreakers, "mini programs that came and went")
+	assert.True(t, s.down(), "what refuses calls is not forgotten")
 	s.breaker(often, time.Time{})
 	assert.False(t, s.down())
 }

@@ -40,11 +40,19 @@ func (s *platformState) called(err error) {
 	s.failed.Store(&platformFailure{time.Now(), failure.Kind, failure.Code})
 }
 
+// maxBreakers bounds the breakers that are kept, as mini programs come and go: past it those that refuse no calls are
+// forgotten until they do.
+const maxBreakers = 1000
+
 func (s *platformState) breaker(b breaker, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuseUntil == nil {
 		s.refuseUntil = map[breaker]time.Time{}
+	}
+	if len(s.refuseUntil) >= maxBreakers {
+		now := time.Now()
+		maps.DeleteFunc(s.refuseUntil, func(_ breaker, until time.Time) bool { return !now.Before(until) })
 	}
 	s.refuseUntil[b] = until
 }

@@ -40,11 +40,14 @@ func (s *statements) get(query string) *sql.Stmt {
 	return s.known[query]
 }
 
-// prepare prepares a query once; past maxPrepared it returns nil. It waits for a connection without the lock, which the
-// transactions that hold all connections may need to get on.
+// prepare prepares a query once; past maxPrepared, and where the driver does it, it returns nil. It waits for a
+// connection without the lock, which the transactions that hold all connections may need to get on.
 func (s *statements) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	if s.closed.Load() {
 		return nil, errClosed
+	}
+	if s.dialect.preparesItself() {
+		return nil, nil
 	}
 	s.mu.RLock()
 	known, full := s.known[query], len(s.known) >= maxPrepared

@@ -304,3 +304,15 @@ func TestPrepareIsBounded(t *testing.T) {
 	_, err := s.reads.prepare(t.Context(), "SELECT no_such_column FROM user, one_more")
 	assert.NoError(t, err, "there is no room, so nothing is prepared")
 }
+
+// What is seldom asked for must not hold on to connections that have ended: they are large in PostgreSQL's driver.
+func TestPostgresDriverPrepares(t *testing.T) {
+	t.Parallel()
+	d, err := dialectOf("postgres")
+	require.NoError(t, err)
+	s := newStatements(nil, d)
+	stmt, err := s.prepare(t.Context(), "SELECT 1")
+	require.NoError(t, err)
+	assert.Nil(t, stmt)
+	assert.Empty(t, s.known)
+}

@@ -86,6 +86,11 @@ func (d dialect) sameLogin(login string) string {
 // storable reports whether every database takes a text: PostgreSQL refuses NUL and what is no UTF-8.
 func storable(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
 
+// preparesItself reports whether the driver keeps queries prepared, and forgets them with their connection. A *sql.Stmt
+// would hold on to the connections that it was used on, closed ones too, with all that was prepared there, until it is
+// used again.
+func (d dialect) preparesItself() bool { return d.driver == "pgx" }
+
 // rebind turns the question marks of query into what the driver expects. No query of ours has one inside a string.
 func (d dialect) rebind(query string) string {
 	if !d.numbered || !strings.Contains(query, "?") {

@@ -65,9 +65,18 @@ type Service struct {
 	chores  chan struct{}        // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
-	providers map[string]provider.Provider
-	configs   map[string]provider.Config
+	providers *lru.Cache[string, configured] // by owner/name
 }
+
+// configured is a provider and the settings that it was made of.
+type configured struct {
+	provider.Provider
+	config provider.Config
+}
+
+// maxProviders bounds the providers that are kept, at about 6 KB each: some come and go. One that is forgotten is made
+// anew, and has to get another access token.
+const maxProviders = 4096
 
 // NewService returns the use cases on store.
 func NewService(store *Store, cfg ServiceConfig) (*Service, error) {
@@ -86,16 +95,16 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		signing: newQueue(runtime.GOMAXPROCS(0), 1, signEach),
 		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(), profileFields: profileFields(), accountFields: accountFields(),
-		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
 	}
 	s.tables, _ = d.(*tables)
-	var err, err2, err3, err4, err5 error
+	var err, err2, err3, err4, err5, err6 error
 	s.verified, err = lru.New[[32]byte, verified](maxVerified)
 	s.sessions, err2 = lru.New[[32]byte, checkedSession](maxCheckedSessions)
 	s.pictures, err3 = picture.New(picture.Config{Sides: avatarSides()})
 	s.organizationTexts, err4 = lru.New[*sdk.Organization, []byte](maxOrganizationTexts)
 	s.settings, err5 = newSettings(d, s.now)
-	return s, errors.Join(err, err2, err3, err4, err5)
+	s.providers, err6 = lru.New[string, configured](maxProviders)
+	return s, errors.Join(err, err2, err3, err4, err5, err6)
 }
 
 // Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.
@@ -122,14 +131,14 @@ func (s *Service) providerOf(m miniProgram, platform provider.Platform) (provide
 	name := m.row.Owner + "/" + m.row.Name
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.providers[name]; p != nil && s.configs[name] == cfg {
-		return p, nil
+	if known, ok := s.providers.Get(name); ok && known.config == cfg {
+		return known.Provider, nil
 	}
 	p, err := platform.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	s.providers[name], s.configs[name] = p, cfg
+	s.providers.Add(name, configured{p, cfg})
 	return p, nil
 }
 
