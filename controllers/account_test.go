@@ -114,15 +114,40 @@ func TestTokensOfOthers(t *testing.T) {
 	assert.Equal(t, "wechat-oMine", s.Account(t, tokens.AccessToken)["name"], "the attempts ended nothing")
 }
 
-// An application's own token speaks for no user.
+// An application's own token speaks for no user, and for the application as its secret does.
 func TestClientTokenIsNoUser(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, harness.Options{})
+	s := harness.Start(t, harness.Options{Rows: harness.Rows{
+		"organizations": {{"owner": "admin", "name": "bank"}},
+		"users":         {{"owner": "bank", "name": "teller"}},
+	}})
 	form := harness.Text{ContentType: formType, Body: fields("grant_type", "client_credentials",
 		"client_id", harness.ClientID, "client_secret", harness.ClientSecret)}
 	token := s.Call(t, "POST", harness.PathToken, "", form).Tokens(t)
 	assert.Empty(t, token.RefreshToken)
-	refused(t, s, "Bearer "+token.AccessToken, "doesn't exist")
+	s.SignIn(t, "oBearer")
+	client := bearer(token.AccessToken)
+	none := []string{casdoor("the user of the token doesn't exist")}
+	runAll(t, s.Handler, []scenario{
+		{method: "GET", path: harness.PathAccount, header: client, status: 200, has: none},
+		{method: "GET", path: "/api/userinfo", header: client, status: 200, has: none},
+		{method: "POST", path: "/api/logout", header: client, status: 200, has: none},
+		{method: "POST", path: harness.PathUpdateUser, header: client, body: `{"bio":"b"}`, status: 200, has: none},
+		{method: "POST", path: harness.PathProfile, header: client, body: `{"nickName":"n"}`, status: 401,
+			has: []string{"the user of the token doesn't exist"}},
+		{method: "GET", path: "/api/get-user?id=shop/wechat-oBearer", header: client, status: 200,
+			has: []string{`"name":"wechat-oBearer"`}},
+		{method: "GET", path: "/api/get-users?owner=shop", header: client, status: 200, has: []string{`"wechat-oBearer"`}},
+		{method: "GET", path: "/api/get-user?id=bank/teller", header: client, status: 200,
+			has: []string{casdoor("Unauthorized operation")}},
+	})
+	// Whoever may write a row and sign with a cert of their own does not become another application.
+	s.Exec(t, "UPDATE token SET application='app-built-in' WHERE grant_type='client_credentials'")
+	scenario{
+		method: "GET", path: "/api/get-users?owner=shop", header: client, status: 200,
+		has: []string{casdoor("the application of the token doesn't exist")},
+	}.run(t, s.Handler)
+	s.Exec(t, "UPDATE token SET application='app-shop' WHERE grant_type='client_credentials'")
 	scenario{
 		path: harness.PathIntrospect, body: fields("token", token.AccessToken), status: 200,
 		header: basic(harness.ClientID, harness.ClientSecret), has: []string{`"active":true`, `"username":"app-shop"`},

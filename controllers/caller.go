@@ -9,8 +9,8 @@ import (
 )
 
 // caller returns who asks: an application that shows its client secret, in the query as Casdoor's SDKs do or by HTTP
-// Basic authentication, the user of a bearer token, or the one who is signed in with a password. Whoever shows nothing
-// is nobody.
+// Basic authentication, the user or application of a bearer token, or the one who is signed in with a password. Whoever
+// shows nothing is nobody.
 func (b *Base) caller() (*object.Caller, error) {
 	r := b.Ctx.Request
 	for _, values := range r.URL.Query() {
@@ -42,12 +42,13 @@ func (b *Base) require(least object.Role, refusal error) error {
 
 func (b *Base) identify() (*object.Caller, error) {
 	r := b.Ctx.Request
-	if _, ok := bearer(r); ok {
-		p, err := b.principal()
+	if token, ok := bearer(r); ok {
+		leave, err := b.Deps.Limits.work(r.Context())
 		if err != nil {
 			return nil, err
 		}
-		return object.UserCaller(p.User), nil
+		defer leave()
+		return b.Deps.Service.TokenCaller(r.Context(), token)
 	}
 	query := r.URL.Query()
 	id, secret, ok := r.BasicAuth()
