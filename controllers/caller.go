@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,6 +25,16 @@ func (b *Base) caller() (*object.Caller, error) {
 	}
 	c.ClientIP, c.Address = b.Deps.clientIP(r), r.Method+" "+r.URL.Path
 	return c, nil
+}
+
+// member returns the user of the bearer token; nil where it is somebody who may more, an admin or an application, or
+// nobody, whom caller refuses.
+func (b *Base) member() (*object.Principal, error) {
+	p, err := b.principal()
+	if _, refused := errors.AsType[*object.Refusal](err); refused || err == nil && p.User.IsAdmin {
+		return nil, nil
+	}
+	return p, err
 }
 
 // require returns an error to a caller who is nobody, and refusal to one with less than that role.
