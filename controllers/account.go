@@ -12,10 +12,15 @@ import (
 // AccountController serves the user of the bearer token.
 type AccountController struct{ Base }
 
-// Account is GET /api/get-account: the user in data, the organization in data2.
+// Account is GET /api/get-account: the user in data, the organization in data2. casdoor-java-sdk sends the access token
+// in the query, for its application's secret is in the header; no other path takes one there (RFC 9700 §4.3.2).
 //
 //	@router /api/get-account [get]
 func (c *AccountController) Account() {
+	r := c.Ctx.Request
+	if token := r.URL.Query().Get("access_token"); token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
 	p, err := c.principal()
 	if err != nil {
 		c.fail(err)
@@ -63,7 +68,7 @@ func accountText(account object.Account, data3 any) ([]byte, error) {
 		[]byte(`,"data3":`), end, []byte("}")), nil
 }
 
-// Userinfo is GET and POST /api/userinfo, and GET /api/user: the claims of OpenID Connect Core §5.3.
+// Userinfo is GET and POST /api/userinfo: the claims of OpenID Connect Core §5.3.
 //
 //	@router /api/userinfo [get,post]
 func (c *AccountController) Userinfo() {
@@ -80,9 +85,32 @@ func (c *AccountController) Userinfo() {
 	c.reply(info)
 }
 
+// Self is GET /api/user: the user as web frameworks ask for it, by the names of Laravel.
+//
+//	@router /api/user [get]
+func (c *AccountController) Self() {
+	p, err := c.principal()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	self := struct {
+		ID         string `json:"id"`
+		Name       string `json:"name"`
+		Email      string `json:"email"`
+		VerifiedAt string `json:"email_verified_at"` // Casdoor knows no time, and says the user's own; empty: it is not
+		CreatedAt  string `json:"created_at"`
+		UpdatedAt  string `json:"updated_at"`
+	}{ID: p.User.Id, Name: p.User.Name, Email: p.User.Email, CreatedAt: p.User.CreatedTime, UpdatedAt: p.User.UpdatedTime}
+	if p.User.EmailVerified {
+		self.VerifiedAt = self.CreatedAt
+	}
+	c.reply(self)
+}
+
 // User is GET /api/get-user?id=owner/name, or ?owner=… with userId, email, phone or wechat: a user of the organization
-// for a client that shows its secret and for admins, and oneself for other bearers of a token. A user who does not exist
-// is null.
+// for a client that shows its secret and for admins, and oneself for other bearers of a token. Without owner it is the
+// caller's own organization. A user who does not exist is null.
 //
 //	@router /api/get-user [get]
 func (c *AccountController) User() {

@@ -13,7 +13,7 @@ func TestGetUser(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Options{Rows: harness.Rows{
 		"organizations": {{"owner": "admin", "name": "bank"}},
-		"users":         {{"owner": "bank", "name": "teller"}},
+		"users":         {{"owner": "bank", "name": "teller", "id": "teller-id"}},
 	}})
 	token := s.SignIn(t, "oReader").AccessToken
 	id := s.Account(t, token)["id"].(string)
@@ -25,6 +25,10 @@ func TestGetUser(t *testing.T) {
 		{name: "client", path: "?id=shop/wechat-oReader", header: client, has: user},
 		{name: "client by query", path: "?id=shop/wechat-oReader" + query, has: user},
 		{name: "client by user id", path: "?owner=shop&userId=" + id, header: client, has: user},
+		{name: "client by user id, no organization", path: "?userId=" + id, header: client, has: user},
+		{name: "other organization by id, no organization", path: "?userId=teller-id", header: client, has: nobody},
+		{name: "anonymous, no organization", path: "?userId=" + id, has: denied},
+		{name: "oneself by user id, no organization", path: "?userId=" + id, header: bearer(token), has: user},
 		{name: "nobody", path: "?id=shop/nobody", header: client, has: nobody},
 		{name: "nobody by user id", path: "?owner=shop&userId=x", header: client, has: nobody},
 		{name: "nobody at all", path: "?owner=shop", header: client, has: nobody},
@@ -46,6 +50,40 @@ func TestGetUser(t *testing.T) {
 		scenarios[i].path = "/api/get-user" + scenarios[i].path
 	}
 	runAll(t, s.Handler, scenarios)
+}
+
+// casdoor-java-sdk shows its application's secret in the header and sends the user's token in the query.
+func TestAccountByTokenInQuery(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	token := s.SignIn(t, "oJava").AccessToken
+	client := basic(harness.ClientID, harness.ClientSecret)
+	me, login := []string{`"status":"ok"`, `"name":"wechat-oJava"`}, []string{casdoor("Please login first")}
+	runAll(t, s.Handler, []scenario{
+		{name: "beside a client", method: "GET", path: harness.PathAccount + "?access_token=" + token, header: client,
+			status: 200, has: me},
+		{name: "alone", method: "GET", path: harness.PathAccount + "?access_token=" + token, status: 200, has: me},
+		{name: "made up", method: "GET", path: harness.PathAccount + "?access_token=x", header: client, status: 200,
+			has: []string{casdoor("the token is invalid")}},
+		{name: "client alone", method: "GET", path: harness.PathAccount, header: client, status: 200, has: login},
+		{name: "no other path", method: "GET", path: "/api/userinfo?access_token=" + token, status: 200, has: login},
+	})
+}
+
+func TestUserByLaravelsNames(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	token := s.SignIn(t, "oLaravel").AccessToken
+	s.Exec(t, "UPDATE user SET email='a@example.com' WHERE name='wechat-oLaravel'")
+	account := s.Account(t, token)
+	want := map[string]any{
+		"id": account["id"], "name": "wechat-oLaravel", "email": "a@example.com", "email_verified_at": "",
+		"created_at": account["createdTime"], "updated_at": account["updatedTime"],
+	}
+	assert.Equal(t, want, s.Call(t, "GET", "/api/user", token, nil).Map(t))
+	s.Exec(t, "UPDATE user SET email_verified=? WHERE name='wechat-oLaravel'", true)
+	want["email_verified_at"] = account["createdTime"]
+	assert.Equal(t, want, s.Call(t, "GET", "/api/user", token, nil).Map(t))
 }
 
 // Nobody reads another organization's tokens by introspection, or spends another application's.
@@ -76,15 +114,43 @@ func TestTokensOfOthers(t *testing.T) {
 	assert.Equal(t, "wechat-oMine", s.Account(t, tokens.AccessToken)["name"], "the attempts ended nothing")
 }
 
-// An application's own token speaks for no user.
+// An application's own token speaks for no user, and for the application as its secret does.
 func TestClientTokenIsNoUser(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, harness.Options{})
+	s := harness.Start(t, harness.Options{Rows: harness.Rows{
+		"organizations": {{"owner": "admin", "name": "bank"}},
+		"users":         {{"owner": "bank", "name": "teller"}},
+	}})
 	form := harness.Text{ContentType: formType, Body: fields("grant_type", "client_credentials",
 		"client_id", harness.ClientID, "client_secret", harness.ClientSecret)}
 	token := s.Call(t, "POST", harness.PathToken, "", form).Tokens(t)
 	assert.Empty(t, token.RefreshToken)
-	refused(t, s, "Bearer "+token.AccessToken, "doesn't exist")
+	s.SignIn(t, "oBearer")
+	client := bearer(token.AccessToken)
+	none := []string{casdoor("the user of the token doesn't exist")}
+	runAll(t, s.Handler, []scenario{
+		{method: "GET", path: harness.PathAccount, header: client, status: 200, has: none},
+		{method: "GET", path: "/api/userinfo", header: client, status: 200, has: none},
+		{method: "POST", path: "/api/logout", header: client, status: 200, has: none},
+		{method: "POST", path: harness.PathUpdateUser + "?id=shop/wechat-oBearer&columns=score", header: client,
+			body: `{"score":7}`, status: 200, has: []string{`"data":"Affected"`}},
+		{method: "POST", path: "/api/upload-resource?owner=shop&user=boss&tag=banner", header: client, status: 200,
+			has: []string{`"status":"error"`}, hasNot: []string{"the user of the token"}},
+		{method: "POST", path: harness.PathProfile, header: client, body: `{"nickName":"n"}`, status: 401,
+			has: []string{"the user of the token doesn't exist"}},
+		{method: "GET", path: "/api/get-user?id=shop/wechat-oBearer", header: client, status: 200,
+			has: []string{`"name":"wechat-oBearer"`}},
+		{method: "GET", path: "/api/get-users?owner=shop", header: client, status: 200, has: []string{`"wechat-oBearer"`}},
+		{method: "GET", path: "/api/get-user?id=bank/teller", header: client, status: 200,
+			has: []string{casdoor("Unauthorized operation")}},
+	})
+	// Whoever may write a row and sign with a cert of their own does not become another application.
+	s.Exec(t, "UPDATE token SET application='app-built-in' WHERE grant_type='client_credentials'")
+	scenario{
+		method: "GET", path: "/api/get-users?owner=shop", header: client, status: 200,
+		has: []string{casdoor("the application of the token doesn't exist")},
+	}.run(t, s.Handler)
+	s.Exec(t, "UPDATE token SET application='app-shop' WHERE grant_type='client_credentials'")
 	scenario{
 		path: harness.PathIntrospect, body: fields("token", token.AccessToken), status: 200,
 		header: basic(harness.ClientID, harness.ClientSecret), has: []string{`"active":true`, `"username":"app-shop"`},

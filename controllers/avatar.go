@@ -61,11 +61,11 @@ func (c *AvatarController) Resource() {
 func (c *AvatarController) resource() (object.Avatar, error) {
 	query := c.Ctx.Request.URL.Query()
 	if _, ok := bearer(c.Ctx.Request); ok {
-		p, err := c.principal()
+		p, err := c.member()
 		if err != nil {
 			return object.Avatar{}, err
 		}
-		if !p.User.IsAdmin {
+		if p != nil {
 			return c.ownResource(p, query)
 		}
 	}

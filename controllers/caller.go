@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,8 +10,8 @@ import (
 )
 
 // caller returns who asks: an application that shows its client secret, in the query as Casdoor's SDKs do or by HTTP
-// Basic authentication, the user of a bearer token, or the one who is signed in with a password. Whoever shows nothing
-// is nobody.
+// Basic authentication, the user or application of a bearer token, or the one who is signed in with a password. Whoever
+// shows nothing is nobody.
 func (b *Base) caller() (*object.Caller, error) {
 	r := b.Ctx.Request
 	for _, values := range r.URL.Query() {
@@ -24,6 +25,16 @@ func (b *Base) caller() (*object.Caller, error) {
 	}
 	c.ClientIP, c.Address = b.Deps.clientIP(r), r.Method+" "+r.URL.Path
 	return c, nil
+}
+
+// member returns the user of the bearer token; nil where it is somebody who may more, an admin or an application, or
+// nobody, whom caller refuses.
+func (b *Base) member() (*object.Principal, error) {
+	p, err := b.principal()
+	if _, refused := errors.AsType[*object.Refusal](err); refused || err == nil && p.User.IsAdmin {
+		return nil, nil
+	}
+	return p, err
 }
 
 // require returns an error to a caller who is nobody, and refusal to one with less than that role.
@@ -42,12 +53,13 @@ func (b *Base) require(least object.Role, refusal error) error {
 
 func (b *Base) identify() (*object.Caller, error) {
 	r := b.Ctx.Request
-	if _, ok := bearer(r); ok {
-		p, err := b.principal()
+	if token, ok := bearer(r); ok {
+		leave, err := b.Deps.Limits.work(r.Context())
 		if err != nil {
 			return nil, err
 		}
-		return object.UserCaller(p.User), nil
+		defer leave()
+		return b.Deps.Service.TokenCaller(r.Context(), token)
 	}
 	query := r.URL.Query()
 	id, secret, ok := r.BasicAuth()

@@ -49,17 +49,18 @@ func (c *ProfileController) UpdateUser() {
 
 // self returns the user of the bearer token; nil where it is somebody who may change more than the own account.
 func (c *ProfileController) self() (*object.Principal, error) {
-	if _, ok := bearer(c.Ctx.Request); !ok && c.Deps.Authority != nil {
+	_, byToken := bearer(c.Ctx.Request)
+	switch {
+	case c.Deps.Authority == nil:
+	case byToken:
+		return c.member()
+	default:
 		caller, err := c.identify()
 		if err != nil || caller.Role != object.Nobody {
 			return nil, err
 		}
 	}
-	p, err := c.principal()
-	if err == nil && p.User.IsAdmin && c.Deps.Authority != nil {
-		return nil, nil
-	}
-	return p, err
+	return c.principal()
 }
 
 // updateAny changes the user that id=owner/name names in the query or, where it is missing, owner and userId.

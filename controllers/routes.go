@@ -73,7 +73,7 @@ func casdoorRoutes(base Base) []route {
 		{logoutPath, &LoginController{base}, "get:Logout;post:Logout"},
 		{"/api/get-account", &AccountController{base}, "get:Account"},
 		{"/api/userinfo", &AccountController{base}, "get:Userinfo;post:Userinfo"},
-		{"/api/user", &AccountController{base}, "get:Userinfo"},
+		{"/api/user", &AccountController{base}, "get:Self"},
 		{"/api/get-user", &AccountController{base}, "get:User"},
 		{resourcePath, &AvatarController{base}, "post:Resource"},
 		{"/.well-known/openid-configuration", &WellKnownController{base}, "get:Discovery"},

@@ -57,18 +57,47 @@ func (s *Service) ClientCaller(ctx context.Context, clientID, secret string) (*C
 	if err != nil {
 		return nil, err
 	}
-	c := &Caller{
-		Role: App, Organization: client.Organization.Name, Name: client.Application.Name, Cert: client.Application.Cert,
+	return client.caller()
+}
+
+// TokenCaller returns what the bearer of an access token is to the management API: a user or, by a token of the grant
+// client_credentials, the application that it was issued to. Its errors are those of Authenticate.
+func (s *Service) TokenCaller(ctx context.Context, accessToken string) (*Caller, error) {
+	p, claims, err := s.holder(ctx, accessToken)
+	if err != nil {
+		return nil, err
 	}
-	if c.Organization != builtInName {
-		return c, nil
+	if p.row.GrantType != clientGrant {
+		if p, err = p.ofUser(claims); err != nil {
+			return nil, err
+		}
+		return UserCaller(p.User), nil
+	}
+	client, err := s.Client(ctx, p.clientID)
+	if err != nil {
+		return nil, err
+	}
+	// The row says whose token it is: who may write it is looked at, while a cert's owner may sign what they like.
+	if client.Application.Name != p.row.Application || client.Organization.Name != p.row.Organization {
+		return nil, refuse(InvalidToken, "the application of the token doesn't exist")
+	}
+	return client.caller()
+}
+
+// caller returns what an application that has proved who it is is to the management API.
+func (c *Client) caller() (*Caller, error) {
+	caller := &Caller{
+		Role: App, Organization: c.Organization.Name, Name: c.Application.Name, Cert: c.Application.Cert,
+	}
+	if caller.Organization != builtInName {
+		return caller, nil
 	}
 	// A shared application acts for the organization that its client id names. That must make nobody an admin of all.
-	if client.home != builtInName {
+	if c.home != builtInName {
 		return nil, notAllowed()
 	}
-	c.Role = Global
-	return c, nil
+	caller.Role = Global
+	return caller, nil
 }
 
 // notAllowed is what Casdoor says to those who may not.

@@ -76,7 +76,7 @@ func (a *Authority) describe(
 	ctx context.Context, row *sdk.Token, token string, active Introspection,
 ) (Introspection, error) {
 	refusal := &Refusal{}
-	if row.GrantType != "client_credentials" {
+	if row.GrantType != clientGrant {
 		if _, err := a.userOf(ctx, row, token); errors.As(err, &refusal) {
 			return Introspection{}, nil
 		} else if err != nil {

@@ -114,29 +114,44 @@ func (s *Service) checkSignature(token string, keys []*key) (verified, error) {
 // Authenticate returns the user of an access token. A token that is invalid, expired or logged out, or that speaks
 // for no user, is a *Refusal with InvalidToken; one whose user has been forbidden or deleted, one with AccessDenied.
 func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Principal, error) {
-	claims, err := s.verify(ctx, accessToken)
+	p, claims, err := s.holder(ctx, accessToken)
 	if err != nil {
 		return nil, err
 	}
+	return p.ofUser(claims)
+}
+
+// holder returns what an access token that is valid was issued to: a user, who is still to be looked at, or an
+// application itself.
+func (s *Service) holder(ctx context.Context, accessToken string) (*Principal, *tokenClaims, error) {
+	claims, err := s.verify(ctx, accessToken)
+	if err != nil {
+		return nil, nil, err
+	}
 	if claims.TokenType != accessTokenType && claims.TokenType != "" { // Casdoor's did not say it before v1.155
-		return nil, refuse(InvalidToken, "the token is no access token")
+		return nil, nil, refuse(InvalidToken, "the token is no access token")
 	}
 	p, err := s.directory.principal(ctx, accessToken, claims)
 	if errors.Is(err, ErrNotFound) {
-		return nil, refuse(InvalidToken, "Access token doesn't exist in database")
+		return nil, nil, refuse(InvalidToken, "Access token doesn't exist in database")
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.row.ExpiresIn <= 0 {
-		return nil, refuse(InvalidToken, "the token is expired") // so Casdoor marks a token that it has ended
-	}
-	// A user who was deleted may have been made again under the same name: the id is another one.
-	if p.User.Id == "" || p.User.Id != claims.Subject {
-		return nil, refuse(InvalidToken, "the user of the token doesn't exist")
+		return nil, nil, refuse(InvalidToken, "the token is expired") // so Casdoor marks a token that it has ended
 	}
 	if len(claims.Audience) > 0 {
 		p.clientID = claims.Audience[0]
+	}
+	return p, claims, nil
+}
+
+// ofUser returns the principal where its user is the one whom the token was issued to and may go on.
+func (p *Principal) ofUser(claims *tokenClaims) (*Principal, error) {
+	// A user who was deleted may have been made again under the same name: the id is another one.
+	if p.User.Id == "" || p.User.Id != claims.Subject {
+		return nil, refuse(InvalidToken, "the user of the token doesn't exist")
 	}
 	return p, usable(p.User)
 }

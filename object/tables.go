@@ -76,7 +76,8 @@ func (t *tables) newByIdentity() *lookup[identityFound] {
 
 // newByToken returns a lookup of tokens by a key.
 func (t *tables) newByToken(user commonColumns, key string, within ...string) *lookup[principalFound] {
-	token := t.tokens.pick("owner", "name", "application", "organization", "user", "expires_in", "scope", t.tokenBy.access)
+	token := t.tokens.pick("owner", "name", "application", "organization", "user", "expires_in", "scope", "grant_type",
+		t.tokenBy.access)
 	return newLookup(t.Store, lookupQuery{
 		columns: t.tokens.list(token, "t.") + ", " + user.list,
 		table:   t.tokens.name, alias: "t",

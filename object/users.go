@@ -298,6 +298,9 @@ func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value
 	if err := users.open(c, "get-user"); err != nil {
 		return nil, err
 	}
+	if owner == "" {
+		owner = c.Organization // casdoor-python-sdk names none
+	}
 	where := condition{users.table.dialect.quote(field) + "=?", []any{value}}
 	switch field {
 	case "email":
