@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone. Its
@@ -147,4 +148,21 @@ func (q *queue[A]) close() {
 	q.come.Broadcast()
 	q.mu.Unlock()
 	q.running.Wait()
+}
+
+// untilLast returns a context that ends when the most patient caller's does, or when the time that is given is over.
+func untilLast[A any](batch []*job[A], most time.Duration) (context.Context, context.CancelFunc) {
+	longest := time.Now().Add(most)
+	var last time.Time
+	for _, j := range batch {
+		if deadline, ok := j.ctx.Deadline(); !ok {
+			last = longest
+		} else if deadline.After(last) {
+			last = deadline
+		}
+	}
+	if last.After(longest) {
+		last = longest
+	}
+	return context.WithDeadline(context.Background(), last)
 }
