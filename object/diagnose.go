@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -166,19 +167,13 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 
 // namesIn returns the names of a table's rows, each once.
 func namesIn(q querier, table string) (names []string, err error) {
-	rows, err := q.query("SELECT DISTINCT name FROM " + table)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	err = eachRow(q, func(rows *sql.Rows) error {
 		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&name)
 		names = append(names, name)
-	}
-	return names, rows.Err()
+		return err
+	}, "SELECT DISTINCT name FROM "+table)
+	return names, err
 }
 
 // maxSkew is how far clocks may be apart.

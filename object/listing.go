@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
@@ -183,26 +184,19 @@ func (f *Family[T]) keyColumns() []string {
 }
 
 // keys reads the keys of the rows of a window, in order.
-func (f *Family[T]) keys(ctx context.Context, s *selection, order order, w window) ([][2]string, error) {
+func (f *Family[T]) keys(ctx context.Context, s *selection, order order, w window) (keys [][2]string, err error) {
 	d := f.table.dialect
 	columns := d.quoteAll(slices.Compact(slices.Sorted(slices.Values(slices.Concat(f.keyColumns(), order.columns)))))
 	from, args := f.from(s, columns)
-	rows, err := f.authority.store.readOnce(ctx).query(fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT %d OFFSET %d",
-		d.quoteAll(f.keyColumns()), from, order.sql(d), w.limit, w.offset), args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var keys [][2]string
-	for rows.Next() {
+	err = eachRow(f.authority.store.readOnce(ctx), func(rows *sql.Rows) error {
 		var key [2]string
 		dest := []any{&key[0], &key[1]}
-		if err := rows.Scan(dest[:len(f.keyColumns())]...); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(dest[:len(f.keyColumns())]...)
 		keys = append(keys, key)
-	}
-	return keys, rows.Err()
+		return err
+	}, fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT %d OFFSET %d",
+		d.quoteAll(f.keyColumns()), from, order.sql(d), w.limit, w.offset), args...)
+	return keys, err
 }
 
 // withKeys reads rows by their keys, in the same order. One that is gone by now is left out.

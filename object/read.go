@@ -59,3 +59,44 @@ func (r reader) run(query string, args ...any) (*sql.Rows, error) {
 	}
 	return stmt.QueryContext(r.ctx, args...)
 }
+
+// eachRow calls do for each row of a query.
+func eachRow(q querier, do func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := q.query(query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := do(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// scanOne scans the first row of a query, or returns ErrNotFound.
+func scanOne(q querier, dest []any, query string, args ...any) error {
+	rows, err := q.query(query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	if rows.Next() {
+		return rows.Scan(dest...)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return ErrNotFound
+}
+
+// exists reports whether a table has a row for the rest of the query, as in exists(tx, "user WHERE owner=?", owner).
+func exists(q querier, from string, args ...any) (bool, error) {
+	var one int
+	err := scanOne(q, []any{&one}, "SELECT 1 FROM "+from+" LIMIT 1", args...)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}

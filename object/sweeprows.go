@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -84,20 +85,14 @@ func (t *tokenSweep) next(ctx context.Context, cursor []string) (behind []string
 }
 
 func (t *tokenSweep) rows(ctx context.Context, owner, after string) (found []sweptToken, err error) {
-	rows, err := t.read(ctx).query(fmt.Sprintf("SELECT name, created_time, application, expires_in FROM %s "+
-		"WHERE owner=? AND name>? AND name<? ORDER BY name LIMIT %d", t.tokens.name, t.Batch), owner, after, t.before)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	err = eachRow(t.read(ctx), func(rows *sql.Rows) error {
 		var r sweptToken
-		if err := rows.Scan(&r.name, &r.created, &r.application, &r.expiresIn); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&r.name, &r.created, &r.application, &r.expiresIn)
 		found = append(found, r)
-	}
-	return found, rows.Err()
+		return err
+	}, fmt.Sprintf("SELECT name, created_time, application, expires_in FROM %s "+
+		"WHERE owner=? AND name>? AND name<? ORDER BY name LIMIT %d", t.tokens.name, t.Batch), owner, after, t.before)
+	return found, err
 }
 
 // expired reports whether a row is one of ours and of no use any more, with the life that its application's settings

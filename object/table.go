@@ -371,25 +371,20 @@ func (t *table[T]) find(q querier, rest string, args ...any) ([]*T, error) {
 
 // findFrom is find with the name of the table before the rest.
 func (t *table[T]) findFrom(q querier, from string, args ...any) ([]*T, error) {
-	rows, err := q.query("SELECT "+t.list(t.columns, "")+" FROM "+from, args...)
+	return t.findColumns(q, t.columns, from, args...)
+}
+
+// findColumns is findFrom for some of the columns.
+func (t *table[T]) findColumns(q querier, columns []column, from string, args ...any) (found []*T, err error) {
+	err = eachRow(q, func(rows *sql.Rows) error {
+		row := new(T)
+		found = append(found, row)
+		return rows.Scan(t.dest(row, columns)...)
+	}, "SELECT "+t.list(columns, "")+" FROM "+from, args...)
 	if err != nil {
 		return nil, err
 	}
-	return scanAll(rows, t, t.columns)
-}
-
-// scanAll reads columns of the rows, and closes them.
-func scanAll[T any](rows *sql.Rows, t *table[T], columns []column) ([]*T, error) {
-	defer func() { _ = rows.Close() }()
-	var found []*T
-	for rows.Next() {
-		row := new(T)
-		if err := rows.Scan(t.dest(row, columns)...); err != nil {
-			return nil, err
-		}
-		found = append(found, row)
-	}
-	return found, rows.Err()
+	return found, nil
 }
 
 // get reads the first row that the rest of the query selects, or returns ErrNotFound.
@@ -402,20 +397,4 @@ func (t *table[T]) get(q querier, rest string, args ...any) (*T, error) {
 		return nil, ErrNotFound
 	}
 	return found[0], nil
-}
-
-// scanOne scans the first row of a query, or returns ErrNotFound.
-func scanOne(q querier, dest []any, query string, args ...any) error {
-	rows, err := q.query(query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	if rows.Next() {
-		return rows.Scan(dest...)
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	return ErrNotFound
 }

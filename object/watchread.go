@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"time"
@@ -163,24 +164,20 @@ func (s *Store) readStats(ctx context.Context, into *Statistics, stored time.Dur
 	if organization != "" {
 		where, args = where+" AND organization=?", append(args, organization)
 	}
-	rows, err := s.read(ctx).query("SELECT began, outcome, errcode, within, SUM(sign_ins), SUM(new_users) FROM "+
-		s.stats.name+" WHERE "+where+" GROUP BY began, outcome, errcode, within", args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	err := eachRow(s.read(ctx), func(rows *sql.Rows) error {
 		var r Stat
 		if err := rows.Scan(&r.Began, &r.Outcome, &r.Errcode, &r.Within, &r.SignIns, &r.NewUsers); err != nil {
 			return err
 		}
 		into.add(&r)
-	}
+		return nil
+	}, "SELECT began, outcome, errcode, within, SUM(sign_ins), SUM(new_users) FROM "+
+		s.stats.name+" WHERE "+where+" GROUP BY began, outcome, errcode, within", args...)
 	for i := range into.Points {
 		p := &into.Points[i]
 		p.P50Ms, p.P99Ms = quantile(p.took, p.SignIns, .5), quantile(p.took, p.SignIns, .99)
 	}
-	return rows.Err()
+	return err
 }
 
 // add adds a count to its point. What another instance's clock has put into the future is left out.
