@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,14 +41,6 @@ func (s *Sweeper) tokenSweep(ctx context.Context) (*tokenSweep, error) {
 	t.owners = slices.Compact(t.owners)
 	t.before = idPrefix(s.Now().Add(-max(shortest, 0) - s.Margin))
 	return t, nil
-}
-
-// idPrefix returns what the ids that newID makes at that time begin with, up to their first difference.
-func idPrefix(t time.Time) string {
-	var stamp [8]byte
-	binary.BigEndian.PutUint64(stamp[:], uint64(max(t.UnixMilli(), 0)))
-	text := hex.EncodeToString(stamp[2:])
-	return text[:8] + "-" + text[8:]
 }
 
 // sweptToken is what a token row tells about its end.
