@@ -81,11 +81,8 @@ func (s *Store) AdoptAgain(ctx context.Context) error {
 func (s *Store) AdoptionState(ctx context.Context) (Adoption, error) {
 	var a Adoption
 	row, err := s.states.get(s.read(ctx), "WHERE name=?", adoptionState)
-	if errors.Is(err, ErrNotFound) {
-		return a, nil
-	}
 	if err != nil {
-		return a, err
+		return a, ignoreMissing(err)
 	}
 	return a, json.Unmarshal([]byte(row.Value), &a)
 }

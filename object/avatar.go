@@ -194,7 +194,7 @@ func (s *Service) storeRemote(ctx context.Context, p *Principal, u *avatarUpload
 		*p.User = u.update.user
 		return nil
 	}
-	if _, refused := errors.AsType[*Refusal](err); refused || !stored {
+	if isA[*Refusal](err) || !stored {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)
 		defer cancel()
 		err = errors.Join(err, s.removeFiles(ctx, u.key))

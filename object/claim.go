@@ -183,11 +183,8 @@ func (b *adoption) judgeColumn(c claimant) error {
 // holder returns the id of the user who was adopted for an OpenID, or "".
 func (b *adoption) holder(openID string) (string, error) {
 	row, err := b.identities.get(b.tx, "WHERE organization=? AND app_id='' AND open_id=?", b.organization, openID)
-	if errors.Is(err, ErrNotFound) {
-		return "", nil
-	}
 	if err != nil {
-		return "", err
+		return "", ignoreMissing(err)
 	}
 	return row.UserID, nil
 }

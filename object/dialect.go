@@ -223,8 +223,7 @@ func isUndone(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.SeverityUnlocalized == "ERROR"
 	}
-	_, ok := errors.AsType[*mysql.MySQLError](err)
-	return ok
+	return isA[*mysql.MySQLError](err)
 }
 
 // isBusy reports whether somebody else kept writing to SQLite's file for longer than we wait.

@@ -181,11 +181,8 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 // vacant refuses a key that is taken.
 func (f *Family[T]) vacant(tx *txn, id *rowID) error {
 	_, err := f.table.get(tx, "WHERE "+byID, *id.owner, *id.name)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return ignoreMissing(err)
 	}
 	return f.taken(id)
 }

@@ -103,7 +103,7 @@ func (e NotMadeError) Error() string { return string(e) + " is made at the first
 func OpenAsItIs(ctx context.Context, cfg StoreConfig) (*Store, error) {
 	cfg.asItIs = true
 	s, _, err := Open(ctx, cfg)
-	if _, missing := errors.AsType[NotMadeError](err); missing && cfg.Beside {
+	if isA[NotMadeError](err) && cfg.Beside {
 		err = ErrNoCasdoor
 	}
 	return s, err
