@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -55,9 +56,7 @@ func limitsOf(path string) (body int64, timeout time.Duration) {
 
 // New returns the handler of all routes. Several may live in one process.
 func New(deps Deps) http.Handler {
-	if deps.Logger == nil {
-		deps.Logger = slog.New(slog.DiscardHandler)
-	}
+	deps.Logger = cmp.Or(deps.Logger, slog.New(slog.DiscardHandler))
 	cfg := &web.Config{
 		AppName: "minidoor", RunMode: web.PROD, RouterCaseSensitive: true, MaxMemory: maxBody, MaxUploadSize: maxUpload,
 	}

@@ -70,9 +70,7 @@ func (s *Service) DiagnoseProviders(ctx context.Context, clientID string) ([]Fin
 
 func diagnose(ctx context.Context, platform provider.Platform, row *sdk.Provider) Finding {
 	name := fmt.Sprintf("provider %s/%s, AppID %s", row.Owner, row.Name, row.ClientId)
-	p, err := platform.New(provider.Config{
-		Type: row.Type, SubType: row.SubType, ClientID: row.ClientId, ClientSecret: provider.Secret(row.ClientSecret),
-	})
+	p, err := platform.New(configOf(row))
 	if err != nil {
 		return found(Problem, "%s: %s", name, err)
 	}

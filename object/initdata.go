@@ -205,7 +205,7 @@ func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
 	return nil
 }
 
-// keep restores what the file left empty.
+// keep puts old, or a default, where a row has left a text empty.
 func keep(row, old *string) {
 	if *row == "" {
 		*row = *old

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -30,9 +31,7 @@ func (c ServiceConfig) withDefaults() ServiceConfig {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c
 }
 
@@ -65,17 +64,13 @@ type Service struct {
 	chores  chan struct{}        // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
-	providers map[string]provider.Provider
-	configs   map[string]provider.Config
+	providers map[string]madeProvider // by owner/name of the row
 }
 
-// NewService returns the use cases on store.
-func NewService(store *Store, cfg ServiceConfig) (*Service, error) {
-	if cfg.Sealer == nil || cfg.Registry == nil {
-		return nil, errors.New("a service needs a registry and a sealer")
-	}
-	cfg = cfg.withDefaults()
-	return newService(newTables(store, cfg), cfg)
+// madeProvider is a provider, and the settings that it was made with.
+type madeProvider struct {
+	provider.Provider
+	config provider.Config
 }
 
 // newService returns the use cases on d. Its cfg has its defaults.
@@ -86,16 +81,16 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		signing: newQueue(runtime.GOMAXPROCS(0), 1, signEach),
 		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(), profileFields: profileFields(), accountFields: accountFields(),
-		providers: map[string]provider.Provider{}, configs: map[string]provider.Config{},
+		providers: map[string]madeProvider{},
 	}
 	s.tables, _ = d.(*tables)
-	var err, err2, err3, err4, err5 error
-	s.verified, err = lru.New[[32]byte, verified](maxVerified)
-	s.sessions, err2 = lru.New[[32]byte, checkedSession](maxCheckedSessions)
-	s.pictures, err3 = picture.New(picture.Config{Sides: avatarSides()})
-	s.organizationTexts, err4 = lru.New[*sdk.Organization, []byte](maxOrganizationTexts)
-	s.settings, err5 = newSettings(d, s.now)
-	return s, errors.Join(err, err2, err3, err4, err5)
+	var errs [5]error
+	s.verified, errs[0] = lru.New[[32]byte, verified](maxVerified)
+	s.sessions, errs[1] = lru.New[[32]byte, checkedSession](maxCheckedSessions)
+	s.pictures, errs[2] = picture.New(picture.Config{Sides: avatarSides()})
+	s.organizationTexts, errs[3] = lru.New[*sdk.Organization, []byte](maxOrganizationTexts)
+	s.settings, errs[4] = newSettings(d, s.now)
+	return s, errors.Join(errs[:]...)
 }
 
 // Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.
@@ -115,22 +110,25 @@ func (s *Service) SignsIn(tag string) bool {
 
 // providerOf returns the provider of a row, made anew when the row's settings have changed.
 func (s *Service) providerOf(m miniProgram, platform provider.Platform) (provider.Provider, error) {
-	cfg := provider.Config{
-		Type: m.row.Type, SubType: m.row.SubType, ClientID: m.row.ClientId,
-		ClientSecret: provider.Secret(m.row.ClientSecret),
-	}
+	cfg := configOf(m.row)
 	name := m.row.Owner + "/" + m.row.Name
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.providers[name]; p != nil && s.configs[name] == cfg {
-		return p, nil
+	if made, known := s.providers[name]; known && made.config == cfg {
+		return made.Provider, nil
 	}
 	p, err := platform.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	s.providers[name], s.configs[name] = p, cfg
+	s.providers[name] = madeProvider{p, cfg}
 	return p, nil
+}
+
+func configOf(row *sdk.Provider) provider.Config {
+	return provider.Config{
+		Type: row.Type, SubType: row.SubType, ClientID: row.ClientId, ClientSecret: provider.Secret(row.ClientSecret),
+	}
 }
 
 // ProviderName returns the name of the provider that a sign-in with that tag and AppID is for, or "".
