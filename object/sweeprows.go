@@ -119,11 +119,7 @@ func (t *tokenSweep) delete(ctx context.Context, owner string, rows []sweptToken
 // nextSessions implements sweptTable: a session whose user does not exist goes, unless it is so young that the user may
 // just be made. The cursor is a session's key.
 func (s *Sweeper) nextSessions(ctx context.Context, cursor []string) (behind []string, deleted int64, err error) {
-	if cursor == nil {
-		cursor = []string{"", "", ""}
-	}
-	sessions, err := s.sessions.find(s.read(ctx), fmt.Sprintf("WHERE organization=? AND app_id=? AND open_id>? "+
-		"ORDER BY open_id LIMIT %d", s.Batch), cursor[0], cursor[1], cursor[2])
+	sessions, behind, err := s.sessionsBehind(ctx, cursor, s.Batch)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -145,12 +141,26 @@ func (s *Sweeper) nextSessions(ctx context.Context, cursor []string) (behind []s
 		}
 		deleted += n
 	}
-	if len(sessions) < s.Batch {
-		behind, err = s.nextProgram(ctx, s.sessions.name, cursor[0], cursor[1])
-		return behind, deleted, err
+	return behind, deleted, nil
+}
+
+// sessionsBehind reads the sessions behind a key, of one mini program in one organization, in the order of the primary key.
+// It returns the key to go on behind, or nil at the end; nil begins, too.
+func (s *Store) sessionsBehind(ctx context.Context, cursor []string, most int) (found []*Session, behind []string, err error) {
+	if cursor == nil {
+		cursor = []string{"", "", ""}
 	}
-	last := sessions[len(sessions)-1]
-	return []string{last.Organization, last.AppID, last.OpenID}, deleted, nil
+	found, err = s.sessions.find(s.read(ctx), fmt.Sprintf("WHERE organization=? AND app_id=? AND open_id>? "+
+		"ORDER BY open_id LIMIT %d", most), cursor[0], cursor[1], cursor[2])
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(found) == most {
+		last := found[most-1]
+		return found, []string{last.Organization, last.AppID, last.OpenID}, nil
+	}
+	behind, err = s.nextProgram(ctx, s.sessions.name, cursor[0], cursor[1])
+	return found, behind, err
 }
 
 // nextProgram returns where the rows of the mini program behind this one begin in a table of sessions or identities, or
@@ -162,18 +172,18 @@ func (s *Store) nextProgram(ctx context.Context, table, organization, appID stri
 	}
 	next, err := least("SELECT MIN(app_id) FROM %s WHERE organization=? AND app_id>?", organization, appID)
 	if next != nil || err != nil {
-		return keyOf(&organization, next), err
+		return programKey(&organization, next), err
 	}
 	other, err := least("SELECT MIN(organization) FROM %s WHERE organization>?", organization)
 	if other == nil || err != nil {
 		return nil, err
 	}
 	next, err = least("SELECT MIN(app_id) FROM %s WHERE organization=?", *other)
-	return keyOf(other, next), err
+	return programKey(other, next), err
 }
 
-// keyOf returns the key before the first session of a mini program, or nil where there is none.
-func keyOf(organization, appID *string) []string {
+// programKey returns the key before the first row of a mini program, or nil where there is none.
+func programKey(organization, appID *string) []string {
 	if appID == nil {
 		return nil
 	}
