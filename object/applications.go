@@ -160,14 +160,14 @@ func (a *Authority) judgeApplication(tx *txn, c *Caller, row, old *sdk.Applicati
 		(row.Name != old.Name || row.Organization != old.Organization) {
 		return refuse(InvalidRequest, "the application %s cannot be renamed or moved", old.Name)
 	}
-	known, err := exists(tx, a.store.organizations.name+" WHERE "+byID, adminOwner, row.Organization)
+	known, err := exists(tx, a.store.organizations.name+" WHERE "+byName, adminOwner, row.Organization)
 	if err != nil {
 		return err
 	}
 	if !known {
 		return refuse(InvalidRequest, "the organization %s does not exist", row.Organization)
 	}
-	taken, err := exists(tx, a.store.applications.name+" WHERE client_id=? AND NOT ("+byID+")",
+	taken, err := exists(tx, a.store.applications.name+" WHERE client_id=? AND NOT ("+byName+")",
 		append([]any{row.ClientId}, keyOfOld(row, old)...)...)
 	if err != nil {
 		return err

@@ -70,8 +70,6 @@ type trait[T any] struct {
 // rowID points to the fields of a row's key.
 type rowID struct{ owner, name *string }
 
-const byID = "owner=? AND name=?"
-
 // Name returns Casdoor's name of the family, as in its paths: "provider".
 func (f *Family[T]) Name() string { return f.name }
 
@@ -84,7 +82,7 @@ func (f *Family[T]) get(ctx context.Context, c *Caller, action, owner, name stri
 	if err := f.open(c, action); err != nil {
 		return nil, err
 	}
-	row, err := f.table.get(f.authority.store.read(ctx), "WHERE "+byID, owner, name)
+	row, err := f.table.named(f.authority.store.read(ctx), owner, name)
 	if err != nil {
 		return nil, f.missing(c, action, owner, name, err)
 	}
@@ -180,7 +178,7 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 
 // vacant refuses a key that is taken.
 func (f *Family[T]) vacant(tx *txn, id *rowID) error {
-	_, err := f.table.get(tx, "WHERE "+byID, *id.owner, *id.name)
+	_, err := f.table.named(tx, *id.owner, *id.name)
 	if err != nil {
 		return ignoreMissing(err)
 	}
@@ -221,7 +219,7 @@ func (f *Family[T]) Update(
 	}
 	const attempts = 5
 	for range attempts {
-		old, err := f.table.get(f.authority.store.read(ctx), "WHERE "+byID, owner, name)
+		old, err := f.table.named(f.authority.store.read(ctx), owner, name)
 		if err != nil {
 			return false, ignoreMissing(f.missing(c, action, owner, name, err))
 		}
@@ -272,7 +270,7 @@ func (f *Family[T]) replace(ctx context.Context, c *Caller, row, old *T) error {
 		if err := f.hold(tx, row, old); err != nil {
 			return false, err
 		}
-		current, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, *was.owner, *was.name)
+		current, err := f.table.get(tx, "WHERE "+byName+f.table.dialect.forUpdate, *was.owner, *was.name)
 		if errors.Is(err, ErrNotFound) || err == nil && !reflect.DeepEqual(current, old) {
 			return false, errRaced
 		}
@@ -336,7 +334,7 @@ func (f *Family[T]) store(tx *txn, c *Caller, row, old *T) error {
 		_, err = f.table.insert(tx, row, "")
 	} else if !reflect.DeepEqual(row, old) {
 		was := f.id(old)
-		_, err = f.table.update(tx, row, f.table.columnNames(), byID, *was.owner, *was.name)
+		_, err = f.table.update(tx, row, f.table.columnNames(), byName, *was.owner, *was.name)
 	}
 	if isDuplicate(err) { // somebody was faster
 		return f.taken(f.id(row))
@@ -363,7 +361,7 @@ func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (
 		}
 	}
 	err = f.change(ctx, c, action, owner+"/"+name, func(tx *txn) (bool, error) {
-		row, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)
+		row, err := f.table.get(tx, "WHERE "+byName+f.table.dialect.forUpdate, owner, name)
 		affected = err == nil
 		if err != nil {
 			return false, ignoreMissing(f.missing(c, action, owner, name, err))
@@ -379,7 +377,7 @@ func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (
 		if f.erase != nil {
 			return true, f.erase(tx, c, row)
 		}
-		_, err = tx.exec("DELETE FROM "+f.table.name+" WHERE "+byID, owner, name)
+		_, err = tx.exec("DELETE FROM "+f.table.name+" WHERE "+byName, owner, name)
 		return true, err
 	})
 	return affected && err == nil, err

@@ -153,8 +153,7 @@ func applyRows[T any](
 func applyRow[T any](
 	tx *txn, t *table[T], owner, name string, object json.RawMessage, newOnly bool, complete func(row, old *T) error,
 ) error {
-	const where = "owner=? AND name=?"
-	old, err := t.get(tx, "WHERE "+where, owner, name)
+	old, err := t.named(tx, owner, name)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
@@ -177,7 +176,7 @@ func applyRow[T any](
 	if reflect.DeepEqual(row, old) {
 		return nil
 	}
-	_, err = t.update(tx, row, t.columnNames(), where, owner, name)
+	_, err = t.update(tx, row, t.columnNames(), byName, owner, name)
 	return err
 }
 

@@ -57,7 +57,7 @@ func (a *Authority) tokenRow(ctx context.Context, app *sdk.Application, token st
 	if err != nil {
 		return nil, err
 	}
-	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE owner=? AND name=?", owner, name)
+	row, err := a.store.tokens.named(a.store.read(ctx), owner, name)
 	if err == nil && !a.store.tokenBy.isAccess(row, token) && !a.store.tokenBy.isRefresh(row, token) {
 		return nil, ErrNotFound
 	}

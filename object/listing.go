@@ -206,7 +206,7 @@ func (f *Family[T]) withKeys(ctx context.Context, keys [][2]string) ([]*T, error
 		where := make([]string, len(part))
 		var args []any
 		for i, key := range part {
-			where[i] = byID
+			where[i] = byName
 			args = append(args, key[0], key[1])
 			if f.key != nil {
 				where[i], args = "id=?", args[:len(args)-1]

@@ -77,7 +77,7 @@ func (t *tables) findByUnion(ctx context.Context, p *person) error {
 
 // readWhole reads all columns of the user who was found.
 func (t *tables) readWhole(ctx context.Context, p *person) error {
-	whole, err := t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.user.Owner, p.user.Name)
+	whole, err := t.users.named(t.read(ctx), p.user.Owner, p.user.Name)
 	if errors.Is(err, ErrNotFound) {
 		return errRaced
 	}
@@ -154,7 +154,7 @@ func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
 				return err
 			}
 		}
-		return t.users.sendUpdate(tx, p.user, nil, changed, "owner=? AND name=?"+ifUsable, p.user.Owner, p.user.Name)
+		return t.users.sendUpdate(tx, p.user, nil, changed, byName+ifUsable, p.user.Owner, p.user.Name)
 	}
 	return t.users.sendInsert(tx, p.user, "", errNameTaken)
 }

@@ -387,6 +387,14 @@ func (t *table[T]) findColumns(q querier, columns []column, from string, args ..
 	return found, nil
 }
 
+// byName is the condition that names a row, by the key that all of Casdoor's tables have.
+const byName = "owner=? AND name=?"
+
+// named reads the row of that owner and name, or returns ErrNotFound.
+func (t *table[T]) named(q querier, owner, name string) (*T, error) {
+	return t.get(q, "WHERE "+byName, owner, name)
+}
+
 // get reads the first row that the rest of the query selects, or returns ErrNotFound.
 func (t *table[T]) get(q querier, rest string, args ...any) (*T, error) {
 	found, err := t.find(q, rest, args...)
