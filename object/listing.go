@@ -126,7 +126,7 @@ func (f *Family[T]) count(ctx context.Context, s *selection) (n int, err error) 
 	if n, err = f.countMost(r, s); n > 0 || err != nil {
 		return n, err
 	}
-	from, args := f.from(s, "1 AS one")
+	from, args := s.from(f.table.name, "1 AS one")
 	return n, scanOne(r, []any{&n}, "SELECT COUNT(*) FROM "+from, args...)
 }
 
@@ -155,7 +155,7 @@ type window struct{ offset, limit, total int }
 // rows reads the rows of a window: their keys first, by an index that holds what the order needs, and then these rows.
 func (f *Family[T]) rows(ctx context.Context, s *selection, order order, w window) ([]*T, error) {
 	if w.total == 0 && w.limit == maxListed && !s.bounded { // all of them
-		from, args := f.from(s, "")
+		from, args := s.from(f.table.name, "")
 		return f.table.findFrom(f.authority.store.readOnce(ctx), fmt.Sprintf("%s ORDER BY %s LIMIT %d", from,
 			order.sql(f.table.dialect), w.limit), args...)
 	}
@@ -187,7 +187,7 @@ func (f *Family[T]) keyColumns() []string {
 func (f *Family[T]) keys(ctx context.Context, s *selection, order order, w window) (keys [][2]string, err error) {
 	d := f.table.dialect
 	columns := d.quoteAll(slices.Compact(slices.Sorted(slices.Values(slices.Concat(f.keyColumns(), order.columns)))))
-	from, args := f.from(s, columns)
+	from, args := s.from(f.table.name, columns)
 	err = eachRow(f.authority.store.readOnce(ctx), func(rows *sql.Rows) error {
 		var key [2]string
 		dest := []any{&key[0], &key[1]}
