@@ -72,12 +72,7 @@ func (c *AccountController) Userinfo() {
 		c.fail(err)
 		return
 	}
-	info, err := c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request))
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.reply(info)
+	c.replyOr(c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request)))
 }
 
 // User is GET /api/get-user?id=owner/name, or ?owner=… with userId, email, phone or wechat: a user of the organization

@@ -114,11 +114,7 @@ func (c *LoginController) Logout() {
 	if err == nil && byCookie {
 		err = c.signOut()
 	}
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.replyData(user)
+	c.replyDataOr(user, err)
 }
 
 func (c *LoginController) endToken() (user string, err error) {
