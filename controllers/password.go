@@ -63,13 +63,7 @@ func (c *PasswordController) counted(caller *object.Caller, judge func() error) 
 	if caller.UserID == "" {
 		return judge()
 	}
-	ctx, network := c.Ctx.Request.Context(), c.Deps.network(c.Ctx.Request)
-	if err := c.Deps.Limits.password(ctx, network); err != nil {
-		return err
-	}
-	err := judge()
-	c.Deps.Limits.passwordJudged(ctx, network, err)
-	return err
+	return c.Deps.guess(c.Ctx.Request, judge)
 }
 
 // Sessions is GET /api/get-sessions?owner=…: what the users of an organization are signed in by, for each application.
