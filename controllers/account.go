@@ -97,9 +97,11 @@ func (c *AccountController) User() {
 	})
 }
 
-// unauthorized is what Casdoor says to those who may not.
+// notAllowed is what Casdoor says to those who may not.
+const notAllowed = "Unauthorized operation"
+
 func unauthorized() *object.Refusal {
-	return &object.Refusal{Code: object.AccessDenied, Message: "Unauthorized operation"}
+	return &object.Refusal{Code: object.AccessDenied, Message: notAllowed}
 }
 
 // loginFirst is what Casdoor says to those who show nothing.

@@ -54,9 +54,7 @@ func (v *visit) identify() error {
 }
 
 func membersMayNot() *APIError {
-	return &APIError{
-		Status: http.StatusForbidden, Code: object.AccessDenied, Message: "The console is for administrators",
-	}
+	return forbidden("The console is for administrators", nil)
 }
 
 // isOwner reports whether this server is the Casdoor itself, whose rows it may change.
