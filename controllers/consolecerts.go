@@ -115,14 +115,14 @@ func algorithmFields() []*field {
 	}
 }
 
-func (v *visit) newCertForm() *form {
+func newCertForm() *form {
 	return &form{Name: "cert", Fields: append([]*field{
 		{Name: "name", Kind: "text", Required: true},
 	}, algorithmFields()...)}
 }
 
 func (v *visit) showNewCert() error {
-	return v.render(http.StatusOK, "form", v.formData("certAdd", v.newCertForm(), "", "/certs"))
+	return v.render(http.StatusOK, "form", v.formData("certAdd", newCertForm(), "", "/certs"))
 }
 
 func (v *visit) addCert() error {
@@ -130,7 +130,7 @@ func (v *visit) addCert() error {
 	if err != nil {
 		return err
 	}
-	f := v.newCertForm()
+	f := newCertForm()
 	f.fill(in)
 	if name := f.value("name"); name != "" && !nameForm.MatchString(name) {
 		f.wrong("name", "name")

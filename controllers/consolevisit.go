@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	beecontext "github.com/beego/beego/v2/server/web/context"
@@ -196,7 +197,7 @@ func (v *visit) showError(e *APIError) {
 	switch e.Status {
 	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusTooManyRequests,
 		http.StatusServiceUnavailable, http.StatusNotImplemented:
-		p.Key = "error." + itoa(e.Status)
+		p.Key = "error." + strconv.Itoa(e.Status)
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		p.Key = "error.400"
 	}

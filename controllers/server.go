@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/beego/beego/v2/server/web"
@@ -62,7 +63,8 @@ func New(deps Deps) http.Handler {
 	}
 	cfg.WebConfig.AutoRender = false
 	app := web.NewHttpServerWithCfg(cfg)
-	deps.site, deps.wholeLists = lazySite(), make(chan struct{}, maxWholeLists)
+	deps.site = sync.OnceValue(newConsoleSite) // when the first visit needs it
+	deps.wholeLists = make(chan struct{}, maxWholeLists)
 	allowed := register(app, &deps)
 	app.Handlers.Init()
 	own := &server{deps: &deps, next: app.Handlers, allowed: allowed}

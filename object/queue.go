@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone. Its
-// workers stay: they keep the deep stacks that SQLite and signatures need.
+// queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone; nobody
+// waits for a batch to fill. Its workers stay: they keep the deep stacks that SQLite and signatures need, which the callers'
+// own goroutines would have to grow each time.
 type queue[A any] struct {
 	serve    func(batch []*job[A]) // answers each job
 	parallel int                   // how many batches are served at a time
