@@ -51,7 +51,8 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 		return fmt.Errorf("init data %s: %w", path, atLine(text, err))
 	}
 	if unknown := data.unknown(text); len(unknown) > 0 {
-		s.log.WarnContext(ctx, "init data: keys that mean nothing here", "initDataFile", path, "keys", strings.Join(unknown, ", "))
+		s.log.WarnContext(ctx, "init data: keys that mean nothing here", "initDataFile", path,
+			"keys", strings.Join(unknown, ", "))
 	}
 	err = s.write(ctx, func(tx *txn) error {
 		if err := s.holdOrganization(tx, builtInName); err != nil { // instances that start at once have the same file

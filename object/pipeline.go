@@ -16,8 +16,8 @@ import (
 // errAlone answers a job whose transaction was undone, for its own fault or that of one it was shared with.
 var errAlone = errors.New("send it alone")
 
-// sendBatch commits what the jobs of a batch have sent, on a server. A batch of one that is undone is sent again alone, too:
-// as others may be waiting for it, it has waited for locks for a second only.
+// sendBatch commits what the jobs of a batch have sent, on a server. A batch of one that is undone is sent again alone,
+// too: as others may be waiting for it, it has waited for locks for a second only.
 func (s *statements) sendBatch(batch []*job[[]statement]) {
 	var sent []statement
 	for _, j := range batch {

@@ -80,7 +80,8 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
 		signing: newQueue(runtime.GOMAXPROCS(0), 1, signEach),
 		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
-		claims: newClaimWriter(), accountWriter: newAccountWriter(), profileFields: profileFields(), accountFields: accountFields(),
+		claims: newClaimWriter(), accountWriter: newAccountWriter(),
+		profileFields: profileFields(), accountFields: accountFields(),
 		providers: map[string]madeProvider{},
 	}
 	s.tables, _ = d.(*tables)
