@@ -117,7 +117,7 @@ func (c *Config) resolve() {
 	c.SealKeyFile = cmp.Or(c.SealKeyFile, filepath.Join(c.dataDir(), "minidoor.key"))
 	c.AvatarDir = cmp.Or(c.AvatarDir, filepath.Join(c.dataDir(), "avatars"))
 	if c.AvatarURL == "" && c.S3Endpoint == "" && isOrigin(c.Origin) {
-		c.AvatarURL = c.Origin + AvatarPath
+		c.AvatarURL = c.Origin + avatarPath
 	}
 	if c.Gateway() || c.Remote() {
 		c.RefreshTokenFormat = cmp.Or(c.RefreshTokenFormat, "jwt")
@@ -129,8 +129,8 @@ func (c *Config) resolve() {
 	c.LogFormat = cmp.Or(c.LogFormat, "json")
 }
 
-// AvatarPath is where the server itself serves the files of AvatarDir.
-const AvatarPath = "/avatars"
+// avatarPath is where the server itself serves the files of AvatarDir.
+const avatarPath = "/avatars"
 
 // Gateway reports whether every request that is not a mini program's goes to a Casdoor.
 func (c *Config) Gateway() bool { return c.CasdoorUpstream != "" }

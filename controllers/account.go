@@ -77,12 +77,7 @@ func (c *AccountController) Userinfo() {
 		c.fail(err)
 		return
 	}
-	info, err := c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request))
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.reply(info)
+	c.replyOr(c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request)))
 }
 
 // Self is GET /api/user: the user as web frameworks ask for it, by the names of Laravel.
@@ -130,9 +125,11 @@ func (c *AccountController) User() {
 	})
 }
 
-// unauthorized is what Casdoor says to those who may not.
+// notAllowed is what Casdoor says to those who may not.
+const notAllowed = "Unauthorized operation"
+
 func unauthorized() *object.Refusal {
-	return &object.Refusal{Code: object.AccessDenied, Message: "Unauthorized operation"}
+	return &object.Refusal{Code: object.AccessDenied, Message: notAllowed}
 }
 
 // loginFirst is what Casdoor says to those who show nothing.

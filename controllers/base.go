@@ -30,8 +30,22 @@ type casdoorReply struct {
 // reply answers 200 with v as JSON.
 func (b *Base) reply(v any) { writeJSON(b.Ctx.ResponseWriter, http.StatusOK, v) }
 
+// replyOr is reply, or fail if there is an error.
+func (b *Base) replyOr(v any, err error) {
+	if err != nil {
+		b.fail(err)
+		return
+	}
+	b.reply(v)
+}
+
 // replyData answers as Casdoor does.
 func (b *Base) replyData(data any) { b.reply(casdoorReply{Status: "ok", Data: data}) }
+
+// replyDataOr is replyData, or fail if there is an error.
+func (b *Base) replyDataOr(data any, err error) {
+	b.replyOr(casdoorReply{Status: "ok", Data: data}, err)
+}
 
 // fail logs an error and answers with it, in the form of the request's path.
 func (b *Base) fail(err error) {

@@ -29,7 +29,12 @@ func applicationPages() []consolePage {
 
 // applications returns all that the caller looks after.
 func (v *visit) applications() ([]*sdk.Application, error) {
-	list, err := v.Deps.Console.Applications().List(v.r.Context(), v.caller, object.ListQuery{})
+	return rowsOf(v, v.Deps.Console.Applications())
+}
+
+// rowsOf returns all rows of a family that the caller reaches.
+func rowsOf[T any](v *visit, f *object.Family[T]) ([]*T, error) {
+	list, err := f.List(v.r.Context(), v.caller, object.ListQuery{})
 	if err != nil {
 		return nil, err
 	}
@@ -192,17 +197,5 @@ func (v *visit) askDeleteApplication() error {
 }
 
 func (v *visit) deleteApplication() error {
-	in, err := v.form()
-	if err != nil {
-		return err
-	}
-	owner, name := idOf(in)
-	found, err := v.Deps.Console.Applications().Delete(v.r.Context(), v.caller, owner, name)
-	if isInUse(err) {
-		return v.cannot("applicationInUse", "/applications/view", owner, name)
-	}
-	if err := orMissing(found, err); err != nil {
-		return err
-	}
-	return v.leave("/applications", nil, "deleted")
+	return remove(v, v.Deps.Console.Applications(), "applicationInUse", "/applications/view", "/applications")
 }

@@ -22,11 +22,7 @@ func certPages() []consolePage {
 
 // certs returns all that the caller may use, without their private keys.
 func (v *visit) certs() ([]*sdk.Cert, error) {
-	list, err := v.Deps.Console.Certs().List(v.r.Context(), v.caller, object.ListQuery{})
-	if err != nil {
-		return nil, err
-	}
-	return list.Rows, nil
+	return rowsOf(v, v.Deps.Console.Certs())
 }
 
 // certData is a line of the list.
@@ -119,14 +115,14 @@ func algorithmFields() []*field {
 	}
 }
 
-func (v *visit) newCertForm() *form {
+func newCertForm() *form {
 	return &form{Name: "cert", Fields: append([]*field{
 		{Name: "name", Kind: "text", Required: true},
 	}, algorithmFields()...)}
 }
 
 func (v *visit) showNewCert() error {
-	return v.render(http.StatusOK, "form", v.formData("certAdd", v.newCertForm(), "", "/certs"))
+	return v.render(http.StatusOK, "form", v.formData("certAdd", newCertForm(), "", "/certs"))
 }
 
 func (v *visit) addCert() error {
@@ -134,7 +130,7 @@ func (v *visit) addCert() error {
 	if err != nil {
 		return err
 	}
-	f := v.newCertForm()
+	f := newCertForm()
 	f.fill(in)
 	if name := f.value("name"); name != "" && !nameForm.MatchString(name) {
 		f.wrong("name", "name")
@@ -188,17 +184,5 @@ func (v *visit) askDeleteCert() error {
 }
 
 func (v *visit) deleteCert() error {
-	in, err := v.form()
-	if err != nil {
-		return err
-	}
-	owner, name := idOf(in)
-	found, err := v.Deps.Console.Certs().Delete(v.r.Context(), v.caller, owner, name)
-	if isInUse(err) {
-		return v.cannot("certInUse", "/certs", owner, name)
-	}
-	if err := orMissing(found, err); err != nil {
-		return err
-	}
-	return v.leave("/certs", nil, "deleted")
+	return remove(v, v.Deps.Console.Certs(), "certInUse", "/certs", "/certs")
 }

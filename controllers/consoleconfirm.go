@@ -27,7 +27,7 @@ type confirmation struct {
 func (v *visit) confirm(c confirmation, view, owner, name string) error {
 	c.ID = owner + "/" + name
 	c.Action = v.r.URL.Path
-	c.Back = consoleRoot + view + "?" + url.Values{"id": {c.ID}}.Encode()
+	c.Back = consoleRoot + view + "?" + idQuery(owner, name).Encode()
 	return v.render(http.StatusOK, "confirm", c)
 }
 
@@ -59,6 +59,24 @@ func isDenied(err error) bool {
 func isInUse(err error) bool {
 	refusal, ok := errors.AsType[*object.Refusal](err)
 	return ok && refusal.Code == object.InvalidRequest
+}
+
+// remove deletes the row that a form is about, and goes back to the list. Where others need the row it says so, with the
+// text that inUse ends the key of; view is the row's page.
+func remove[T any](v *visit, f *object.Family[T], inUse, view, list string) error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	owner, name := idOf(in)
+	found, err := f.Delete(v.r.Context(), v.caller, owner, name)
+	if isInUse(err) {
+		return v.cannot(inUse, view, owner, name)
+	}
+	if err := orMissing(found, err); err != nil {
+		return err
+	}
+	return v.leave(list, nil, "deleted")
 }
 
 // refusedData says why something is not done. Key ends the key of its text.

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -65,9 +64,6 @@ func (s *consoleSite) languageOf(r *http.Request) *words {
 	tag := preferredLanguage(r)
 	return s.languages[slices.Index(consoleLanguages(), tag)]
 }
-
-// lazySite makes a consoleSite when the first visit needs it.
-func lazySite() func() *consoleSite { return sync.OnceValue(newConsoleSite) }
 
 // pageFuncs are what templates can call.
 func pageFuncs(w *words) template.FuncMap {
@@ -149,5 +145,3 @@ func (v *visit) static() error {
 	http.ServeFileFS(v.w, v.r, files, name)
 	return nil
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

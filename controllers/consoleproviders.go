@@ -24,11 +24,8 @@ func providerPages() []consolePage {
 
 // miniPrograms returns the providers that are mini programs, as far as the caller reaches.
 func (v *visit) miniPrograms() ([]*sdk.Provider, error) {
-	list, err := v.Deps.Console.Providers().List(v.r.Context(), v.caller, object.ListQuery{})
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(list.Rows, func(p *sdk.Provider) bool { return !v.Deps.Service.IsMiniProgram(p) }), nil
+	rows, err := rowsOf(v, v.Deps.Console.Providers())
+	return slices.DeleteFunc(rows, func(p *sdk.Provider) bool { return !v.Deps.Service.IsMiniProgram(p) }), err
 }
 
 func (v *visit) listProviders() error {
@@ -109,17 +106,5 @@ func (v *visit) askDeleteProvider() error {
 }
 
 func (v *visit) deleteProvider() error {
-	in, err := v.form()
-	if err != nil {
-		return err
-	}
-	owner, name := idOf(in)
-	found, err := v.Deps.Console.Providers().Delete(v.r.Context(), v.caller, owner, name)
-	if isInUse(err) {
-		return v.cannot("providerInUse", "/providers/view", owner, name)
-	}
-	if err := orMissing(found, err); err != nil {
-		return err
-	}
-	return v.leave("/providers", nil, "deleted")
+	return remove(v, v.Deps.Console.Providers(), "providerInUse", "/providers/view", "/providers")
 }

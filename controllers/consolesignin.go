@@ -40,7 +40,6 @@ func (v *visit) signIn() error {
 	}
 	token, caller, err := v.signInByPassword(object.PasswordSignIn{
 		Organization: in.Get("organization"), Username: in.Get("username"), Password: in.Get("password"),
-		ClientIP: v.Deps.clientIP(v.r),
 	})
 	if refusal, refused := errors.AsType[*object.Refusal](err); refused && statusOf(refusal.Code) < 500 {
 		e := pageError(err)
@@ -65,16 +64,6 @@ func (v *visit) signIn() error {
 	}
 	v.redirect(page.Next)
 	return nil
-}
-
-func (v *visit) signInByPassword(in object.PasswordSignIn) (string, *object.Caller, error) {
-	ctx, network := v.r.Context(), v.Deps.network(v.r)
-	if err := v.Deps.Limits.password(ctx, network); err != nil {
-		return "", nil, err
-	}
-	token, caller, err := v.Deps.accounts().SignInByPassword(ctx, in)
-	v.Deps.Limits.passwordJudged(ctx, network, err)
-	return token, caller, err
 }
 
 // leaveConsole is POST /console/sign-out.

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/minidoor/minidoor/provider"
 )
@@ -46,8 +47,8 @@ func (v *visit) verdictOn(e *provider.Error) *verdict {
 	if found.Key == "address" && e.Address == "" {
 		found.Key = "someAddress"
 	}
-	for i := 1; v.words.has("test." + found.Key + ".step" + itoa(i)); i++ {
-		found.Steps = append(found.Steps, v.words.text("test."+found.Key+".step"+itoa(i)))
+	for i := 1; v.words.has("test." + found.Key + ".step" + strconv.Itoa(i)); i++ {
+		found.Steps = append(found.Steps, v.words.text("test."+found.Key+".step"+strconv.Itoa(i)))
 	}
 	return found
 }

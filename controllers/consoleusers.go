@@ -3,7 +3,6 @@ package controllers
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 
@@ -199,17 +198,5 @@ func (v *visit) changeUser(change func(owner, name string) (done string, err err
 }
 
 func (v *visit) deleteUser() error {
-	in, err := v.form()
-	if err != nil {
-		return err
-	}
-	owner, name := idOf(in)
-	found, err := v.Deps.Console.Users().Delete(v.r.Context(), v.caller, owner, name)
-	if isInUse(err) {
-		return v.cannot("ownUser", "/users/view", owner, name)
-	}
-	if err := orMissing(found, err); err != nil {
-		return err
-	}
-	return v.leave("/users", url.Values{}, "deleted")
+	return remove(v, v.Deps.Console.Users(), "ownUser", "/users/view", "/users")
 }

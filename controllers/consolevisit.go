@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	beecontext "github.com/beego/beego/v2/server/web/context"
@@ -54,9 +55,7 @@ func (v *visit) identify() error {
 }
 
 func membersMayNot() *APIError {
-	return &APIError{
-		Status: http.StatusForbidden, Code: object.AccessDenied, Message: "The console is for administrators",
-	}
+	return forbidden("The console is for administrators", nil)
 }
 
 // isOwner reports whether this server is the Casdoor itself, whose rows it may change.
@@ -198,7 +197,7 @@ func (v *visit) showError(e *APIError) {
 	switch e.Status {
 	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusTooManyRequests,
 		http.StatusServiceUnavailable, http.StatusNotImplemented:
-		p.Key = "error." + itoa(e.Status)
+		p.Key = "error." + strconv.Itoa(e.Status)
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		p.Key = "error.400"
 	}

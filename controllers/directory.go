@@ -72,5 +72,5 @@ func ask[T any](b Base, get func(*object.Caller) (T, error)) {
 		b.replyData(nil)
 		return
 	}
-	b.answer(data, err)
+	b.replyDataOr(data, err)
 }

@@ -50,6 +50,15 @@ func methodNotAllowed(methods string) *APIError {
 	}
 }
 
+func forbidden(message string, err error) *APIError {
+	return &APIError{Status: http.StatusForbidden, Code: object.AccessDenied, Message: message, Err: err}
+}
+
+// tooLarge is the answer to a body that is larger than its path takes.
+func tooLarge(message string, err error) *APIError {
+	return &APIError{Status: http.StatusRequestEntityTooLarge, Code: object.InvalidRequest, Message: message, Err: err}
+}
+
 func serverError(err error) *APIError {
 	return &APIError{
 		Status: http.StatusInternalServerError, Code: "server_error", Message: "Something is wrong here", Err: err,
@@ -98,11 +107,10 @@ func apiError(err error) *APIError {
 
 // pictureError says why a picture is not fit.
 func pictureError(e picture.Error) *APIError {
-	status := http.StatusBadRequest
 	if e == picture.ErrTooLarge || e == picture.ErrTooManyPixels {
-		status = http.StatusRequestEntityTooLarge
+		return tooLarge(e.Error(), e)
 	}
-	return &APIError{Status: status, Code: object.InvalidRequest, Message: e.Error(), Err: e}
+	return &APIError{Status: http.StatusBadRequest, Code: object.InvalidRequest, Message: e.Error(), Err: e}
 }
 
 func statusOf(code object.ErrorCode) int {

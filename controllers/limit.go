@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -65,9 +66,7 @@ func NewLimits(cfg LimitsConfig) (*Limits, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	l := &Limits{
 		signIns: gate{max: int64(cfg.MaxSignIns)}, working: gate{max: int64(cfg.MaxWaiting)},
 		uploads: gate{max: int64(cfg.MaxUploads)},

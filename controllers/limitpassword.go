@@ -11,19 +11,21 @@ import (
 // passwords is what the budget of failed sign-ins knows passwords by, among the applications.
 const passwords = "password"
 
-// password turns a client address away that has sent too many wrong codes and passwords.
-func (l *Limits) password(ctx context.Context, network string) error {
+// guess has do look whether a password is right, unless the client address has sent too many wrong codes and passwords, and
+// counts what came of it.
+func (d *Deps) guess(r *http.Request, do func() error) error {
+	l := d.Limits
 	if l == nil {
-		return nil
+		return do()
 	}
-	return l.judge(ctx, overFailed, l.failed.wait(network))
-}
-
-// passwordJudged counts a password that was right, or refused.
-func (l *Limits) passwordJudged(ctx context.Context, network string, err error) {
+	ctx, network := r.Context(), d.network(r)
+	if err := l.judge(ctx, overFailed, l.failed.wait(network)); err != nil {
+		return err
+	}
+	err := do()
 	refusal, refused := errors.AsType[*object.Refusal](err)
-	if l == nil || err != nil && (!refused || statusOf(refusal.Code) >= http.StatusInternalServerError) {
-		return
+	if err == nil || refused && statusOf(refusal.Code) < http.StatusInternalServerError {
+		l.failed.count(context.WithoutCancel(ctx), network, passwords, refused)
 	}
-	l.failed.count(context.WithoutCancel(ctx), network, passwords, refused)
+	return err
 }

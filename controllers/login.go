@@ -37,16 +37,9 @@ func (c *LoginController) Login() {
 		c.fail(err)
 		return
 	}
-	ctx, network := c.Ctx.Request.Context(), c.Deps.network(c.Ctx.Request)
-	if err := c.Deps.Limits.password(ctx, network); err != nil {
-		c.fail(err)
-		return
-	}
-	token, caller, err := c.Deps.accounts().SignInByPassword(ctx, object.PasswordSignIn{
+	token, caller, err := c.signInByPassword(object.PasswordSignIn{
 		Application: form.Application, Organization: form.Organization, Username: form.Username, Password: form.Password,
-		ClientIP: c.Deps.clientIP(c.Ctx.Request),
 	})
-	c.Deps.Limits.passwordJudged(ctx, network, err)
 	if err == nil {
 		err = c.signedIn(token)
 	}
@@ -55,6 +48,17 @@ func (c *LoginController) Login() {
 		return
 	}
 	c.replyData(caller.Organization + "/" + caller.Name)
+}
+
+// signInByPassword begins a session for a user of the Casdoor, or of the console.
+func (b *Base) signInByPassword(in object.PasswordSignIn) (token string, caller *object.Caller, err error) {
+	r := b.Ctx.Request
+	in.ClientIP = b.Deps.clientIP(r)
+	err = b.Deps.guess(r, func() (err error) {
+		token, caller, err = b.Deps.accounts().SignInByPassword(r.Context(), in)
+		return err
+	})
+	return token, caller, err
 }
 
 // failLogin is fail, with an answer to a wrong password that is Casdoor's to the letter.
@@ -114,11 +118,7 @@ func (c *LoginController) Logout() {
 	if err == nil && byCookie {
 		err = c.signOut()
 	}
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.replyData(user)
+	c.replyDataOr(user, err)
 }
 
 func (c *LoginController) endToken() (user string, err error) {

@@ -109,7 +109,7 @@ func (c *ManageController) list(q object.ListQuery, err error) {
 	}
 	rows, total, err := c.Family.list(c.Ctx.Request.Context(), caller, q)
 	if err != nil || q.Page == 0 {
-		c.answer(rows, err)
+		c.replyDataOr(rows, err)
 		return
 	}
 	c.reply(casdoorReply{Status: "ok", Data: rows, Data2: total})
@@ -153,7 +153,7 @@ func (c *ManageController) Add() {
 	if err == nil {
 		err = c.Family.add(c.Ctx.Request.Context(), caller, body)
 	}
-	c.answer("Affected", err)
+	c.replyDataOr("Affected", err)
 }
 
 // Update is POST /api/update-…?id=owner/name&columns=… with the row as JSON.
@@ -166,7 +166,7 @@ func (c *ManageController) Update() {
 	query := c.Ctx.Request.URL.Query()
 	owner, name, _ := strings.Cut(query.Get("id"), "/")
 	affected, err := c.Family.update(c.Ctx.Request.Context(), caller, owner, name, listOf(query.Get("columns")), body)
-	c.answerAffected(affected, err)
+	c.replyAffected(affected, err)
 }
 
 // listOf splits what commas part; nothing has no parts.
@@ -186,7 +186,7 @@ func (c *ManageController) Remove() {
 		return
 	}
 	affected, err := c.Family.delete(c.Ctx.Request.Context(), caller, id.Owner, id.Name)
-	c.answerAffected(affected, err)
+	c.replyAffected(affected, err)
 }
 
 // change reads who asks for a change, and the body.
@@ -215,19 +215,11 @@ func (b *Base) changeOf(v any) (*object.Caller, error) {
 	return caller, err
 }
 
-func (b *Base) answerAffected(affected bool, err error) {
+// replyAffected says whether there was something to change, in Casdoor's words.
+func (b *Base) replyAffected(affected bool, err error) {
 	if affected {
-		b.answer("Affected", err)
+		b.replyDataOr("Affected", err)
 		return
 	}
-	b.answer("Unaffected", err)
-}
-
-// answer answers with data, or with the error if there is one.
-func (b *Base) answer(data any, err error) {
-	if err != nil {
-		b.fail(err)
-		return
-	}
-	b.replyData(data)
+	b.replyDataOr("Unaffected", err)
 }

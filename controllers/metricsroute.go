@@ -41,7 +41,7 @@ func (c *MetricsController) mayRead() error {
 	case isBearer && c.Deps.isMetricsToken(token):
 		return nil
 	}
-	return c.require(object.Global, forbidden())
+	return c.require(object.Global, forbidden(notAllowed, nil))
 }
 
 // isBuiltIn says the same to a client that does not exist and to one whose secret is wrong.
@@ -52,7 +52,7 @@ func (c *MetricsController) isBuiltIn(clientID, secret string) error {
 	case refused:
 		return &object.Refusal{Code: object.InvalidClient, Message: "client id or secret is invalid"}
 	case err == nil && caller.Role != object.Global:
-		return forbidden()
+		return forbidden(notAllowed, nil)
 	}
 	return err
 }
@@ -61,8 +61,4 @@ func (c *MetricsController) isBuiltIn(clientID, secret string) error {
 func (d *Deps) isMetricsToken(token string) bool {
 	want, got := sha256.Sum256([]byte(d.MetricsToken.Reveal())), sha256.Sum256([]byte(token))
 	return d.MetricsToken != "" && subtle.ConstantTimeCompare(want[:], got[:]) == 1
-}
-
-func forbidden() *APIError {
-	return &APIError{Status: http.StatusForbidden, Code: object.AccessDenied, Message: "Unauthorized operation"}
 }

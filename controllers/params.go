@@ -14,6 +14,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/minidoor/minidoor/object"
 )
 
 // params are the parameters of a request, wherever they stood: in the query, or in a body of form fields or JSON, as
@@ -75,13 +77,11 @@ func (b *Base) body() ([]byte, error) { return readBody(b.Ctx.Request.Body) }
 func readBody(r io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(r)
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, &APIError{
-			Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Message: "the body is larger than 1 MB", Err: err,
-		}
+		return nil, tooLarge("the body is larger than 1 MB", err)
 	}
 	if err != nil {
 		return nil, &APIError{
-			Status: http.StatusBadRequest, Code: "invalid_request", Message: "the body ends too early", Err: err,
+			Status: http.StatusBadRequest, Code: object.InvalidRequest, Message: "the body ends too early", Err: err,
 		}
 	}
 	return body, nil

@@ -40,7 +40,7 @@ func (c *PasswordController) Set() {
 			})
 		})
 	}
-	c.answer(nil, err)
+	c.replyDataOr(nil, err)
 }
 
 // Check is POST /api/check-user-password with a user as JSON, of whom owner, name and password count.
@@ -54,7 +54,7 @@ func (c *PasswordController) Check() {
 			return c.Deps.Authority.CheckUserPassword(c.Ctx.Request.Context(), caller, user.Owner, user.Name, user.Password)
 		})
 	}
-	c.answer(nil, err)
+	c.replyDataOr(nil, err)
 }
 
 // counted runs what may meet a wrong password. Those of a user count for the client's address; a back end asks for many
@@ -63,13 +63,7 @@ func (c *PasswordController) counted(caller *object.Caller, judge func() error) 
 	if caller.UserID == "" {
 		return judge()
 	}
-	ctx, network := c.Ctx.Request.Context(), c.Deps.network(c.Ctx.Request)
-	if err := c.Deps.Limits.password(ctx, network); err != nil {
-		return err
-	}
-	err := judge()
-	c.Deps.Limits.passwordJudged(ctx, network, err)
-	return err
+	return c.Deps.guess(c.Ctx.Request, judge)
 }
 
 // Sessions is GET /api/get-sessions?owner=…: what the users of an organization are signed in by, for each application.
@@ -120,7 +114,7 @@ func (c *PasswordController) EndSession() {
 		return
 	}
 	ended, err := c.Deps.Authority.EndSessions(c.Ctx.Request.Context(), caller, s)
-	c.answerAffected(ended, err)
+	c.replyAffected(ended, err)
 }
 
 // LogoutEverywhere is GET and POST /api/sso-logout for the user of a bearer token or cookie: all that they are signed in
@@ -148,7 +142,7 @@ func (c *PasswordController) LogoutEverywhere() {
 			err = c.signOut()
 		}
 	}
-	c.answer(nil, err)
+	c.replyDataOr(nil, err)
 }
 
 // logoutHere ends the bearer token, if there is one.

@@ -14,10 +14,9 @@ type ProfileController struct{ Base }
 
 // UpdateUser is Casdoor's POST /api/update-user. Admins and clients that show their secret change users of their
 // organization, all of a user or the columns named: see object.Family.Update. Any other user changes the own account:
-// named by id=owner/name in the
-// query, by owner and name in the body, or by the token alone. With columns (camelCase or snake_case,
-// comma-separated) only those fields of the body count. The answer is "Affected", or "Unaffected" when nothing has
-// changed.
+// named by id=owner/name in the query, by owner and name in the body, or by the token alone. With columns (camelCase or
+// snake_case, comma-separated) only those fields of the body count. The answer is "Affected", or "Unaffected" when
+// nothing has changed.
 //
 //	@router /api/update-user [post]
 func (c *ProfileController) UpdateUser() {
@@ -39,12 +38,7 @@ func (c *ProfileController) UpdateUser() {
 		return
 	}
 	columns := listOf(c.Ctx.Request.URL.Query().Get("columns"))
-	changed, err := c.Deps.Service.UpdateAccount(c.Ctx.Request.Context(), p, fields, columns)
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.answerAffected(changed, nil)
+	c.replyAffected(c.Deps.Service.UpdateAccount(c.Ctx.Request.Context(), p, fields, columns))
 }
 
 // self returns the user of the bearer token; nil where it is somebody who may change more than the own account.
@@ -78,7 +72,7 @@ func (c *ProfileController) updateAny() {
 	} else {
 		affected, err = c.Deps.Authority.UpdateUserByID(ctx, caller, query.Get("owner"), query.Get("userId"), columns, body)
 	}
-	c.answerAffected(affected, err)
+	c.replyAffected(affected, err)
 }
 
 // aboutSelf refuses an update-user that is about somebody else.

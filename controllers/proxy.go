@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/minidoor/minidoor/object"
 )
 
 // proxyBuffer is what one passed-through request copies at a time, in bytes.
@@ -86,7 +88,7 @@ func (d *Deps) forward(in *http.Request, out http.Header) {
 
 // passFailed answers for a Casdoor that does not.
 func (d *Deps) passFailed(w http.ResponseWriter, r *http.Request, err error) {
-	e := &APIError{Status: http.StatusBadGateway, Code: "temporarily_unavailable", Message: "Casdoor does not answer", Err: err}
+	e := &APIError{Status: http.StatusBadGateway, Code: object.Unavailable, Message: "Casdoor does not answer", Err: err}
 	if !errors.Is(err, context.Canceled) {
 		logError(d.Logger, r, "pass-through", e)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -42,9 +41,7 @@ func (c *PushController) Push() {
 	r := c.Ctx.Request
 	body, err := readBody(io.LimitReader(r.Body, maxPushed+1))
 	if err == nil && len(body) > maxPushed {
-		err = &APIError{
-			Status: http.StatusRequestEntityTooLarge, Code: object.InvalidRequest, Message: "the message is larger than 64 KiB",
-		}
+		err = tooLarge("the message is larger than 64 KiB", nil)
 	}
 	if err == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), pushPatience)

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/beego/beego/v2/server/web"
@@ -55,15 +57,14 @@ func limitsOf(path string) (body int64, timeout time.Duration) {
 
 // New returns the handler of all routes. Several may live in one process.
 func New(deps Deps) http.Handler {
-	if deps.Logger == nil {
-		deps.Logger = slog.New(slog.DiscardHandler)
-	}
+	deps.Logger = cmp.Or(deps.Logger, slog.New(slog.DiscardHandler))
 	cfg := &web.Config{
 		AppName: "minidoor", RunMode: web.PROD, RouterCaseSensitive: true, MaxMemory: maxBody, MaxUploadSize: maxUpload,
 	}
 	cfg.WebConfig.AutoRender = false
 	app := web.NewHttpServerWithCfg(cfg)
-	deps.site, deps.wholeLists = lazySite(), make(chan struct{}, maxWholeLists)
+	deps.site = sync.OnceValue(newConsoleSite) // when the first visit needs it
+	deps.wholeLists = make(chan struct{}, maxWholeLists)
 	allowed := register(app, &deps)
 	app.Handlers.Init()
 	own := &server{deps: &deps, next: app.Handlers, allowed: allowed}

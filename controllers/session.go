@@ -86,7 +86,7 @@ func (d *Deps) sameSite(r *http.Request) *APIError {
 	}
 	if r.URL.Path == logoutPath || r.URL.Path == ssoLogoutPath {
 		if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" && dest != "empty" {
-			return foreignRequest("A page may not load this as a part of it", nil)
+			return forbidden("A page may not load this as a part of it", nil)
 		}
 		r = r.Clone(r.Context())
 		r.Method = http.MethodPost
@@ -101,11 +101,7 @@ func (d *Deps) crossOrigin(r *http.Request) *APIError {
 		_ = protection.AddTrustedOrigin(d.Origin) // conf has checked it
 	}
 	if err := protection.Check(r); err != nil {
-		return foreignRequest("Another site's page may not ask for this", err)
+		return forbidden("Another site's page may not ask for this", err)
 	}
 	return nil
-}
-
-func foreignRequest(message string, err error) *APIError {
-	return &APIError{Status: http.StatusForbidden, Code: object.AccessDenied, Message: message, Err: err}
 }

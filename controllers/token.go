@@ -198,19 +198,9 @@ func (c *TokenController) refresh(p params) {
 		c.fail(err)
 		return
 	}
-	ctx := c.Ctx.Request.Context()
-	leave, err := c.Deps.Limits.work(ctx)
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	defer leave()
-	token, err := c.Deps.Authority.Refresh(ctx, client, p["refresh_token"], c.Deps.origin(c.Ctx.Request))
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.reply(newTokenReply(token))
+	c.issue(func(ctx context.Context, issuer string) (*object.Token, error) {
+		return c.Deps.Authority.Refresh(ctx, client, p["refresh_token"], issuer)
+	})
 }
 
 func (c *TokenController) clientCredentials(p params) {
@@ -222,6 +212,13 @@ func (c *TokenController) clientCredentials(p params) {
 		c.fail(err)
 		return
 	}
+	c.issue(func(ctx context.Context, issuer string) (*object.Token, error) {
+		return c.Deps.Authority.ClientToken(ctx, client, issuer, p["scope"])
+	})
+}
+
+// issue answers with a token, if there is room for more work.
+func (c *TokenController) issue(token func(ctx context.Context, issuer string) (*object.Token, error)) {
 	ctx := c.Ctx.Request.Context()
 	leave, err := c.Deps.Limits.work(ctx)
 	if err != nil {
@@ -229,12 +226,12 @@ func (c *TokenController) clientCredentials(p params) {
 		return
 	}
 	defer leave()
-	token, err := c.Deps.Authority.ClientToken(ctx, client, c.Deps.origin(c.Ctx.Request), p["scope"])
+	t, err := token(ctx, c.Deps.origin(c.Ctx.Request))
 	if err != nil {
 		c.fail(err)
 		return
 	}
-	c.reply(newTokenReply(token))
+	c.reply(newTokenReply(t))
 }
 
 // Introspect is POST /api/login/oauth/introspect (RFC 7662), for clients with a secret.
@@ -254,10 +251,5 @@ func (c *TokenController) Introspect() {
 		c.fail(err)
 		return
 	}
-	answer, err := c.Deps.Authority.Introspect(c.Ctx.Request.Context(), client, p["token"])
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.reply(answer)
+	c.replyOr(c.Deps.Authority.Introspect(c.Ctx.Request.Context(), client, p["token"]))
 }

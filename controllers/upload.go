@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/minidoor/minidoor/object/picture"
+
+	"github.com/minidoor/minidoor/object"
 )
 
 // Limits of a request with a picture. Phones in slow networks take their time.
@@ -128,7 +130,7 @@ func noRoom(err error) *APIError {
 
 // formError says why the form could not be read.
 func formError(err error) *APIError {
-	e := &APIError{Status: http.StatusBadRequest, Code: "invalid_request", Message: "the form is malformed", Err: err}
+	e := &APIError{Status: http.StatusBadRequest, Code: object.InvalidRequest, Message: "the form is malformed", Err: err}
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		e.Status, e.Message = http.StatusRequestEntityTooLarge, picture.ErrTooLarge.Error()
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {

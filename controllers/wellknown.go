@@ -49,10 +49,5 @@ func (c *WellKnownController) Discovery() {
 //
 //	@router /.well-known/jwks [get]
 func (c *WellKnownController) Keys() {
-	keys, err := c.Deps.Service.Keys(c.Ctx.Request.Context())
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	c.reply(keys)
+	c.replyOr(c.Deps.Service.Keys(c.Ctx.Request.Context()))
 }

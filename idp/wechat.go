@@ -3,6 +3,7 @@
 package idp
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -86,20 +87,14 @@ func WeChatPlatform(o Options) provider.Platform {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Endpoint == "" {
-		o.Endpoint = defaultEndpoint
-	}
+	o.Endpoint = cmp.Or(o.Endpoint, defaultEndpoint)
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
 	if o.Observer == nil {
 		o.Observer = noObserver{}
-	}
-	if o.Timeout == 0 {
-		o.Timeout = defaultTimeout
 	}
 	return o
 }

@@ -69,7 +69,7 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 			return err
 		}
 		last := []string{"last_signin_time", "last_signin_ip"}
-		if _, err := a.store.users.update(tx, user, last, byID, user.Owner, user.Name); err != nil {
+		if _, err := a.store.users.update(tx, user, last, byName, user.Owner, user.Name); err != nil {
 			return err
 		}
 		return a.recordChange(tx, c, "login", user.GetId())
@@ -81,7 +81,7 @@ func (a *Authority) passwordApplication(ctx context.Context, in PasswordSignIn) 
 	if in.Application == "" {
 		return nil, nil
 	}
-	app, err := a.store.applications.get(a.store.read(ctx), "WHERE "+byID, adminOwner, in.Application)
+	app, err := a.store.applications.named(a.store.read(ctx), adminOwner, in.Application)
 	if errors.Is(err, ErrNotFound) || err == nil && !app.IsShared && app.Organization != in.Organization {
 		return nil, refuse(InvalidRequest, "The application: %.100s does not exist", in.Application)
 	}

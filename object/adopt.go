@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,11 +81,8 @@ func (s *Store) AdoptAgain(ctx context.Context) error {
 func (s *Store) AdoptionState(ctx context.Context) (Adoption, error) {
 	var a Adoption
 	row, err := s.states.get(s.read(ctx), "WHERE name=?", adoptionState)
-	if errors.Is(err, ErrNotFound) {
-		return a, nil
-	}
 	if err != nil {
-		return a, err
+		return a, ignoreMissing(err)
 	}
 	return a, json.Unmarshal([]byte(row.Value), &a)
 }
@@ -168,12 +166,13 @@ func (s *Store) nextUsers(tx *txn, a *Adoption) (users []claimant, end bool, err
 	if s.users.has("register_type") {
 		registerType = "register_type"
 	}
-	rows, err := tx.query(fmt.Sprintf("SELECT owner, name, id, wechat, properties, %s FROM %s WHERE owner=? AND name>? "+
-		"ORDER BY name LIMIT %d", registerType, s.users.name, adoptionBatch), a.Owner, a.Name)
+	err = eachRow(tx, func(rows *sql.Rows) error {
+		c, err := scanClaimant(rows)
+		users = append(users, c)
+		return err
+	}, fmt.Sprintf("SELECT owner, name, id, wechat, properties, %s FROM %s WHERE owner=? AND name>? ORDER BY name LIMIT %d",
+		registerType, s.users.name, adoptionBatch), a.Owner, a.Name)
 	if err != nil {
-		return nil, false, err
-	}
-	if users, err = scanClaimants(rows); err != nil {
 		return nil, false, err
 	}
 	if !a.OnlyColumn {

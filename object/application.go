@@ -204,7 +204,7 @@ func (s *settings) organization(ctx context.Context, name string) (*sdk.Organiza
 }
 
 func (s *Store) organization(ctx context.Context, name string) (*sdk.Organization, error) {
-	return s.organizations.get(s.read(ctx), "WHERE owner=? AND name=?", adminOwner, name)
+	return s.organizations.named(s.read(ctx), adminOwner, name)
 }
 
 func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
@@ -250,7 +250,7 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 		if err != nil {
 			return nil, err
 		}
-		options, err := s.options.get(s.read(ctx), "WHERE owner=? AND name=?", row.Owner, row.Name)
+		options, err := s.options.named(s.read(ctx), row.Owner, row.Name)
 		if errors.Is(err, ErrNotFound) {
 			options, err = &ProviderOptions{}, nil
 		}

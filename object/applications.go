@@ -130,6 +130,20 @@ func completeAndJudge(c *Caller, row, old *sdk.Application) error {
 	for _, item := range row.Providers {
 		item.Provider = nil // that is shown with it, and a row of its own
 	}
+	if err := judgeTokenSettings(row); err != nil {
+		return err
+	}
+	if old == nil || old.ClientId != row.ClientId {
+		if strings.Contains(row.ClientId, sharedInfix) || strings.ContainsFunc(row.ClientId, notTokenRune) ||
+			len(row.ClientId) > 100 {
+			return refuse(InvalidRequest, "clientId must be of letters, digits, - and _, and without %s", sharedInfix)
+		}
+	}
+	return nil
+}
+
+// judgeTokenSettings refuses tokens of a form that is not known, or that live for longer than anybody does.
+func judgeTokenSettings(row *sdk.Application) error {
 	if !slices.Contains([]string{"", "JWT", "JWT-Empty", "JWT-Custom", "JWT-Standard"}, row.TokenFormat) {
 		return refuse(InvalidRequest, "tokenFormat must be JWT, JWT-Empty, JWT-Custom or JWT-Standard")
 	}
@@ -139,12 +153,6 @@ func completeAndJudge(c *Caller, row, old *sdk.Application) error {
 	} {
 		if math.IsNaN(hours) || hours < 0 || hours > longest {
 			return refuse(InvalidRequest, "%s must be above zero", name)
-		}
-	}
-	if old == nil || old.ClientId != row.ClientId {
-		if strings.Contains(row.ClientId, sharedInfix) || strings.ContainsFunc(row.ClientId, notTokenRune) ||
-			len(row.ClientId) > 100 {
-			return refuse(InvalidRequest, "clientId must be of letters, digits, - and _, and without %s", sharedInfix)
 		}
 	}
 	return nil
@@ -160,14 +168,14 @@ func (a *Authority) judgeApplication(tx *txn, c *Caller, row, old *sdk.Applicati
 		(row.Name != old.Name || row.Organization != old.Organization) {
 		return refuse(InvalidRequest, "the application %s cannot be renamed or moved", old.Name)
 	}
-	known, err := exists(tx, a.store.organizations.name+" WHERE "+byID, adminOwner, row.Organization)
+	known, err := exists(tx, a.store.organizations.name+" WHERE "+byName, adminOwner, row.Organization)
 	if err != nil {
 		return err
 	}
 	if !known {
 		return refuse(InvalidRequest, "the organization %s does not exist", row.Organization)
 	}
-	taken, err := exists(tx, a.store.applications.name+" WHERE client_id=? AND NOT ("+byID+")",
+	taken, err := exists(tx, a.store.applications.name+" WHERE client_id=? AND NOT ("+byName+")",
 		append([]any{row.ClientId}, keyOfOld(row, old)...)...)
 	if err != nil {
 		return err

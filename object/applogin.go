@@ -71,7 +71,7 @@ func (a *Authority) AppLogin(ctx context.Context, c *Caller, login AppLogin) (*s
 		return nil, notAllowed()
 	}
 	client, err := a.Client(ctx, login.ClientID)
-	if _, unknown := errors.AsType[*Refusal](err); unknown {
+	if isA[*Refusal](err) {
 		return nil, refuse(InvalidRequest, "Invalid client_id")
 	}
 	if err != nil {

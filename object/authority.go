@@ -1,6 +1,9 @@
 package object
 
-import "runtime"
+import (
+	"errors"
+	"runtime"
+)
 
 // Authority is a Service that is the Casdoor itself: what else the clients of a Casdoor ask for, where no other one
 // answers them.
@@ -12,7 +15,11 @@ type Authority struct {
 
 // NewAuthority returns the use cases on store.
 func NewAuthority(store *Store, cfg ServiceConfig) (*Authority, error) {
-	service, err := NewService(store, cfg)
+	if cfg.Sealer == nil || cfg.Registry == nil {
+		return nil, errors.New("a service needs a registry and a sealer")
+	}
+	cfg = cfg.withDefaults()
+	service, err := newService(newTables(store, cfg), cfg)
 	if err != nil {
 		return nil, err
 	}

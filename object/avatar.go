@@ -149,7 +149,7 @@ func (s *Service) use(ctx context.Context, p *Principal, u *avatarUpload, row *U
 		u.update.user.Avatar = u.url
 		u.update.columns = append(u.update.columns, avatarField)
 	}
-	next := s.finish(p, u)
+	next := u.update.finish(p, s.stamp(), u.marked)
 	err = s.tables.write(ctx, func(tx *txn) error {
 		if pending {
 			return s.tables.keepPending(tx, next, u.update.columns, row)
@@ -170,15 +170,6 @@ func (s *Service) use(ctx context.Context, p *Principal, u *avatarUpload, row *U
 	return true, nil
 }
 
-// finish completes the update and returns the principal as it makes them.
-func (s *Service) finish(p *Principal, u *avatarUpload) *Principal {
-	if len(u.update.columns) > 0 {
-		u.update.user.UpdatedTime = s.stamp()
-		u.update.columns = append(u.update.columns, "updated_time")
-	}
-	return &Principal{User: &u.update.user, ClientIP: p.ClientIP, row: p.row, marked: u.marked}
-}
-
 // storeRemote does what can be done without a table of uploads: the files of a former avatar stay, since nothing there
 // tells whose they are, and so do those whose update was not answered, since it may have been done.
 func (s *Service) storeRemote(ctx context.Context, p *Principal, u *avatarUpload) error {
@@ -187,14 +178,14 @@ func (s *Service) storeRemote(ctx context.Context, p *Principal, u *avatarUpload
 	if stored {
 		u.update.user.Avatar = u.url
 		u.update.columns = append(u.update.columns, avatarField)
-		next := s.finish(p, u)
+		next := u.update.finish(p, s.stamp(), u.marked)
 		err = s.directory.update(ctx, next, u.update.columns)
 	}
 	if err == nil {
 		*p.User = u.update.user
 		return nil
 	}
-	if _, refused := errors.AsType[*Refusal](err); refused || !stored {
+	if isA[*Refusal](err) || !stored {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)
 		defer cancel()
 		err = errors.Join(err, s.removeFiles(ctx, u.key))

@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"errors"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
@@ -51,7 +50,7 @@ func UserCaller(user *sdk.User) *Caller {
 // wrong is a *Refusal with AccessDenied.
 func (s *Service) ClientCaller(ctx context.Context, clientID, secret string) (*Caller, error) {
 	client, err := s.Client(ctx, clientID)
-	if _, unknown := errors.AsType[*Refusal](err); unknown || err == nil && !client.Authentic(secret) {
+	if isA[*Refusal](err) || err == nil && !client.Authentic(secret) {
 		return nil, notAllowed()
 	}
 	if err != nil {

@@ -224,14 +224,10 @@ func fillCert(row *sdk.Cert) error {
 		_, err := parseKey(row)
 		return err
 	}
-	if row.CryptoAlgorithm == "" {
-		row.CryptoAlgorithm = defaultAlgorithm
-	}
+	keep(&row.CryptoAlgorithm, new(defaultAlgorithm))
+	keep(&row.CreatedTime, new(now()))
 	if row.ExpireInYears <= 0 {
 		row.ExpireInYears = 20
-	}
-	if row.CreatedTime == "" {
-		row.CreatedTime = now()
 	}
 	private, block, err := generateKey(row)
 	if err != nil {

@@ -27,27 +27,22 @@ type claimant struct {
 	openID, unionID string // of properties; both empty where these cannot be read
 }
 
-// scanClaimants reads rows of owner, name, id, wechat, properties and register_type, and closes them. Properties that are
-// no JSON, which Casdoor could not read either, are none.
-func scanClaimants(rows *sql.Rows) ([]claimant, error) {
-	defer func() { _ = rows.Close() }()
-	var found []claimant
-	for rows.Next() {
-		var cells [6]sql.NullString
-		if err := rows.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4], &cells[5]); err != nil {
-			return nil, err
-		}
-		c := claimant{
-			owner: cells[0].String, name: cells[1].String, id: cells[2].String, column: cells[3].String,
-			registered: cells[5].String,
-		}
-		var properties map[string]string
-		if err := json.Unmarshal([]byte(cells[4].String), &properties); err == nil {
-			c.openID, c.unionID = properties[wechatOpenID], properties[wechatUnionID]
-		}
-		found = append(found, c)
+// scanClaimant reads a row of owner, name, id, wechat, properties and register_type. Properties that are no JSON, which
+// Casdoor could not read either, are none.
+func scanClaimant(rows *sql.Rows) (claimant, error) {
+	var cells [6]sql.NullString
+	if err := rows.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4], &cells[5]); err != nil {
+		return claimant{}, err
 	}
-	return found, rows.Err()
+	c := claimant{
+		owner: cells[0].String, name: cells[1].String, id: cells[2].String, column: cells[3].String,
+		registered: cells[5].String,
+	}
+	var properties map[string]string
+	if err := json.Unmarshal([]byte(cells[4].String), &properties); err == nil {
+		c.openID, c.unionID = properties[wechatOpenID], properties[wechatUnionID]
+	}
+	return c, nil
 }
 
 func (c claimant) fullName() string { return c.owner + "/" + c.name }
@@ -188,11 +183,8 @@ func (b *adoption) judgeColumn(c claimant) error {
 // holder returns the id of the user who was adopted for an OpenID, or "".
 func (b *adoption) holder(openID string) (string, error) {
 	row, err := b.identities.get(b.tx, "WHERE organization=? AND app_id='' AND open_id=?", b.organization, openID)
-	if errors.Is(err, ErrNotFound) {
-		return "", nil
-	}
 	if err != nil {
-		return "", err
+		return "", ignoreMissing(err)
 	}
 	return row.UserID, nil
 }

@@ -15,7 +15,7 @@ func (s *Store) Conflicts(ctx context.Context) ([]*Conflict, error) {
 // when there is no such user, and ErrConflict when the OpenID signs another user in already.
 func (s *Store) Assign(ctx context.Context, owner, name, openID string) error {
 	return s.write(ctx, func(tx *txn) error {
-		user, err := s.users.get(tx, "WHERE owner=? AND name=?", owner, name)
+		user, err := s.users.named(tx, owner, name)
 		if err != nil {
 			return fmt.Errorf("user %s/%s: %w", owner, name, err)
 		}

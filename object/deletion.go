@@ -87,7 +87,7 @@ func (t *tables) deleteRow(tx *txn, user *sdk.User) error {
 			return err
 		}
 	}
-	_, err = tx.exec("DELETE FROM "+t.users.name+" WHERE owner=? AND name=?", user.Owner, user.Name)
+	_, err = tx.exec("DELETE FROM "+t.users.name+" WHERE "+byName, user.Owner, user.Name)
 	return err
 }
 
@@ -158,7 +158,7 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 
 func (t *tables) deleteTokens(tx *txn, tokens []ExportToken) error {
 	for _, token := range tokens {
-		if _, err := tx.exec("DELETE FROM "+t.tokens.name+" WHERE owner=? AND name=?", token.Owner, token.Name); err != nil {
+		if _, err := tx.exec("DELETE FROM "+t.tokens.name+" WHERE "+byName, token.Owner, token.Name); err != nil {
 			return err
 		}
 	}

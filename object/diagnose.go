@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,9 +70,7 @@ func (s *Service) DiagnoseProviders(ctx context.Context, clientID string) ([]Fin
 
 func diagnose(ctx context.Context, platform provider.Platform, row *sdk.Provider) Finding {
 	name := fmt.Sprintf("provider %s/%s, AppID %s", row.Owner, row.Name, row.ClientId)
-	p, err := platform.New(provider.Config{
-		Type: row.Type, SubType: row.SubType, ClientID: row.ClientId, ClientSecret: provider.Secret(row.ClientSecret),
-	})
+	p, err := platform.New(configOf(row))
 	if err != nil {
 		return found(Problem, "%s: %s", name, err)
 	}
@@ -166,19 +165,13 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 
 // namesIn returns the names of a table's rows, each once.
 func namesIn(q querier, table string) (names []string, err error) {
-	rows, err := q.query("SELECT DISTINCT name FROM " + table)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	err = eachRow(q, func(rows *sql.Rows) error {
 		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&name)
 		names = append(names, name)
-	}
-	return names, rows.Err()
+		return err
+	}, "SELECT DISTINCT name FROM "+table)
+	return names, err
 }
 
 // maxSkew is how far clocks may be apart.

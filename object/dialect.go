@@ -128,29 +128,23 @@ func (d dialect) orIgnore(column string) string {
 
 // orUpdate ends an INSERT that overwrites columns when a row with the same key exists.
 func (d dialect) orUpdate(key []string, columns []string) string {
-	sets := make([]string, len(columns))
-	for i, c := range columns {
-		if d.driver == "mysql" {
-			sets[i] = fmt.Sprintf("%s=VALUES(%s)", c, c)
-		} else {
-			sets[i] = fmt.Sprintf("%s=excluded.%s", c, c)
-		}
-	}
-	if d.driver == "mysql" {
-		return " ON DUPLICATE KEY UPDATE " + strings.Join(sets, ", ")
-	}
-	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(key, ", "), strings.Join(sets, ", "))
+	return d.orSet(key, columns, "*=VALUES(*)", "*=excluded.*")
 }
 
 // orAdd ends an INSERT that adds columns to those of a row with the same key.
 func (d dialect) orAdd(table string, key []string, columns []string) string {
+	return d.orSet(key, columns, "*=*+VALUES(*)", "*="+table+".*+excluded.*")
+}
+
+// orSet ends an INSERT that changes columns when a row with the same key exists, in the words of MySQL or of the others, in
+// which a column is "*".
+func (d dialect) orSet(key, columns []string, mysqlSet, set string) string {
+	if d.driver == "mysql" {
+		set = mysqlSet
+	}
 	sets := make([]string, len(columns))
 	for i, c := range columns {
-		if d.driver == "mysql" {
-			sets[i] = fmt.Sprintf("%[1]s=%[1]s+VALUES(%[1]s)", c)
-		} else {
-			sets[i] = fmt.Sprintf("%[2]s=%[1]s.%[2]s+excluded.%[2]s", table, c)
-		}
+		sets[i] = strings.ReplaceAll(set, "*", c)
 	}
 	if d.driver == "mysql" {
 		return " ON DUPLICATE KEY UPDATE " + strings.Join(sets, ", ")
@@ -234,8 +228,7 @@ func isUndone(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.SeverityUnlocalized == "ERROR"
 	}
-	_, ok := errors.AsType[*mysql.MySQLError](err)
-	return ok
+	return isA[*mysql.MySQLError](err)
 }
 
 // isBusy reports whether somebody else kept writing to SQLite's file for longer than we wait.

@@ -205,12 +205,8 @@ func (s *Service) tokensOf(ctx context.Context, organization, user string) (toke
 // tokensIn is tokensOf without its patience.
 func (s *Store) tokensIn(q querier, organization, user string) (tokens []ExportToken, err error) {
 	columns := s.tokens.pick("owner", "name", "application", "created_time", "expires_in", "scope", "grant_type", "user")
-	rows, err := q.query(fmt.Sprintf("SELECT %s FROM %s WHERE organization=? AND %s=?",
-		s.tokens.list(columns, ""), s.tokens.name, s.dialect.quote("user")), organization, user)
-	if err != nil {
-		return nil, err
-	}
-	found, err := scanAll(rows, s.tokens, columns)
+	found, err := s.tokens.findColumns(q, columns, s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+"=?",
+		organization, user)
 	for _, row := range found {
 		if row.User == user {
 			tokens = append(tokens, ExportToken{
@@ -228,13 +224,8 @@ func (s *Service) recordsOf(ctx context.Context, user *sdk.User) (records []Expo
 	}
 	err = s.scan(ctx, func() error {
 		columns := t.records.pick("created_time", "client_ip", "method", "action")
-		rows, err := t.read(ctx).query(fmt.Sprintf("SELECT %s FROM %s WHERE organization=? AND %s=? "+
-			"ORDER BY created_time DESC LIMIT %d", t.records.list(columns, ""), t.records.name, t.dialect.quote("user"),
-			maxRecords), user.Owner, user.Name)
-		if err != nil {
-			return err
-		}
-		found, err := scanAll(rows, t.records, columns)
+		found, err := t.records.findColumns(t.read(ctx), columns, fmt.Sprintf("%s WHERE organization=? AND %s=? "+
+			"ORDER BY created_time DESC LIMIT %d", t.records.name, t.dialect.quote("user"), maxRecords), user.Owner, user.Name)
 		for _, r := range found {
 			records = append(records, ExportRecord{r.CreatedTime, r.ClientIp, r.Method, r.Action})
 		}

@@ -29,7 +29,7 @@ func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (
 		if err := f.hold(tx, nil, f.keyed(owner, name)); err != nil {
 			return false, err
 		}
-		row, err := f.table.get(tx, "WHERE "+byID+f.table.dialect.forUpdate, owner, name)
+		row, err := f.table.get(tx, "WHERE "+byName+f.table.dialect.forUpdate, owner, name)
 		affected = err == nil
 		if err != nil {
 			return false, ignoreMissing(f.missing(c, action, owner, name, err))
@@ -45,7 +45,7 @@ func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (
 		if f.erase != nil {
 			return true, f.erase(tx, c, row)
 		}
-		_, err = tx.exec("DELETE FROM "+f.table.name+" WHERE "+byID, owner, name)
+		_, err = tx.exec("DELETE FROM "+f.table.name+" WHERE "+byName, owner, name)
 		return true, err
 	})
 	return affected && err == nil, err

@@ -51,7 +51,8 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 		return fmt.Errorf("init data %s: %w", path, atLine(text, err))
 	}
 	if unknown := data.unknown(text); len(unknown) > 0 {
-		s.log.WarnContext(ctx, "init data: keys that mean nothing here", "initDataFile", path, "keys", strings.Join(unknown, ", "))
+		s.log.WarnContext(ctx, "init data: keys that mean nothing here", "initDataFile", path,
+			"keys", strings.Join(unknown, ", "))
 	}
 	err = s.write(ctx, func(tx *txn) error {
 		if err := s.holdOrganization(tx, builtInName); err != nil { // instances that start at once have the same file
@@ -193,8 +194,7 @@ func applyRows[T any](
 func applyRow[T any](
 	tx *txn, t *table[T], owner, name string, object json.RawMessage, newOnly bool, complete func(row, old *T) error,
 ) error {
-	const where = "owner=? AND name=?"
-	old, err := t.get(tx, "WHERE "+where, owner, name)
+	old, err := t.named(tx, owner, name)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
@@ -217,7 +217,7 @@ func applyRow[T any](
 	if reflect.DeepEqual(row, old) {
 		return nil
 	}
-	_, err = t.update(tx, row, t.columnNames(), where, owner, name)
+	_, err = t.update(tx, row, t.columnNames(), byName, owner, name)
 	return err
 }
 
@@ -245,7 +245,7 @@ func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
 	return nil
 }
 
-// keep restores what the file left empty.
+// keep puts old, or a default, where a row has left a text empty.
 func keep(row, old *string) {
 	if *row == "" {
 		*row = *old

@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"errors"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/golang-jwt/jwt/v5"
@@ -29,11 +28,8 @@ type Introspection struct {
 // may not sign in any more, is not active, and nothing else is said about it.
 func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (Introspection, error) {
 	row, err := a.tokenRow(ctx, c.Application, token)
-	if errors.Is(err, ErrNotFound) {
-		return Introspection{}, nil
-	}
 	if err != nil {
-		return Introspection{}, err
+		return Introspection{}, ignoreMissing(err)
 	}
 	if row.Organization != c.Organization.Name {
 		return Introspection{}, nil
@@ -41,11 +37,8 @@ func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (In
 	app := c.Application
 	if row.Application != app.Name {
 		app, err = a.store.applications.get(a.store.read(ctx), "WHERE name=?", row.Application)
-		if errors.Is(err, ErrNotFound) {
-			return Introspection{}, nil
-		}
 		if err != nil {
-			return Introspection{}, err
+			return Introspection{}, ignoreMissing(err)
 		}
 	}
 	refreshExpired := (&Client{Application: app}).refreshExpired(row, a.now())
@@ -64,7 +57,7 @@ func (a *Authority) tokenRow(ctx context.Context, app *sdk.Application, token st
 	if err != nil {
 		return nil, err
 	}
-	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE owner=? AND name=?", owner, name)
+	row, err := a.store.tokens.named(a.store.read(ctx), owner, name)
 	if err == nil && !a.store.tokenBy.isAccess(row, token) && !a.store.tokenBy.isRefresh(row, token) {
 		return nil, ErrNotFound
 	}
@@ -75,27 +68,29 @@ func (a *Authority) tokenRow(ctx context.Context, app *sdk.Application, token st
 func (a *Authority) describe(
 	ctx context.Context, row *sdk.Token, token string, active Introspection,
 ) (Introspection, error) {
-	refusal := &Refusal{}
 	if row.GrantType != clientGrant {
-		if _, err := a.userOf(ctx, row, token); errors.As(err, &refusal) {
-			return Introspection{}, nil
-		} else if err != nil {
-			return Introspection{}, err
+		if _, err := a.userOf(ctx, row, token); err != nil {
+			return Introspection{}, inactive(err)
 		}
 	}
 	if !isJWT(token) && a.store.tokenBy.isRefresh(row, token) {
 		return active, nil
 	}
 	claims, err := a.verify(ctx, token)
-	if errors.As(err, &refusal) {
-		return Introspection{}, nil
-	}
 	if err != nil {
-		return Introspection{}, err
+		return Introspection{}, inactive(err)
 	}
 	active.Exp, active.Iat, active.Nbf = seconds(claims.ExpiresAt), seconds(claims.IssuedAt), seconds(claims.NotBefore)
 	active.Sub, active.Aud, active.Iss, active.Jti = claims.Subject, claims.Audience, claims.Issuer, claims.ID
 	return active, nil
+}
+
+// inactive makes no error of a refusal: the token is not active then, whatever the reason.
+func inactive(err error) error {
+	if isA[*Refusal](err) {
+		return nil
+	}
+	return err
 }
 
 // seconds returns 0 for a time that a token does not have.
@@ -109,11 +104,8 @@ func seconds(date *jwt.NumericDate) int64 {
 // clientIDOf returns the client id of an application, or "" where there is none of that name.
 func (a *Authority) clientIDOf(ctx context.Context, application string) (string, error) {
 	app, err := a.store.applications.get(a.store.read(ctx), "WHERE name=?", application)
-	if errors.Is(err, ErrNotFound) {
-		return "", nil
-	}
 	if err != nil {
-		return "", err
+		return "", ignoreMissing(err)
 	}
 	return app.ClientId, nil
 }

@@ -52,7 +52,7 @@ func (s *Service) judge(ctx context.Context, p *Principal, wanted func(*Provider
 		return nil, err
 	}
 	m, err := s.member(ctx, p, "")
-	if _, none := errors.AsType[*Refusal](err); none {
+	if isA[*Refusal](err) {
 		return nil, nil // who came by no mini program, such as an admin's own user
 	}
 	if err != nil || !wanted(&m.program.options) {

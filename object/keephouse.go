@@ -17,7 +17,8 @@ const (
 )
 
 // KeepHouse does what nobody waits for, until ctx ends: it deletes the token rows of closed accounts and the files of
-// former avatars, also those that an earlier process left behind, and forgets pushed messages that are a day old. Each instance may run it.
+// former avatars, also those that an earlier process left behind, and forgets pushed messages that are a day old. Each
+// instance may run it.
 func (s *Service) KeepHouse(ctx context.Context) {
 	if s.tables == nil {
 		return

@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
@@ -125,7 +126,7 @@ func (f *Family[T]) count(ctx context.Context, s *selection) (n int, err error) 
 	if n, err = f.countMost(r, s); n > 0 || err != nil {
 		return n, err
 	}
-	from, args := f.from(s, "1 AS one")
+	from, args := s.from(f.table.name, "1 AS one")
 	return n, scanOne(r, []any{&n}, "SELECT COUNT(*) FROM "+from, args...)
 }
 
@@ -154,7 +155,7 @@ type window struct{ offset, limit, total int }
 // rows reads the rows of a window: their keys first, by an index that holds what the order needs, and then these rows.
 func (f *Family[T]) rows(ctx context.Context, s *selection, order order, w window) ([]*T, error) {
 	if w.total == 0 && w.limit == maxListed && !s.bounded { // all of them
-		from, args := f.from(s, "")
+		from, args := s.from(f.table.name, "")
 		return f.table.findFrom(f.authority.store.readOnce(ctx), fmt.Sprintf("%s ORDER BY %s LIMIT %d", from,
 			order.sql(f.table.dialect), w.limit), args...)
 	}
@@ -183,26 +184,19 @@ func (f *Family[T]) keyColumns() []string {
 }
 
 // keys reads the keys of the rows of a window, in order.
-func (f *Family[T]) keys(ctx context.Context, s *selection, order order, w window) ([][2]string, error) {
+func (f *Family[T]) keys(ctx context.Context, s *selection, order order, w window) (keys [][2]string, err error) {
 	d := f.table.dialect
 	columns := d.quoteAll(slices.Compact(slices.Sorted(slices.Values(slices.Concat(f.keyColumns(), order.columns)))))
-	from, args := f.from(s, columns)
-	rows, err := f.authority.store.readOnce(ctx).query(fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT %d OFFSET %d",
-		d.quoteAll(f.keyColumns()), from, order.sql(d), w.limit, w.offset), args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var keys [][2]string
-	for rows.Next() {
+	from, args := s.from(f.table.name, columns)
+	err = eachRow(f.authority.store.readOnce(ctx), func(rows *sql.Rows) error {
 		var key [2]string
 		dest := []any{&key[0], &key[1]}
-		if err := rows.Scan(dest[:len(f.keyColumns())]...); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(dest[:len(f.keyColumns())]...)
 		keys = append(keys, key)
-	}
-	return keys, rows.Err()
+		return err
+	}, fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT %d OFFSET %d",
+		d.quoteAll(f.keyColumns()), from, order.sql(d), w.limit, w.offset), args...)
+	return keys, err
 }
 
 // withKeys reads rows by their keys, in the same order. One that is gone by now is left out.
@@ -212,7 +206,7 @@ func (f *Family[T]) withKeys(ctx context.Context, keys [][2]string) ([]*T, error
 		where := make([]string, len(part))
 		var args []any
 		for i, key := range part {
-			where[i] = byID
+			where[i] = byName
 			args = append(args, key[0], key[1])
 			if f.key != nil {
 				where[i], args = "id=?", args[:len(args)-1]

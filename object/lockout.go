@@ -81,7 +81,7 @@ func (a *Authority) checkFor(ctx context.Context, c *Caller, organization, login
 	var app *sdk.Application
 	if c.UserID == "" {
 		var err error
-		app, err = a.store.applications.get(a.store.read(ctx), "WHERE "+byID, adminOwner, c.Name)
+		app, err = a.store.applications.named(a.store.read(ctx), adminOwner, c.Name)
 		if ignoreMissing(err) != nil {
 			return nil, err
 		}
@@ -96,7 +96,7 @@ func (a *Authority) takeChance(tx *txn, l lockout, user *sdk.User, key string) (
 	if user == nil || !users.has(wrongTimes, wrongTime) {
 		return a.takeAttempt(tx, l, key)
 	}
-	row, err := users.get(tx, "WHERE "+byID+users.dialect.forUpdate, user.Owner, user.Name)
+	row, err := users.get(tx, "WHERE "+byName+users.dialect.forUpdate, user.Owner, user.Name)
 	if errors.Is(err, ErrNotFound) {
 		return 0, 0, wrongPassword(0) // deleted just now
 	}
@@ -107,7 +107,7 @@ func (a *Authority) takeChance(tx *txn, l lockout, user *sdk.User, key string) (
 	if wait > 0 {
 		return 0, wait, nil
 	}
-	_, err = users.update(tx, row, []string{wrongTimes, wrongTime}, byID, user.Owner, user.Name)
+	_, err = users.update(tx, row, []string{wrongTimes, wrongTime}, byName, user.Owner, user.Name)
 	return left, 0, err
 }
 
@@ -141,7 +141,7 @@ func (a *Authority) forgive(tx *txn, user *sdk.User) error {
 		_, err := tx.exec("DELETE FROM "+a.store.attempts.name+" WHERE name_hash=?", attemptKey(user, "", ""))
 		return err
 	}
-	_, err := tx.exec("UPDATE "+a.store.users.name+" SET "+wrongTimes+"=0, "+wrongTime+"=? WHERE "+byID,
+	_, err := tx.exec("UPDATE "+a.store.users.name+" SET "+wrongTimes+"=0, "+wrongTime+"=? WHERE "+byName,
 		user.LastSigninWrongTime, user.Owner, user.Name)
 	return err
 }

@@ -104,7 +104,7 @@ func (l *lookup[V]) answer(batch []*job[*question[V]]) {
 }
 
 func (l *lookup[V]) answerAll(batch []*job[*question[V]]) error {
-	ctx, cancel := lastOf(batch, l.patience)
+	ctx, cancel := untilLast(batch, l.patience)
 	defer cancel()
 	var keys []string
 	byKey := map[string][]*question[V]{}

@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -96,22 +97,12 @@ func (s *Service) remoteMember(client *Client, p *Principal, appID string) (*mem
 }
 
 // members returns the identities of a user, with their sessions. The last sign-in comes first.
-func (t *tables) members(ctx context.Context, user *sdk.User) ([]*member, error) {
-	rows, err := t.read(ctx).query(fmt.Sprintf("SELECT %s, %s FROM %s i LEFT JOIN %s s "+
-		"ON s.organization=i.organization AND s.app_id=i.app_id AND s.open_id=i.open_id "+
-		"WHERE i.user_id=? ORDER BY COALESCE(s.updated_time, '') DESC",
-		t.identities.list(t.identities.columns, "i."), t.sessions.list(t.sessions.columns, "s."),
-		t.identities.name, t.sessions.name), user.Id)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var found []*member
-	for rows.Next() {
+func (t *tables) members(ctx context.Context, user *sdk.User) (found []*member, err error) {
+	err = eachRow(t.read(ctx), func(rows *sql.Rows) error {
 		m, session := &member{}, &Session{}
 		dest := append(t.identities.dest(&m.identity, t.identities.columns), t.sessions.dest(session, t.sessions.columns)...)
 		if err := rows.Scan(dest...); err != nil {
-			return nil, err
+			return err
 		}
 		if session.SealedKey != "" {
 			m.session = session
@@ -119,8 +110,13 @@ func (t *tables) members(ctx context.Context, user *sdk.User) ([]*member, error)
 		if m.identity.Organization == user.Owner && m.identity.UserID == user.Id {
 			found = append(found, m)
 		}
-	}
-	return found, rows.Err()
+		return nil
+	}, fmt.Sprintf("SELECT %s, %s FROM %s i LEFT JOIN %s s "+
+		"ON s.organization=i.organization AND s.app_id=i.app_id AND s.open_id=i.open_id "+
+		"WHERE i.user_id=? ORDER BY COALESCE(s.updated_time, '') DESC",
+		t.identities.list(t.identities.columns, "i."), t.sessions.list(t.sessions.columns, "s."),
+		t.identities.name, t.sessions.name), user.Id)
+	return found, err
 }
 
 // capable returns the member's platform as T, or the *Refusal that it is none.

@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"errors"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
@@ -63,16 +62,6 @@ func (a *Authority) organizationUnused(q querier, name, done string) error {
 		}
 	}
 	return nil
-}
-
-// exists reports whether a table has a row for the rest of the query, as in exists(tx, "user WHERE owner=?", owner).
-func exists(q querier, from string, args ...any) (bool, error) {
-	var one int
-	err := scanOne(q, []any{&one}, "SELECT 1 FROM "+from+" LIMIT 1", args...)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // OrganizationNames returns the organizations that the caller reaches, with their names only.

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -49,13 +50,8 @@ func passwordOf(user *sdk.User, o *sdk.Organization) storedPassword {
 	if user == nil || user.Password == "" {
 		return nobodys(o.PasswordType)
 	}
-	kind := user.PasswordType
-	if kind == "" {
-		kind = o.PasswordType
-	}
-	p := storedPassword{kind, user.Password, []string{o.PasswordSalt, user.PasswordSalt}}
-	p.salts = slices.Compact(p.salts)
-	return p
+	salts := slices.Compact([]string{o.PasswordSalt, user.PasswordSalt})
+	return storedPassword{cmp.Or(user.PasswordType, o.PasswordType), user.Password, salts}
 }
 
 // nobodys returns a hash of that kind that matches no password that is known.

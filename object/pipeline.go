@@ -13,65 +13,17 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// statement is one whose outcome the transaction does not depend on.
-type statement struct {
-	query   string
-	args    []any
-	taken   error  // what a key that another row has means; nil: nothing that is expected
-	changed *int64 // where to put how many rows it changed; nil: nobody asks
-}
-
-// send runs a statement in the transaction, at its end at the latest: a server gets all that is sent in one message.
-func (t *txn) send(s statement) error {
-	if t.tx != nil {
-		return t.run(s)
-	}
-	t.sent = append(t.sent, s)
-	return nil
-}
-
-func (t *txn) run(s statement) error {
-	n, err := t.exec(s.query, s.args...)
-	if s.changed != nil {
-		*s.changed = n
-	}
-	if s.taken != nil && isDuplicate(err) {
-		return s.taken
-	}
-	return err
-}
-
-// commit makes durable what was run and sent.
-func (t *txn) commit() error {
-	if t.tx == nil && len(t.sent) > 0 {
-		err := t.stmts.sends.do(t.ctx, t.sent)
-		if errors.Is(err, errAlone) {
-			err = t.stmts.pipeline(t.ctx, t.sent, false)
-		}
-		if !isDuplicate(err) {
-			return err
-		}
-		// One after the other, they show whose key is taken.
-		if err := t.begin(); err != nil {
-			return err
-		}
-	}
-	if t.tx == nil {
-		return nil
-	}
-	return t.tx.Commit()
-}
-
 // errAlone answers a job whose transaction was undone, for its own fault or that of one it was shared with.
 var errAlone = errors.New("send it alone")
 
-// sendBatch commits what the jobs of a batch have sent, on a server. Also a batch of one is shared with those who wait.
+// sendBatch commits what the jobs of a batch have sent, on a server. A batch of one that is undone is sent again alone,
+// too: as others may be waiting for it, it has waited for locks for a second only.
 func (s *statements) sendBatch(batch []*job[[]statement]) {
 	var sent []statement
 	for _, j := range batch {
 		sent = append(sent, j.ask...)
 	}
-	ctx, cancel := lastOf(batch, time.Minute)
+	ctx, cancel := untilLast(batch, time.Minute)
 	defer cancel()
 	err := s.pipeline(ctx, sent, true)
 	if (isUndone(err) || isUnsent(err)) && (len(batch) > 1 || !isDuplicate(err) && !isUnfit(err)) {
@@ -84,23 +36,6 @@ func (s *statements) sendBatch(batch []*job[[]statement]) {
 
 // isUnsent reports whether the driver of PostgreSQL could not put a value into words, so that the server got nothing.
 func isUnsent(err error) bool { return isA[pgx.ErrPreprocessingBatch](err) && !IsUnavailable(err) }
-
-// lastOf returns a context that ends when the most patient caller's does, or when the time that is given is over.
-func lastOf[A any](batch []*job[A], most time.Duration) (context.Context, context.CancelFunc) {
-	longest := time.Now().Add(most)
-	var last time.Time
-	for _, j := range batch {
-		if deadline, ok := j.ctx.Deadline(); !ok {
-			last = longest
-		} else if deadline.After(last) {
-			last = deadline
-		}
-	}
-	if last.After(longest) {
-		last = longest
-	}
-	return context.WithDeadline(context.Background(), last)
-}
 
 // pipeline runs statements as one transaction, in one round trip. The server has all of it then, but must not commit it
 // when ctx has ended: the caller was told that it failed, and may have done something else instead.

@@ -143,12 +143,11 @@ func (s *Service) UpdateAccount(
 	if len(update.columns) == 0 {
 		return false, nil
 	}
-	update.user.UpdatedTime = s.stamp()
-	next := &Principal{User: &update.user, ClientIP: p.ClientIP, row: p.row}
-	if next.marked, err = s.judgeUpdate(ctx, p, &update); err != nil {
+	marked, err := s.judgeUpdate(ctx, p, &update)
+	if err != nil {
 		return false, err
 	}
-	update.columns = append(update.columns, "updated_time")
+	next := update.finish(p, s.stamp(), marked)
 	if err := s.directory.update(ctx, next, update.columns); err != nil {
 		return false, err
 	}
@@ -164,6 +163,15 @@ type profileUpdate struct {
 	rules   profileRules
 	user    sdk.User
 	columns []string
+}
+
+// finish adds the time to an update that changes something, and returns the principal as directory.update wants them.
+func (u *profileUpdate) finish(p *Principal, stamp string, marked []Mark) *Principal {
+	if len(u.columns) > 0 {
+		u.user.UpdatedTime = stamp
+		u.columns = append(u.columns, "updated_time")
+	}
+	return &Principal{User: &u.user, ClientIP: p.ClientIP, row: p.row, marked: marked}
 }
 
 // plan checks one changed field and adds it to the update.

@@ -42,7 +42,7 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 		},
 		erase: func(tx *txn, _ *Caller, row *sdk.Provider) error {
 			for _, table := range []string{a.store.options.name, a.store.providers.name} {
-				if _, err := tx.exec("DELETE FROM "+table+" WHERE "+byID, row.Owner, row.Name); err != nil {
+				if _, err := tx.exec("DELETE FROM "+table+" WHERE "+byName, row.Owner, row.Name); err != nil {
 					return err
 				}
 			}
@@ -85,12 +85,12 @@ func (a *Authority) followProvider(tx *txn, row, old *sdk.Provider) error {
 				item.Name = row.Name
 			}
 		}
-		if _, err := a.store.applications.update(tx, app, []string{"providers"}, byID, app.Owner, app.Name); err != nil {
+		if _, err := a.store.applications.update(tx, app, []string{"providers"}, byName, app.Owner, app.Name); err != nil {
 			return err
 		}
 	}
 	if err == nil {
-		_, err = tx.exec("UPDATE "+a.store.options.name+" SET owner=?, name=? WHERE "+byID,
+		_, err = tx.exec("UPDATE "+a.store.options.name+" SET owner=?, name=? WHERE "+byName,
 			row.Owner, row.Name, old.Owner, old.Name)
 	}
 	return err

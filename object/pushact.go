@@ -127,7 +127,7 @@ func (t *tables) rewrite(tx *txn, user *sdk.User, columns []string, stamp string
 		return nil
 	}
 	user.UpdatedTime = stamp
-	_, err := t.users.update(tx, user, append(columns, "updated_time"), "owner=? AND name=?", user.Owner, user.Name)
+	_, err := t.users.update(tx, user, append(columns, "updated_time"), byName, user.Owner, user.Name)
 	return err
 }
 

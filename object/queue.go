@@ -5,10 +5,12 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
-// queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone. Its
-// workers stay: they keep the deep stacks that SQLite and signatures need.
+// queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone; nobody
+// waits for a batch to fill. Its workers stay: they keep the deep stacks that SQLite and signatures need, which the callers'
+// own goroutines would have to grow each time.
 type queue[A any] struct {
 	serve    func(batch []*job[A]) // answers each job
 	parallel int                   // how many batches are served at a time
@@ -147,4 +149,21 @@ func (q *queue[A]) close() {
 	q.come.Broadcast()
 	q.mu.Unlock()
 	q.running.Wait()
+}
+
+// untilLast returns a context that ends when the most patient caller's does, or when the time that is given is over.
+func untilLast[A any](batch []*job[A], most time.Duration) (context.Context, context.CancelFunc) {
+	longest := time.Now().Add(most)
+	var last time.Time
+	for _, j := range batch {
+		if deadline, ok := j.ctx.Deadline(); !ok {
+			last = longest
+		} else if deadline.After(last) {
+			last = deadline
+		}
+	}
+	if last.After(longest) {
+		last = longest
+	}
+	return context.WithDeadline(context.Background(), last)
 }

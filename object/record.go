@@ -1,7 +1,6 @@
 package object
 
 import (
-	"cmp"
 	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -14,8 +13,7 @@ func signInRecord(p *person, stamp string) *sdk.Record {
 	return &sdk.Record{
 		CreatedTime: stamp, Organization: p.user.Owner, User: p.user.Name, ClientIp: p.request.ClientIP, Method: "POST",
 		RequestUri: "/api/login/oauth/access_token", Action: "login/oauth/access_token",
-		Object:   "tag=" + p.request.Tag + "&client_id=" + app.ClientId + "&code=" + mask,
-		Response: `{status:"ok", msg:""}`, StatusCode: 200, IsTriggered: true,
+		Object: "tag=" + p.request.Tag + "&client_id=" + app.ClientId + "&code=" + mask,
 	}
 }
 
@@ -24,7 +22,6 @@ func updateRecord(p *Principal, columns []string) *sdk.Record {
 	return &sdk.Record{
 		CreatedTime: p.User.UpdatedTime, Organization: p.User.Owner, User: p.User.Name, ClientIp: p.ClientIP, Method: "POST",
 		RequestUri: "/api/update-user", Action: "update-user", Object: "columns=" + strings.Join(columns, ","),
-		Response: `{status:"ok", msg:""}`, StatusCode: 200, IsTriggered: true,
 	}
 }
 
@@ -33,7 +30,6 @@ func deleteRecord(p *Principal, stamp string) *sdk.Record {
 	return &sdk.Record{
 		CreatedTime: stamp, Organization: p.User.Owner, User: p.User.Name, ClientIp: p.ClientIP, Method: "POST",
 		RequestUri: "/api/mini-program/account/delete", Action: "delete-user", Object: "code=" + mask,
-		Response: `{status:"ok", msg:""}`, StatusCode: 200, IsTriggered: true,
 	}
 }
 
@@ -43,20 +39,25 @@ func (a *Authority) recordChange(tx *txn, c *Caller, action, id string) error {
 		return nil
 	}
 	method, path, _ := strings.Cut(c.Address, " ")
-	_, err := a.store.records.insert(tx, &sdk.Record{
-		Owner: c.Organization, Name: uuid.NewString(), CreatedTime: a.stamp(), Organization: c.Organization, User: c.Name, ClientIp: c.ClientIP,
-		Method: method, RequestUri: path, Action: action, Language: "en", Object: id,
-		Response: `{status:"ok", msg:""}`, StatusCode: 200, IsTriggered: true,
-	}, "")
+	r := completed(&sdk.Record{
+		Owner: c.Organization, CreatedTime: a.stamp(), Organization: c.Organization, User: c.Name, ClientIp: c.ClientIP,
+		Method: method, RequestUri: path, Action: action, Object: id,
+	})
+	_, err := a.store.records.insert(tx, r, "")
 	return err
 }
 
-// storeRecord adds a record where a Casdoor keeps them. IsTriggered tells it that no webhook waits for this one.
+// storeRecord adds a record of what a user has done, where a Casdoor keeps them.
 func (t *tables) storeRecord(tx *txn, r *sdk.Record) error {
 	if !t.beside || t.records == nil {
 		return nil
 	}
-	r.Name = uuid.NewString()
-	r.Language = cmp.Or(r.Language, "en")
-	return t.records.sendInsert(tx, r, "", nil)
+	return t.records.sendInsert(tx, completed(r), "", nil)
+}
+
+// completed adds what all records say. IsTriggered tells a Casdoor that no webhook waits for this one.
+func completed(r *sdk.Record) *sdk.Record {
+	r.Name, r.Language = uuid.NewString(), "en"
+	r.Response, r.StatusCode, r.IsTriggered = `{status:"ok", msg:""}`, 200, true
+	return r
 }

@@ -55,7 +55,7 @@ func (a *Authority) rowToRefresh(ctx context.Context, c *Client, refreshToken st
 	case err != nil:
 		return nil, err
 	}
-	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE owner=? AND name=?", owner, name)
+	row, err := a.store.tokens.named(a.store.read(ctx), owner, name)
 	switch {
 	case errors.Is(err, ErrNotFound): // it has ended
 		return nil, refuseRefresh()
@@ -82,7 +82,7 @@ func (c *Client) refreshExpired(row *sdk.Token, now time.Time) bool {
 
 // userOf returns the user of a row's token.
 func (a *Authority) userOf(ctx context.Context, row *sdk.Token, token string) (*sdk.User, error) {
-	user, err := a.store.users.get(a.store.read(ctx), "WHERE owner=? AND name=?", row.Organization, row.User)
+	user, err := a.store.users.named(a.store.read(ctx), row.Organization, row.User)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) e
 	err := a.store.write(ctx, func(tx *txn) error {
 		return a.store.tokens.sendUpdate(tx, next, &won,
 			[]string{a.store.tokenBy.access, by, "created_time", "expires_in"},
-			"owner=? AND name=? AND "+by+"=?", next.Owner, next.Name, spent)
+			byName+" AND "+by+"=?", next.Owner, next.Name, spent)
 	})
 	if IsUnavailable(err) && a.hasRotated(ctx, next) {
 		return nil
@@ -118,7 +118,7 @@ func (a *Authority) hasRotated(ctx context.Context, next *sdk.Token) bool {
 	const patience = 3 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	row, err := a.store.tokens.get(a.store.read(ctx), "WHERE owner=? AND name=?", next.Owner, next.Name)
+	row, err := a.store.tokens.named(a.store.read(ctx), next.Owner, next.Name)
 	return err == nil && a.store.tokenBy.isRefresh(row, next.RefreshToken)
 }
 
@@ -140,7 +140,7 @@ func (a *Authority) revoke(ctx context.Context, owner, name string) (bool, error
 	var deleted int64
 	err := a.store.write(ctx, func(tx *txn) error {
 		return tx.send(statement{
-			query: "DELETE FROM " + a.store.tokens.name + " WHERE owner=? AND name=?", args: []any{owner, name}, changed: &deleted,
+			query: "DELETE FROM " + a.store.tokens.name + " WHERE " + byName, args: []any{owner, name}, changed: &deleted,
 		})
 	})
 	return deleted > 0, err

@@ -20,47 +20,20 @@ const resealBatch = 1000
 // batch.
 func (s *Store) Reseal(ctx context.Context, sealer *Sealer, progress func(Resealing)) (Resealing, error) {
 	r := Resealing{Unknown: map[string]int{}}
-	var at Session
-	for {
-		sessions, err := s.nextSessions(ctx, &at)
-		if err != nil || len(sessions) == 0 {
+	for cursor := []string(nil); ; {
+		sessions, behind, err := s.sessionsBehind(ctx, cursor, resealBatch)
+		if err == nil {
+			err = s.resealBatch(ctx, sealer, sessions, &r)
+		}
+		if err != nil {
 			return r, err
 		}
-		if err := s.resealBatch(ctx, sealer, sessions, &r); err != nil {
-			return r, err
-		}
-		if progress != nil {
+		if progress != nil && len(sessions) > 0 {
 			progress(r)
 		}
-	}
-}
-
-// nextSessions reads the sessions behind at, of one mini program in one organization, and moves at. In the order of the
-// primary key, so that no batch reads what others have read.
-func (s *Store) nextSessions(ctx context.Context, at *Session) ([]*Session, error) {
-	for {
-		found, err := s.sessions.find(s.read(ctx), "WHERE organization=? AND app_id=? AND open_id>? ORDER BY open_id LIMIT ?",
-			at.Organization, at.AppID, at.OpenID, resealBatch)
-		if err != nil {
-			return nil, err
+		if cursor = behind; cursor == nil {
+			return r, nil
 		}
-		if n := len(found); n > 0 {
-			*at = *found[n-1]
-			return found, nil
-		}
-		next, err := s.sessions.get(s.read(ctx), "WHERE organization=? AND app_id>? ORDER BY app_id LIMIT 1",
-			at.Organization, at.AppID)
-		if errors.Is(err, ErrNotFound) {
-			next, err = s.sessions.get(s.read(ctx), "WHERE organization>? ORDER BY organization, app_id LIMIT 1",
-				at.Organization)
-		}
-		if errors.Is(err, ErrNotFound) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		*at = Session{Organization: next.Organization, AppID: next.AppID}
 	}
 }
 

@@ -29,7 +29,7 @@ func (a *Authority) Resources() *Family[sdk.Resource] {
 			if err := a.tables.dropResource(tx, row); err != nil {
 				return err
 			}
-			_, err := tx.exec("DELETE FROM "+a.store.resources.name+" WHERE "+byID, row.Owner, row.Name)
+			_, err := tx.exec("DELETE FROM "+a.store.resources.name+" WHERE "+byName, row.Owner, row.Name)
 			return err
 		},
 		changed: a.wake, // the file goes
@@ -102,7 +102,7 @@ func (a *Authority) AddResource(ctx context.Context, c *Caller, req ResourceRequ
 	if a.files == nil || a.store.beside {
 		return Avatar{}, refuse(Unsupported, "this server keeps no resources")
 	}
-	user, err := a.store.users.get(a.store.read(ctx), "WHERE "+byID, row.Owner, row.User)
+	user, err := a.store.users.named(a.store.read(ctx), row.Owner, row.User)
 	if ignoreMissing(err) != nil {
 		return Avatar{}, err
 	}

@@ -46,9 +46,9 @@ func (s *selection) unsorted(column string) {
 	}
 }
 
-// from is a selection as SQL has it behind FROM. columns are those that are read of it.
-func (f *Family[T]) from(s *selection, columns string) (from string, args []any) {
-	from = f.table.name
+// from is a selection among the rows of a table, as SQL has it behind FROM. columns are those that are read of it.
+func (s *selection) from(table, columns string) (from string, args []any) {
+	from = table
 	separator := " WHERE "
 	for _, c := range s.where {
 		from += separator + c.text

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -30,9 +31,7 @@ func (c ServiceConfig) withDefaults() ServiceConfig {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c
 }
 
@@ -65,26 +64,17 @@ type Service struct {
 	chores  chan struct{}        // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
-	providers *lru.Cache[string, configured] // by owner/name
-}
-
-// configured is a provider and the settings that it was made of.
-type configured struct {
-	provider.Provider
-	config provider.Config
+	providers *lru.Cache[string, madeProvider] // by owner/name of the row
 }
 
 // maxProviders bounds the providers that are kept, at about 6 KB each: some come and go. One that is forgotten is made
 // anew, and has to get another access token.
 const maxProviders = 4096
 
-// NewService returns the use cases on store.
-func NewService(store *Store, cfg ServiceConfig) (*Service, error) {
-	if cfg.Sealer == nil || cfg.Registry == nil {
-		return nil, errors.New("a service needs a registry and a sealer")
-	}
-	cfg = cfg.withDefaults()
-	return newService(newTables(store, cfg), cfg)
+// madeProvider is a provider, and the settings that it was made with.
+type madeProvider struct {
+	provider.Provider
+	config provider.Config
 }
 
 // newService returns the use cases on d. Its cfg has its defaults.
@@ -94,17 +84,18 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
 		signing: newQueue(runtime.GOMAXPROCS(0), 1, signEach),
 		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
-		claims: newClaimWriter(), accountWriter: newAccountWriter(), profileFields: profileFields(), accountFields: accountFields(),
+		claims: newClaimWriter(), accountWriter: newAccountWriter(),
+		profileFields: profileFields(), accountFields: accountFields(),
 	}
 	s.tables, _ = d.(*tables)
-	var err, err2, err3, err4, err5, err6 error
-	s.verified, err = lru.New[[32]byte, verified](maxVerified)
-	s.sessions, err2 = lru.New[[32]byte, checkedSession](maxCheckedSessions)
-	s.pictures, err3 = picture.New(picture.Config{Sides: avatarSides()})
-	s.organizationTexts, err4 = lru.New[*sdk.Organization, []byte](maxOrganizationTexts)
-	s.settings, err5 = newSettings(d, s.now)
-	s.providers, err6 = lru.New[string, configured](maxProviders)
-	return s, errors.Join(err, err2, err3, err4, err5, err6)
+	var errs [6]error
+	s.verified, errs[0] = lru.New[[32]byte, verified](maxVerified)
+	s.sessions, errs[1] = lru.New[[32]byte, checkedSession](maxCheckedSessions)
+	s.pictures, errs[2] = picture.New(picture.Config{Sides: avatarSides()})
+	s.organizationTexts, errs[3] = lru.New[*sdk.Organization, []byte](maxOrganizationTexts)
+	s.settings, errs[4] = newSettings(d, s.now)
+	s.providers, errs[5] = lru.New[string, madeProvider](maxProviders)
+	return s, errors.Join(errs[:]...)
 }
 
 // Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.
@@ -124,22 +115,25 @@ func (s *Service) SignsIn(tag string) bool {
 
 // providerOf returns the provider of a row, made anew when the row's settings have changed.
 func (s *Service) providerOf(m miniProgram, platform provider.Platform) (provider.Provider, error) {
-	cfg := provider.Config{
-		Type: m.row.Type, SubType: m.row.SubType, ClientID: m.row.ClientId,
-		ClientSecret: provider.Secret(m.row.ClientSecret),
-	}
+	cfg := configOf(m.row)
 	name := m.row.Owner + "/" + m.row.Name
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known, ok := s.providers.Get(name); ok && known.config == cfg {
-		return known.Provider, nil
+	if made, ok := s.providers.Get(name); ok && made.config == cfg {
+		return made.Provider, nil
 	}
 	p, err := platform.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	s.providers.Add(name, configured{p, cfg})
+	s.providers.Add(name, madeProvider{p, cfg})
 	return p, nil
+}
+
+func configOf(row *sdk.Provider) provider.Config {
+	return provider.Config{
+		Type: row.Type, SubType: row.SubType, ClientID: row.ClientId, ClientSecret: provider.Secret(row.ClientSecret),
+	}
 }
 
 // ProviderName returns the name of the provider that a sign-in with that tag and AppID is for, or "".

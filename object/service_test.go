@@ -12,12 +12,12 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// madeProvider is a provider that remembers what it was made of.
-type madeProvider struct{ config provider.Config }
+// rememberingProvider is a provider that remembers what it was made of.
+type rememberingProvider struct{ config provider.Config }
 
-func (*madeProvider) Type() string { return "Made" }
+func (*rememberingProvider) Type() string { return "Made" }
 
-func (*madeProvider) Exchange(context.Context, string) (provider.Session, error) {
+func (*rememberingProvider) Exchange(context.Context, string) (provider.Session, error) {
 	return provider.Session{}, nil
 }
 
@@ -26,13 +26,13 @@ func TestProvidersAreKept(t *testing.T) {
 	t.Parallel()
 	s := newTestService(t, openStore(t), ServiceConfig{})
 	platform := provider.Platform{Type: "Made", New: func(c provider.Config) (provider.Provider, error) {
-		return &madeProvider{c}, nil
+		return &rememberingProvider{c}, nil
 	}}
 	get := func(name, appSecret string) provider.Provider {
 		t.Helper()
 		p, err := s.providerOf(miniProgram{row: &sdk.Provider{Owner: "shop", Name: name, ClientSecret: appSecret}}, platform)
 		require.NoError(t, err)
-		assert.Equal(t, provider.Secret(appSecret), p.(*madeProvider).config.ClientSecret)
+		assert.Equal(t, provider.Secret(appSecret), p.(*rememberingProvider).config.ClientSecret)
 		return p
 	}
 	first := get("mp", "one")

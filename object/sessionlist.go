@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -91,21 +92,14 @@ func (l *sessionList) args(more ...any) []any {
 }
 
 func (l *sessionList) page(limit, offset int) ([]*sdk.Session, error) {
-	rows, err := l.reader.query(l.query("DISTINCT user_name, application")+
-		" ORDER BY user_name, application LIMIT ? OFFSET ?", l.args(limit, offset)...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
 	found := []*sdk.Session{}
-	for rows.Next() {
+	err := eachRow(l.reader, func(rows *sql.Rows) error {
 		s := &sdk.Session{Owner: l.organization}
-		if err := rows.Scan(&s.Name, &s.Application); err != nil {
-			return nil, err
-		}
 		found = append(found, s)
-	}
-	return found, rows.Err()
+		return rows.Scan(&s.Name, &s.Application)
+	}, l.query("DISTINCT user_name, application")+" ORDER BY user_name, application LIMIT ? OFFSET ?",
+		l.args(limit, offset)...)
+	return found, err
 }
 
 // fill adds the ids to sessions that are neighbours in the order of users.
@@ -114,13 +108,7 @@ func (l *sessionList) fill(sessions []*sdk.Session) error {
 	for _, s := range sessions {
 		byUser[[2]string{s.Name, s.Application}] = s
 	}
-	rows, err := l.reader.query(l.query("user_name, application, id, created")+
-		" AND user_name>=? AND user_name<=? ORDER BY created", l.args(sessions[0].Name, sessions[len(sessions)-1].Name)...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	return eachRow(l.reader, func(rows *sql.Rows) error {
 		var user, application, id, created string
 		if err := rows.Scan(&user, &application, &id, &created); err != nil {
 			return err
@@ -129,6 +117,7 @@ func (l *sessionList) fill(sessions []*sdk.Session) error {
 			s.CreatedTime = cmp.Or(s.CreatedTime, created)
 			s.SessionId = append(s.SessionId, id)
 		}
-	}
-	return rows.Err()
+		return nil
+	}, l.query("user_name, application, id, created")+" AND user_name>=? AND user_name<=? ORDER BY created",
+		l.args(sessions[0].Name, sessions[len(sessions)-1].Name)...)
 }

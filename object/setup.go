@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -192,12 +191,12 @@ func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // idAt is newID for what happened at another time.
-func idAt(t time.Time) string {
-	id := uuid.Must(uuid.NewV7())
-	var stamp [8]byte
-	binary.BigEndian.PutUint64(stamp[:], uint64(max(t.UnixMilli(), 0)))
-	copy(id[:6], stamp[2:])
-	return id.String()
+func idAt(t time.Time) string { return idPrefix(t) + newID()[len("01234567-89ab"):] }
+
+// idPrefix returns what the ids of that time begin with: its milliseconds since 1970, in 12 digits.
+func idPrefix(t time.Time) string {
+	digits := fmt.Sprintf("%012x", max(t.UnixMilli(), 0))
+	return digits[:8] + "-" + digits[8:]
 }
 
 func newClientID() string     { return randomHex(10) }

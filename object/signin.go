@@ -27,27 +27,32 @@ type SignInRequest struct {
 
 // person is the one who signs in: the session at the platform, and the user that it belongs to.
 type person struct {
-	platform  provider.Platform
-	program   miniProgram
-	session   provider.Session
+	request SignInRequest
+
+	// What choose has found, and the exchange of the code.
+	platform provider.Platform
+	program  miniProgram
+	upstream provider.Provider
+	session  provider.Session
+
+	// What directory.find has found, each time anew.
 	identity  Identity
 	known     bool      // identity is stored
 	adopted   bool      // it is stored without the AppID
-	whole     bool      // user needs more than the claim columns
-	more      bool      // a claim column that is not common is not empty: user needs all
 	user      *sdk.User // common claim columns only, for a user who exists, unless whole or more
+	more      bool      // a claim column that is not common is not empty: user needs all
 	isNew     bool      // user is to be made
+	unionUser string    // id of the user to whom the UnionID is stored to belong, who may be gone
 	name, id  string    // of the user to be made, where the directory has rules for them; empty: as makeUser has it
-	nameTaken bool      // by another user
-	nickname  string
-	avatar    string
-	request   SignInRequest
-	upstream  provider.Provider
 
-	judged       bool   // the nickname
+	whole     bool // user needs more than the claim columns
+	nameTaken bool // by another user, as an attempt to make this one has shown
+
+	// What the request says of the profile, where it is fit to be stored.
+	nickname     string
+	avatar       string
+	judged       bool   // the nickname, by the platform
 	nicknameMark string // the Reason of the Mark that it is stored with; empty: none
-
-	unionUser string // id of the user to whom the UnionID is stored to belong, who may be gone
 }
 
 // errRaced means that another request has changed what this one built on: look again.
@@ -81,6 +86,8 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 		}
 	}
 	p.nickname, p.avatar = s.profileOf(req, &p.program.options)
+	// From here on another sign-in of the same person may be faster. Nothing is locked meanwhile: who has lost looks again,
+	// and then finds what the other one has stored.
 	const attempts = 5
 	for range attempts {
 		var token *Token

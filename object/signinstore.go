@@ -63,6 +63,7 @@ func (t *tables) findAdopted(ctx context.Context, p *person) error {
 	return err
 }
 
+// findByUnion finds the user of the UnionID, where the provider shares users by it. None is no error.
 func (t *tables) findByUnion(ctx context.Context, p *person) error {
 	if !p.sharesUnion() {
 		return nil
@@ -77,7 +78,7 @@ func (t *tables) findByUnion(ctx context.Context, p *person) error {
 
 // readWhole reads all columns of the user who was found.
 func (t *tables) readWhole(ctx context.Context, p *person) error {
-	whole, err := t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.user.Owner, p.user.Name)
+	whole, err := t.users.named(t.read(ctx), p.user.Owner, p.user.Name)
 	if errors.Is(err, ErrNotFound) {
 		return errRaced
 	}
@@ -93,6 +94,8 @@ func (t *tables) admit(ctx context.Context, p *person, changed []string, token *
 	return t.write(ctx, func(tx *txn) error { return t.storeSignIn(tx, p, changed, token) })
 }
 
+// storeSignIn writes all that a sign-in leaves behind. A known user's statements are only sent, so that on a server they go
+// in one message: see txn. Those whose outcome decides something, which are rare, begin the transaction at once.
 func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.Token) error {
 	stamp := token.CreatedTime
 	if err := t.storeIdentity(tx, p, stamp); err != nil {
@@ -126,6 +129,8 @@ func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.To
 		[]string{"organization", "app_id", "open_id"}, []string{"sealed_key", "key_id", "updated_time"}), nil)
 }
 
+// storeIdentity makes the identity of a new OpenID, or changes one that is there: an adopted user's AppID shows, the former
+// user was deleted, or the UnionID has turned up. Nearly always there is nothing to change.
 func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 	old := p.identity
 	union := cmp.Or(p.session.UnionID, old.UnionID)
@@ -140,7 +145,6 @@ func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 	if p.adopted {
 		storedAppID = ""
 	}
-	// An adopted user's AppID shows, the former user was deleted, or the UnionID has turned up.
 	n, err := tx.exec("UPDATE "+t.identities.name+" SET app_id=?, user_id=?, union_id=?, updated_time=? "+
 		"WHERE organization=? AND app_id=? AND open_id=? AND user_id=?",
 		old.AppID, p.user.Id, union, stamp, old.Organization, storedAppID, old.OpenID, old.UserID)
@@ -154,7 +158,7 @@ func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
 				return err
 			}
 		}
-		return t.users.sendUpdate(tx, p.user, nil, changed, "owner=? AND name=?"+ifUsable, p.user.Owner, p.user.Name)
+		return t.users.sendUpdate(tx, p.user, nil, changed, byName+ifUsable, p.user.Owner, p.user.Name)
 	}
 	return t.users.sendInsert(tx, p.user, "", errNameTaken)
 }
@@ -172,6 +176,7 @@ func (t *tables) keepProperties(tx *txn, p *person) error {
 	return err
 }
 
+// storeUnion notes whose the UnionID is, where the provider shares users by it.
 func (t *tables) storeUnion(tx *txn, p *person, stamp string) error {
 	if !p.sharesUnion() {
 		return nil
@@ -188,6 +193,7 @@ func (t *tables) storeUnion(tx *txn, p *person, stamp string) error {
 	return raced(fresh || !p.isNew, err)
 }
 
+// raced is errRaced for one who has lost.
 func raced(won bool, err error) error {
 	if err == nil && !won {
 		return errRaced

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,10 +78,8 @@ func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &Store{dialect: d, log: cfg.Logger, observer: cfg.Observer, keyring: newKeyring()}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	log := cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	s := &Store{dialect: d, log: log, observer: cfg.Observer, keyring: newKeyring()}
 	if err := s.connect(ctx, cfg); err != nil {
 		if missing, ok := errors.AsType[NotMadeError](err); ok && cfg.Beside {
 			return nil, nil, fmt.Errorf("%w: there is no %s", ErrNoCasdoor, string(missing))

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,23 +39,15 @@ const (
 
 // NewSweeper returns a Sweeper of the store.
 func NewSweeper(store *Store, cfg SweeperConfig) *Sweeper {
-	if cfg.Margin == 0 {
-		cfg.Margin = time.Hour
-	}
-	if cfg.Batch == 0 {
-		cfg.Batch = 200
-	}
-	if cfg.Pause == 0 {
-		cfg.Pause = 50 * time.Millisecond
-	}
+	cfg.Margin = cmp.Or(cfg.Margin, time.Hour)
+	cfg.Batch = cmp.Or(cfg.Batch, 200)
+	cfg.Pause = cmp.Or(cfg.Pause, 50*time.Millisecond)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Swept == nil {
 		cfg.Swept = func(string, int64) {}
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Sweeper{store, cfg, newID()}
 }

@@ -3,8 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
-	"encoding/hex"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,14 +43,6 @@ func (s *Sweeper) tokenSweep(ctx context.Context) (*tokenSweep, error) {
 	return t, nil
 }
 
-// idPrefix returns what the ids that newID makes at that time begin with, up to their first difference.
-func idPrefix(t time.Time) string {
-	var stamp [8]byte
-	binary.BigEndian.PutUint64(stamp[:], uint64(max(t.UnixMilli(), 0)))
-	text := hex.EncodeToString(stamp[2:])
-	return text[:8] + "-" + text[8:]
-}
-
 // sweptToken is what a token row tells about its end.
 type sweptToken struct {
 	name, created, application string
@@ -84,20 +75,14 @@ func (t *tokenSweep) next(ctx context.Context, cursor []string) (behind []string
 }
 
 func (t *tokenSweep) rows(ctx context.Context, owner, after string) (found []sweptToken, err error) {
-	rows, err := t.read(ctx).query(fmt.Sprintf("SELECT name, created_time, application, expires_in FROM %s "+
-		"WHERE owner=? AND name>? AND name<? ORDER BY name LIMIT %d", t.tokens.name, t.Batch), owner, after, t.before)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	err = eachRow(t.read(ctx), func(rows *sql.Rows) error {
 		var r sweptToken
-		if err := rows.Scan(&r.name, &r.created, &r.application, &r.expiresIn); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&r.name, &r.created, &r.application, &r.expiresIn)
 		found = append(found, r)
-	}
-	return found, rows.Err()
+		return err
+	}, fmt.Sprintf("SELECT name, created_time, application, expires_in FROM %s "+
+		"WHERE owner=? AND name>? AND name<? ORDER BY name LIMIT %d", t.tokens.name, t.Batch), owner, after, t.before)
+	return found, err
 }
 
 // expired reports whether a row is one of ours and of no use any more, with the life that its application's settings
@@ -134,11 +119,7 @@ func (t *tokenSweep) delete(ctx context.Context, owner string, rows []sweptToken
 // nextSessions implements sweptTable: a session whose user does not exist goes, unless it is so young that the user may
 // just be made. The cursor is a session's key.
 func (s *Sweeper) nextSessions(ctx context.Context, cursor []string) (behind []string, deleted int64, err error) {
-	if cursor == nil {
-		cursor = []string{"", "", ""}
-	}
-	sessions, err := s.sessions.find(s.read(ctx), fmt.Sprintf("WHERE organization=? AND app_id=? AND open_id>? "+
-		"ORDER BY open_id LIMIT %d", s.Batch), cursor[0], cursor[1], cursor[2])
+	sessions, behind, err := s.sessionsBehind(ctx, cursor, s.Batch)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -160,12 +141,28 @@ func (s *Sweeper) nextSessions(ctx context.Context, cursor []string) (behind []s
 		}
 		deleted += n
 	}
-	if len(sessions) < s.Batch {
-		behind, err = s.nextProgram(ctx, s.sessions.name, cursor[0], cursor[1])
-		return behind, deleted, err
+	return behind, deleted, nil
+}
+
+// sessionsBehind reads the sessions behind a key, of one mini program in one organization, in the order of the primary key.
+// It returns the key to go on behind, or nil at the end; nil begins, too.
+func (s *Store) sessionsBehind(
+	ctx context.Context, cursor []string, most int,
+) (found []*Session, behind []string, err error) {
+	if cursor == nil {
+		cursor = []string{"", "", ""}
 	}
-	last := sessions[len(sessions)-1]
-	return []string{last.Organization, last.AppID, last.OpenID}, deleted, nil
+	found, err = s.sessions.find(s.read(ctx), fmt.Sprintf("WHERE organization=? AND app_id=? AND open_id>? "+
+		"ORDER BY open_id LIMIT %d", most), cursor[0], cursor[1], cursor[2])
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(found) == most {
+		last := found[most-1]
+		return found, []string{last.Organization, last.AppID, last.OpenID}, nil
+	}
+	behind, err = s.nextProgram(ctx, s.sessions.name, cursor[0], cursor[1])
+	return found, behind, err
 }
 
 // nextProgram returns where the rows of the mini program behind this one begin in a table of sessions or identities, or
@@ -177,18 +174,18 @@ func (s *Store) nextProgram(ctx context.Context, table, organization, appID stri
 	}
 	next, err := least("SELECT MIN(app_id) FROM %s WHERE organization=? AND app_id>?", organization, appID)
 	if next != nil || err != nil {
-		return keyOf(&organization, next), err
+		return programKey(&organization, next), err
 	}
 	other, err := least("SELECT MIN(organization) FROM %s WHERE organization>?", organization)
 	if other == nil || err != nil {
 		return nil, err
 	}
 	next, err = least("SELECT MIN(app_id) FROM %s WHERE organization=?", *other)
-	return keyOf(other, next), err
+	return programKey(other, next), err
 }
 
-// keyOf returns the key before the first session of a mini program, or nil where there is none.
-func keyOf(organization, appID *string) []string {
+// programKey returns the key before the first row of a mini program, or nil where there is none.
+func programKey(organization, appID *string) []string {
 	if appID == nil {
 		return nil
 	}

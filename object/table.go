@@ -2,10 +2,8 @@ package object
 
 import (
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -56,7 +54,9 @@ func newTable[T any](engine *xorm.Engine, d dialect, has func(column string) boo
 			continue
 		}
 		t.byName[c.Name] = len(t.columns)
-		col := column{name: c.Name, field: field.Index, json: storedAsJSON(field.Type), binary: c.SQLType.IsBlob(), auto: c.IsAutoIncrement}
+		col := column{
+			name: c.Name, field: field.Index, json: storedAsJSON(field.Type), binary: c.SQLType.IsBlob(), auto: c.IsAutoIncrement,
+		}
 		col.zero = col.zeroOf(field.Type.Kind(), d)
 		t.columns = append(t.columns, col)
 	}
@@ -180,190 +180,6 @@ func (t *table[T]) dest(row *T, columns []column) []any {
 	return dest
 }
 
-// values returns the columns of a row as arguments of a statement.
-func (t *table[T]) values(row *T, columns []column) ([]any, error) {
-	values := make([]any, len(columns))
-	v := reflect.ValueOf(row).Elem()
-	for i, c := range columns {
-		field := v.FieldByIndex(c.field)
-		if !c.json || field.Kind() == reflect.Pointer && field.IsNil() {
-			if field.Kind() == reflect.Int && field.Int() != int64(int32(field.Int())) && t.dialect.driver != "sqlite" {
-				return nil, refuse(InvalidRequest, "%s is out of range", c.name) // of INTEGER, which servers have 4 bytes for
-			}
-			values[i] = plainValue(field)
-			continue
-		}
-		text, err := json.Marshal(field.Interface())
-		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", c.name, err)
-		}
-		if c.binary {
-			values[i] = text
-		} else {
-			values[i] = string(text)
-		}
-	}
-	return values, nil
-}
-
-// plainValue returns a bare string for a text of any type: a driver would ask a Secret how it prints.
-func plainValue(field reflect.Value) any {
-	switch field.Kind() {
-	case reflect.Pointer:
-		return nil
-	case reflect.String:
-		return field.String()
-	}
-	return field.Interface()
-}
-
-// insert adds a row, with suffix behind the INSERT, and reports whether it did: with an "or ignore" suffix it may
-// not.
-func (t *table[T]) insert(tx *txn, row *T, suffix string) (bool, error) {
-	s, err := t.insertSQL(row, suffix)
-	if err != nil {
-		return false, err
-	}
-	n, err := tx.exec(s.query, s.args...)
-	return n == 1, err
-}
-
-// sendInsert is insert for a transaction that needs not know. taken is the error when another row has the key.
-func (t *table[T]) sendInsert(tx *txn, row *T, suffix string, taken error) error {
-	s, err := t.insertSQL(row, suffix)
-	if err != nil {
-		return err
-	}
-	s.taken = taken
-	return tx.send(s)
-}
-
-// insertSQL is an INSERT. Most fields of most rows are empty; those stand in the statement itself, which is several
-// times cheaper than an argument.
-func (t *table[T]) insertSQL(row *T, suffix string) (statement, error) {
-	marks := make([]byte, len(t.columns), len(t.columns)+len(suffix))
-	var filled []column
-	v := reflect.ValueOf(row).Elem()
-	for i, c := range t.columns {
-		switch {
-		case c.auto:
-			marks[i] = '-'
-		case c.zero != "" && v.FieldByIndex(c.field).IsZero():
-			marks[i] = '0'
-		default:
-			marks[i] = '?'
-			filled = append(filled, c)
-		}
-	}
-	form := string(append(marks, suffix...))
-	query, known := t.inserts.Get(form)
-	if !known {
-		query = t.insertText(marks, suffix)
-		t.inserts.Add(form, query)
-	}
-	values, err := t.values(row, filled)
-	return statement{query: query, args: values}, err
-}
-
-// insertText returns the text of an INSERT, as the driver takes it; marks tells for each column whether it is left out (-),
-// zero (0) or an argument (?).
-func (t *table[T]) insertText(marks []byte, suffix string) string {
-	var names, values []string
-	for i, c := range t.columns {
-		switch marks[i] {
-		case '0':
-			names, values = append(names, c.name), append(values, c.zero)
-		case '?':
-			names, values = append(names, c.name), append(values, "?")
-		}
-	}
-	return t.dialect.rebind(fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)%s",
-		t.name, t.dialect.quoteAll(names), strings.Join(values, ", "), suffix))
-}
-
-// rowsAtOnce are as many as one INSERT adds; such an INSERT is kept prepared.
-const rowsAtOnce = 200
-
-// insertAll adds rows with few columns, many in one statement, with suffix behind each INSERT, and returns how many
-// there are more now.
-func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err error) {
-	for part := range slices.Chunk(rows, rowsAtOnce) {
-		marks := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
-		query := fmt.Sprintf("%s INTO %s (%s) VALUES %s%s%s", t.dialect.insertSeveral(), t.name, t.list(t.columns, ""), marks,
-			strings.Repeat(", "+marks, len(part)-1), suffix)
-		var values []any
-		for _, row := range part {
-			more, err := t.values(row, t.columns)
-			if err != nil {
-				return n, err
-			}
-			values = append(values, more...)
-		}
-		run := tx.execOnce
-		if len(part) == rowsAtOnce { // the next of that size has the same words
-			run = tx.exec
-		}
-		inserted, err := run(query, values...)
-		if err != nil {
-			return n, err
-		}
-		n += inserted
-	}
-	return n, nil
-}
-
-// clear empties fields of a row by their columns, and returns the columns that were not empty. Those that the database
-// does not have are left out.
-func (t *table[T]) clear(row *T, names ...string) (cleared []string) {
-	v := reflect.ValueOf(row).Elem()
-	for _, c := range t.pick(names...) {
-		if field := v.FieldByIndex(c.field); !field.IsZero() {
-			field.SetZero()
-			cleared = append(cleared, c.name)
-		}
-	}
-	return cleared
-}
-
-// update writes columns of the row that where selects and returns how many rows it met. Columns that the database does
-// not have are left out.
-func (t *table[T]) update(tx *txn, row *T, names []string, where string, args ...any) (int64, error) {
-	s, err := t.updateSQL(row, names, where, args)
-	if err != nil || s.query == "" {
-		return 0, err
-	}
-	return tx.exec(s.query, s.args...)
-}
-
-// sendUpdate is update for a transaction that needs not know; changed is how many rows it met, once that is committed.
-// It may be nil.
-func (t *table[T]) sendUpdate(tx *txn, row *T, changed *int64, names []string, where string, args ...any) error {
-	s, err := t.updateSQL(row, names, where, args)
-	if err != nil || s.query == "" {
-		return err
-	}
-	s.changed = changed
-	return tx.send(s)
-}
-
-// updateSQL is an UPDATE, or none where the database has none of the columns.
-func (t *table[T]) updateSQL(row *T, names []string, where string, args []any) (statement, error) {
-	columns := t.pick(names...)
-	if len(names) == 0 || len(columns) == 0 {
-		return statement{}, nil
-	}
-	values, err := t.values(row, columns)
-	if err != nil {
-		return statement{}, err
-	}
-	sets := make([]string, len(columns))
-	for i, c := range columns {
-		sets[i] = t.dialect.quote(c.name) + "=?"
-	}
-	query := fmt.Sprintf("UPDATE %s SET %s WHERE %s", t.name, strings.Join(sets, ", "), where)
-	return statement{query: query, args: slices.Concat(values, args)}, nil
-}
-
 // find reads the rows that the rest of the query selects, such as "WHERE owner=?".
 func (t *table[T]) find(q querier, rest string, args ...any) ([]*T, error) {
 	return t.findFrom(q, t.name+" "+rest, args...)
@@ -371,25 +187,28 @@ func (t *table[T]) find(q querier, rest string, args ...any) ([]*T, error) {
 
 // findFrom is find with the name of the table before the rest.
 func (t *table[T]) findFrom(q querier, from string, args ...any) ([]*T, error) {
-	rows, err := q.query("SELECT "+t.list(t.columns, "")+" FROM "+from, args...)
+	return t.findColumns(q, t.columns, from, args...)
+}
+
+// findColumns is findFrom for some of the columns.
+func (t *table[T]) findColumns(q querier, columns []column, from string, args ...any) (found []*T, err error) {
+	err = eachRow(q, func(rows *sql.Rows) error {
+		row := new(T)
+		found = append(found, row)
+		return rows.Scan(t.dest(row, columns)...)
+	}, "SELECT "+t.list(columns, "")+" FROM "+from, args...)
 	if err != nil {
 		return nil, err
 	}
-	return scanAll(rows, t, t.columns)
+	return found, nil
 }
 
-// scanAll reads columns of the rows, and closes them.
-func scanAll[T any](rows *sql.Rows, t *table[T], columns []column) ([]*T, error) {
-	defer func() { _ = rows.Close() }()
-	var found []*T
-	for rows.Next() {
-		row := new(T)
-		if err := rows.Scan(t.dest(row, columns)...); err != nil {
-			return nil, err
-		}
-		found = append(found, row)
-	}
-	return found, rows.Err()
+// byName is the condition that names a row, by the key that all of Casdoor's tables have.
+const byName = "owner=? AND name=?"
+
+// named reads the row of that owner and name, or returns ErrNotFound.
+func (t *table[T]) named(q querier, owner, name string) (*T, error) {
+	return t.get(q, "WHERE "+byName, owner, name)
 }
 
 // get reads the first row that the rest of the query selects, or returns ErrNotFound.
@@ -402,20 +221,4 @@ func (t *table[T]) get(q querier, rest string, args ...any) (*T, error) {
 		return nil, ErrNotFound
 	}
 	return found[0], nil
-}
-
-// scanOne scans the first row of a query, or returns ErrNotFound.
-func scanOne(q querier, dest []any, query string, args ...any) error {
-	rows, err := q.query(query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	if rows.Next() {
-		return rows.Scan(dest...)
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	return ErrNotFound
 }

@@ -100,7 +100,7 @@ func (t *tables) principal(ctx context.Context, token string, claims *tokenClaim
 		return nil, ErrNotFound // the row has become another token's
 	}
 	if found.more {
-		p.User, err = t.users.get(t.read(ctx), "WHERE owner=? AND name=?", p.User.Owner, p.User.Name)
+		p.User, err = t.users.named(t.read(ctx), p.User.Owner, p.User.Name)
 	}
 	return p, err
 }
@@ -165,7 +165,7 @@ func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64)
 		}
 		user.Properties = withProperties(current.Properties, p.properties)
 	}
-	err := t.users.sendUpdate(tx, user, met, columns, "owner=? AND name=? AND id=?"+ifUsable, user.Owner, user.Name, user.Id)
+	err := t.users.sendUpdate(tx, user, met, columns, byName+" AND id=?"+ifUsable, user.Owner, user.Name, user.Id)
 	if err == nil && slices.Contains(columns, "avatar") {
 		err = t.dropUploads(tx, user.Id, user.Avatar)
 	}
@@ -185,7 +185,7 @@ func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64)
 // as MySQL goes on showing what was there at the first look, and the first that it locks, so that nobody waits in a ring.
 func (s *Store) holdOrganization(tx *txn, name string) error {
 	var one int
-	err := scanOne(tx, []any{&one}, "SELECT 1 FROM "+s.organizations.name+" WHERE "+byID+s.dialect.forUpdate, adminOwner, name)
+	err := scanOne(tx, []any{&one}, "SELECT 1 FROM "+s.organizations.name+" WHERE "+byName+s.dialect.forUpdate, adminOwner, name)
 	return ignoreMissing(err)
 }
 

@@ -57,7 +57,7 @@ func (a *Authority) judgeToken(tx *txn, _ *Caller, row, old *sdk.Token) error {
 	if err != nil || row.User == "" {
 		return err
 	}
-	known, err = exists(tx, a.store.users.name+" WHERE owner=? AND name=?", row.Organization, row.User)
+	known, err = exists(tx, a.store.users.name+" WHERE "+byName, row.Organization, row.User)
 	if err == nil && !known {
 		err = refuse(InvalidRequest, "the user %s/%s does not exist", row.Organization, row.User)
 	}

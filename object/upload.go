@@ -141,7 +141,7 @@ func (s *Service) remove(ctx context.Context, u *Upload) error {
 		}
 		_, err := tx.exec("DELETE FROM "+s.tables.uploads.name+" WHERE file_key=? AND state=?", u.FileKey, uploadDropped)
 		if err == nil && s.tables.resources != nil && !s.tables.beside {
-			_, err = tx.exec("DELETE FROM "+s.tables.resources.name+" WHERE "+byID, u.Organization, u.FileKey)
+			_, err = tx.exec("DELETE FROM "+s.tables.resources.name+" WHERE "+byName, u.Organization, u.FileKey)
 		}
 		return err
 	}))

@@ -36,12 +36,12 @@ func (a *Authority) fillPassword(c *Caller, row, old *sdk.User) error {
 // isReadyHash reports whether a user's password is a hash of the type that the user's passwordType names.
 func isReadyHash(user *sdk.User) bool {
 	switch user.PasswordType {
-	case "bcrypt":
+	case passwordType:
 		_, err := bcrypt.Cost([]byte(user.Password))
 		return err == nil
-	case "argon2id":
-		return strings.HasPrefix(user.Password, "$argon2id$")
-	case "pbkdf2-salt":
+	case passwordArgon:
+		return strings.HasPrefix(user.Password, "$"+passwordArgon+"$")
+	case passwordPBKDF2:
 		raw, err := base64.StdEncoding.DecodeString(user.Password)
 		return err == nil && len(raw) >= 16
 	}

@@ -250,7 +250,7 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	}
 	tokens, err := a.store.tokensIn(tx, old.Owner, old.Name)
 	for _, token := range tokens {
-		if _, err := tx.exec("UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=? WHERE "+byID,
+		if _, err := tx.exec("UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=? WHERE "+byName,
 			row.Name, token.Owner, token.Name); err != nil {
 			return err
 		}
@@ -260,7 +260,7 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 
 // eraseUser deletes a user with all that says who they are, softly or wholly as the organization says.
 func (a *Authority) eraseUser(tx *txn, _ *Caller, row *sdk.User) error {
-	org, err := a.store.organizations.get(tx, "WHERE "+byID, adminOwner, row.Owner)
+	org, err := a.store.organizations.named(tx, adminOwner, row.Owner)
 	if ignoreMissing(err) != nil {
 		return err
 	}

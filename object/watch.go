@@ -58,11 +58,9 @@ type Watch struct {
 func NewWatch(store *Store, cfg WatchConfig) *Watch {
 	cfg.Every = cmp.Or(cfg.Every, time.Second)
 	cfg.Room = cmp.Or(cfg.Room, 10_000)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Lost == nil {
 		cfg.Lost = func(int) {}
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Watch{store: store, WatchConfig: cfg}
 }

@@ -3,8 +3,8 @@ package object
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -45,8 +45,8 @@ func (a *Authority) SignIns(ctx context.Context, c *Caller, q LogQuery) (entries
 	}
 	q.Organization = organization
 	limit := min(cmp.Or(q.Limit, 100), maxPageSize)
-	where, args := q.selection()
-	rows, err := a.store.logs.find(a.store.read(ctx), fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", where, limit), args...)
+	from, args := q.selection().from(a.store.logs.name, "")
+	rows, err := a.store.logs.findFrom(a.store.read(ctx), fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", from, limit), args...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -71,37 +71,34 @@ func (a *Authority) watched(c *Caller, organization string) (string, error) {
 	return organization, c.check("get-sign-ins", home{organization: organization})
 }
 
-func (q LogQuery) selection() (where string, args []any) {
-	conditions := []string{"1=1"}
-	add := func(condition string, value any) {
-		conditions, args = append(conditions, condition), append(args, value)
-	}
+func (q LogQuery) selection() *selection {
+	s := &selection{}
 	if q.Organization != "" {
-		add("organization=?", q.Organization)
+		s.add("organization=?", q.Organization)
 	}
 	switch q.Outcome {
 	case "":
 	case "failed":
-		add("outcome<>?", SignedIn)
+		s.add("outcome<>?", SignedIn)
 	default:
-		add("outcome=?", q.Outcome)
+		s.add("outcome=?", q.Outcome)
 	}
 	if q.Errcode != 0 {
-		add("errcode=?", q.Errcode)
+		s.add("errcode=?", q.Errcode)
 	}
 	if q.User != "" {
-		add("user_name=?", q.User)
+		s.add("user_name=?", q.User)
 	}
 	if !q.From.IsZero() {
-		add("id>=?", idPrefix(q.From))
+		s.add("id>=?", idPrefix(q.From))
 	}
 	if !q.To.IsZero() {
-		add("id<?", idPrefix(q.To))
+		s.add("id<?", idPrefix(q.To))
 	}
 	if q.After != "" {
-		add("id<?", q.After)
+		s.add("id<?", q.After)
 	}
-	return "WHERE " + strings.Join(conditions, " AND "), args
+	return s
 }
 
 // Statistics are the sign-ins of a span of time, ready to draw.
@@ -158,29 +155,27 @@ func newStatistics(now time.Time, span, step time.Duration) *Statistics {
 }
 
 func (s *Store) readStats(ctx context.Context, into *Statistics, stored time.Duration, organization string) error {
-	args := []any{int64(stored / time.Second), into.Points[0].Time.Unix()}
-	where := "step=? AND began>=?"
+	selected := &selection{}
+	selected.add("step=?", int64(stored/time.Second))
+	selected.add("began>=?", into.Points[0].Time.Unix())
 	if organization != "" {
-		where, args = where+" AND organization=?", append(args, organization)
+		selected.add("organization=?", organization)
 	}
-	rows, err := s.read(ctx).query("SELECT began, outcome, errcode, within, SUM(sign_ins), SUM(new_users) FROM "+
-		s.stats.name+" WHERE "+where+" GROUP BY began, outcome, errcode, within", args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	from, args := selected.from(s.stats.name, "")
+	err := eachRow(s.read(ctx), func(rows *sql.Rows) error {
 		var r Stat
 		if err := rows.Scan(&r.Began, &r.Outcome, &r.Errcode, &r.Within, &r.SignIns, &r.NewUsers); err != nil {
 			return err
 		}
 		into.add(&r)
-	}
+		return nil
+	}, "SELECT began, outcome, errcode, within, SUM(sign_ins), SUM(new_users) FROM "+
+		from+" GROUP BY began, outcome, errcode, within", args...)
 	for i := range into.Points {
 		p := &into.Points[i]
 		p.P50Ms, p.P99Ms = quantile(p.took, p.SignIns, .5), quantile(p.took, p.SignIns, .99)
 	}
-	return rows.Err()
+	return err
 }
 
 // add adds a count to its point. What another instance's clock has put into the future is left out.

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,12 +50,8 @@ func NewBucket(cfg BucketConfig) (*Bucket, error) {
 	if cfg.Bucket == "" || cfg.AccessKey == "" || cfg.SecretKey == "" {
 		return nil, errors.New("bucket: its name, access key and secret key are all needed")
 	}
-	if cfg.Region == "" {
-		cfg.Region = "us-east-1" // else the library asks for it
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 15 * time.Second
-	}
+	cfg.Region = cmp.Or(cfg.Region, "us-east-1") // else the library asks for it
+	cfg.Timeout = cmp.Or(cfg.Timeout, 15*time.Second)
 	base, err := newPublicURL(cfg.public(endpoint))
 	if err != nil {
 		return nil, fmt.Errorf("bucket: %w", err)

@@ -8,6 +8,7 @@ package picture
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"image"
@@ -64,9 +65,7 @@ type Thumbnail struct {
 
 // New returns a Maker.
 func New(cfg Config) (*Maker, error) {
-	if cfg.Memory == 0 {
-		cfg.Memory = 48 << 20
-	}
+	cfg.Memory = cmp.Or(cfg.Memory, 48<<20)
 	if cfg.Memory < 24<<20 {
 		return nil, fmt.Errorf("picture: memory: %d bytes: want at least 24 MB", cfg.Memory)
 	}
