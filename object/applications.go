@@ -267,10 +267,14 @@ func (a *Authority) fewFollow(ctx context.Context, name string) error {
 	return nil
 }
 
-// followApplication gives organizations, users and tokens the new name of an application.
+// followApplication ends what a former client secret has got, and gives organizations, users and tokens the new name of
+// an application.
 func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Application) error {
-	if old == nil || old.Name == row.Name {
+	if old == nil {
 		return nil
+	}
+	if err := a.store.endFormerSecret(tx, row, old); err != nil || old.Name == row.Name {
+		return err
 	}
 	for _, f := range a.store.following() {
 		if _, err := tx.exec("UPDATE "+f.table+" SET "+f.column+"=? WHERE "+f.column+"=?", row.Name, old.Name); err != nil {
@@ -280,6 +284,32 @@ func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Applicat
 	_, err := tx.exec("UPDATE "+a.store.organizations.name+" SET default_application=? WHERE default_application=?",
 		row.Name, old.Name)
 	return err
+}
+
+// endFormerSecret ends the tokens that an application has got for itself with a client secret that has changed, in all
+// organizations that share it. Old is nil where the application is new.
+func (s *Store) endFormerSecret(tx *txn, row, old *sdk.Application) error {
+	if old == nil || old.ClientSecret == row.ClientSecret || !s.tokens.has("grant_type") {
+		return nil
+	}
+	organizations := []string{old.Organization}
+	if old.IsShared {
+		all, err := s.organizations.find(tx, "")
+		if err != nil {
+			return err
+		}
+		for _, o := range all {
+			organizations = append(organizations, o.Name)
+		}
+	}
+	for _, name := range organizations {
+		_, err := tx.exec("DELETE FROM "+s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+
+			"=? AND grant_type=?", name, old.Name, clientGrant)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // applicationUnused refuses to delete what Casdoor has made, or users signed up with.

@@ -68,7 +68,9 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 			applyRows(tx, s.organizations, data.Organizations, newOnly, completeOrganization),
 			applyRows(tx, s.providers, data.Providers, newOnly, completeProvider),
 			applyRows(tx, s.certs, data.Certs, newOnly, completeCert),
-			applyRows(tx, s.applications, data.Applications, newOnly, completeApplication),
+			applyRows(tx, s.applications, data.Applications, newOnly, func(row, old *sdk.Application) error {
+				return errors.Join(completeApplication(row, old), s.endFormerSecret(tx, row, old))
+			}),
 			applyRows(tx, s.users, data.Users, newOnly, func(row, old *sdk.User) error {
 				return errors.Join(completeUser(row, old), s.leaveTakenEmail(tx, row, old))
 			}),

@@ -281,3 +281,50 @@ func testClientToken(t *testing.T, n *tenant) {
 	n.clock.advance(2 * time.Hour)
 	n.assertInactive(t, n.client(t), token.AccessToken)
 }
+
+// testClientTokenBySecret changes the client secret of an application: what the former one has got ends, and nothing else.
+func (s *suite) testClientTokenBySecret(t *testing.T) {
+	n, other := s.tenant(t, setup{}), s.tenant(t, setup{})
+	get := func(c *object.Client) string {
+		token, err := n.service.ClientToken(t.Context(), c, issuer, "")
+		require.NoError(t, err)
+		caller, err := n.service.TokenCaller(t.Context(), token.AccessToken)
+		require.NoError(t, err)
+		assert.Equal(t, c.Application.Name, caller.Name)
+		return token.AccessToken
+	}
+	change := func(secret string) {
+		done, err := n.service.Applications().Update(t.Context(), n.app(), "admin", "app-"+n.name, []string{"clientSecret"},
+			jsonOf(t, row{"clientSecret": secret}))
+		require.NoError(t, err)
+		assert.True(t, done)
+	}
+	ended := func(token string) {
+		t.Helper()
+		_, err := n.service.TokenCaller(t.Context(), token)
+		assertRefused(t, err, object.InvalidToken)
+	}
+	user, others := n.signIn(t, "oStays"), get(other.client(t))
+	first := get(n.client(t))
+	change("changed")
+	ended(first)
+	n.principal(t, user)
+	_, err := n.service.TokenCaller(t.Context(), others)
+	require.NoError(t, err)
+
+	second := get(n.client(t))
+	change("changed") // to what it is
+	_, err = n.service.TokenCaller(t.Context(), second)
+	require.NoError(t, err)
+	data := row{"applications": []row{{"owner": "admin", "name": "app-" + n.name, "clientSecret": "by file"}}}
+	require.NoError(t, s.store.ApplyInitData(t.Context(), writeJSON(t, data), false))
+	ended(second)
+
+	n.exec(t, 1, "UPDATE application SET is_shared=? WHERE name=?", true, "app-"+n.name)
+	n.clock.advance(time.Minute)
+	shared, err := n.service.Client(t.Context(), "app-"+n.name+"-org-"+other.name)
+	require.NoError(t, err)
+	third := get(shared)
+	change("once more")
+	ended(third)
+}
