@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
 	"github.com/minidoor/minidoor/object"
 )
 
@@ -80,7 +82,8 @@ func (c *AccountController) Userinfo() {
 	c.replyOr(c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request)))
 }
 
-// Self is GET /api/user: the user as web frameworks ask for it, by the names of Laravel.
+// Self is GET /api/user: the claims of Userinfo and, as Casdoor has them at this path, the user by the names of Laravel,
+// whose name is that of the account.
 //
 //	@router /api/user [get]
 func (c *AccountController) Self() {
@@ -89,14 +92,20 @@ func (c *AccountController) Self() {
 		c.fail(err)
 		return
 	}
+	claims, err := c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request))
+	if err != nil {
+		c.fail(err)
+		return
+	}
 	self := struct {
+		*sdk.Userinfo
 		ID         string `json:"id"`
 		Name       string `json:"name"`
 		Email      string `json:"email"`
-		VerifiedAt string `json:"email_verified_at"` // Casdoor knows no time, and says the user's own; empty: it is not
+		VerifiedAt string `json:"email_verified_at"` // empty: it is not; nobody knows when it was, and Casdoor says created_at
 		CreatedAt  string `json:"created_at"`
 		UpdatedAt  string `json:"updated_at"`
-	}{ID: p.User.Id, Name: p.User.Name, Email: p.User.Email, CreatedAt: p.User.CreatedTime, UpdatedAt: p.User.UpdatedTime}
+	}{claims, p.User.Id, p.User.Name, p.User.Email, "", p.User.CreatedTime, p.User.UpdatedTime}
 	if p.User.EmailVerified {
 		self.VerifiedAt = self.CreatedAt
 	}

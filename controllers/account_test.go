@@ -79,6 +79,7 @@ func TestUserByLaravelsNames(t *testing.T) {
 	want := map[string]any{
 		"id": account["id"], "name": "wechat-oLaravel", "email": "a@example.com", "email_verified_at": "",
 		"created_at": account["createdTime"], "updated_at": account["updatedTime"],
+		"sub": account["id"], "iss": s.URL, "aud": harness.ClientID,
 	}
 	assert.Equal(t, want, s.Call(t, "GET", "/api/user", token, nil).Map(t))
 	s.Exec(t, "UPDATE user SET email_verified=? WHERE name='wechat-oLaravel'", true)
