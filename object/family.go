@@ -16,7 +16,13 @@ type Family[T any] struct {
 	trait[T]
 }
 
-// trait is what one Family has of its own. What its comment does not call required may be missing.
+// trait is what one Family has of its own. What its comment does not call required may be missing. The functions are called
+// in this order, those in a transaction perhaps more than once:
+//
+//	Get:         home, reveal, show
+//	List:        seek; show for each row
+//	Add, Update: home, fill; in one transaction guard, judge, the row itself, stored; changed
+//	Delete:      unused; in one transaction guard, home, deletable, erase or the row itself; changed
 type trait[T any] struct {
 	name       string              // Casdoor's, as in its paths: "provider"; required
 	listing    string              // the last part of the path that lists it; empty: "get-" + name + "s"
