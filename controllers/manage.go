@@ -141,9 +141,10 @@ func listQuery(param func(string) string) (object.ListQuery, error) {
 	if q.Page, err = strconv.Atoi(param("p")); err == nil {
 		q.PageSize, err = strconv.Atoi(param("pageSize"))
 	}
-	if err != nil || min(q.Page, q.PageSize) < 1 || max(q.Page, q.PageSize) > math.MaxInt32 {
-		return q, badRequest("p and pageSize must be numbers above zero, of at most 32 bits")
+	if err != nil || q.PageSize < 1 || max(q.Page, q.PageSize) > math.MaxInt32 {
+		return q, badRequest("p and pageSize must be numbers of at most 32 bits, pageSize above zero")
 	}
+	q.Page = max(q.Page, 1) // as in Casdoor: some count from zero
 	return q, nil
 }
 

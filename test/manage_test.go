@@ -70,11 +70,15 @@ func TestManageRefusesValues(t *testing.T) {
 			}
 		}
 		for _, page := range []string{
-			"p=9223372036854775807&pageSize=10", "p=1&pageSize=9223372036854775807", "p=2147483648&pageSize=1", "p=0&pageSize=1",
+			"p=9223372036854775807&pageSize=10", "p=1&pageSize=9223372036854775807", "p=2147483648&pageSize=1", "p=1&pageSize=0",
+			"p=first&pageSize=1",
 		} {
 			reply := s.Call(t, http.MethodGet, "/api/get-users?owner=shop&"+page+"&"+secret, "", nil)
-			assert.Contains(t, reply.Body, "p and pageSize must be numbers above zero", page)
+			assert.Contains(t, reply.Body, "p and pageSize must be numbers of at most 32 bits, pageSize above zero", page)
 		}
+		first := s.Call(t, http.MethodGet, "/api/get-users?owner=shop&p=1&pageSize=1&"+secret, "", nil)
+		assert.Len(t, first.Map(t)["data"], 1)
+		assert.Equal(t, first.Body, s.Call(t, http.MethodGet, "/api/get-users?owner=shop&p=0&pageSize=1&"+secret, "", nil).Body)
 		reply := s.Call(t, http.MethodGet, "/api/get-users?owner=shop&p=2147483647&pageSize=2147483647&"+secret, "", nil)
 		assert.Equal(t, []any{}, reply.Map(t)["data"])
 	})
