@@ -67,10 +67,11 @@ func runCommand(ctx context.Context, c command, cfg *conf.Config, log *slog.Logg
 	if cfg.Remote() {
 		return errors.New("there is no database in remote mode")
 	}
-	if err := needStarted(ctx, storeConfig(cfg, log)); err != nil {
+	database := storeConfig(cfg, log)
+	if err := needStarted(ctx, database); err != nil {
 		return err
 	}
-	store, first, err := object.Open(ctx, storeConfig(cfg, log))
+	store, first, err := object.Open(ctx, database)
 	if err != nil {
 		return err
 	}

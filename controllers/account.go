@@ -19,11 +19,13 @@ type AccountController struct{ Base }
 //
 //	@router /api/get-account [get]
 func (c *AccountController) Account() {
-	r := c.Ctx.Request
-	if token := r.URL.Query().Get("access_token"); token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
+	var p *object.Principal
+	var err error
+	if token := c.Ctx.Request.URL.Query().Get("access_token"); token != "" {
+		p, err = c.principalOf(token)
+	} else {
+		p, err = c.principal()
 	}
-	p, err := c.principal()
 	if err != nil {
 		c.fail(err)
 		return
@@ -74,12 +76,17 @@ func accountText(account object.Account, data3 any) ([]byte, error) {
 //
 //	@router /api/userinfo [get,post]
 func (c *AccountController) Userinfo() {
+	_, claims, err := c.userinfo()
+	c.replyOr(claims, err)
+}
+
+func (c *AccountController) userinfo() (*object.Principal, *sdk.Userinfo, error) {
 	p, err := c.principal()
 	if err != nil {
-		c.fail(err)
-		return
+		return nil, nil, err
 	}
-	c.replyOr(c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request)))
+	claims, err := c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request))
+	return p, claims, err
 }
 
 // Self is GET /api/user: the claims of Userinfo and, as Casdoor has them at this path, the user by the names of Laravel,
@@ -87,12 +94,7 @@ func (c *AccountController) Userinfo() {
 //
 //	@router /api/user [get]
 func (c *AccountController) Self() {
-	p, err := c.principal()
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	claims, err := c.Deps.Authority.Userinfo(c.Ctx.Request.Context(), p, c.Deps.origin(c.Ctx.Request))
+	p, claims, err := c.userinfo()
 	if err != nil {
 		c.fail(err)
 		return

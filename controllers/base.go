@@ -65,6 +65,11 @@ func (b *Base) principal() (*object.Principal, error) {
 	if !ok {
 		return nil, loginFirst()
 	}
+	return b.principalOf(token)
+}
+
+// principalOf returns the user of an access token.
+func (b *Base) principalOf(token string) (*object.Principal, error) {
 	p, err := b.Deps.authenticate(b.Ctx.Request.Context(), token)
 	if err == nil {
 		p.ClientIP = b.Deps.clientIP(b.Ctx.Request)
@@ -74,12 +79,19 @@ func (b *Base) principal() (*object.Principal, error) {
 
 // authenticate returns whose an access token is, if there is room for more work.
 func (d *Deps) authenticate(ctx context.Context, token string) (*object.Principal, error) {
-	leave, err := d.Limits.work(ctx)
+	return withRoom(ctx, d.Limits, token, d.Service.Authenticate)
+}
+
+// withRoom calls do, which works with the database, with arg, if there is room for more work.
+func withRoom[T any](
+	ctx context.Context, l *Limits, arg string, do func(ctx context.Context, arg string) (T, error),
+) (none T, err error) {
+	leave, err := l.work(ctx)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	defer leave()
-	return d.Service.Authenticate(ctx, token)
+	return do(ctx, arg)
 }
 
 // bearer returns the bearer token of a request, and whether there is one.

@@ -54,12 +54,7 @@ func (b *Base) require(least object.Role, refusal error) error {
 func (b *Base) identify() (*object.Caller, error) {
 	r := b.Ctx.Request
 	if token, ok := bearer(r); ok {
-		leave, err := b.Deps.Limits.work(r.Context())
-		if err != nil {
-			return nil, err
-		}
-		defer leave()
-		return b.Deps.Service.TokenCaller(r.Context(), token)
+		return withRoom(r.Context(), b.Deps.Limits, token, b.Deps.Service.TokenCaller)
 	}
 	query := r.URL.Query()
 	id, secret, ok := r.BasicAuth()

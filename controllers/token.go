@@ -219,14 +219,8 @@ func (c *TokenController) clientCredentials(p params) {
 
 // issue answers with a token, if there is room for more work.
 func (c *TokenController) issue(token func(ctx context.Context, issuer string) (*object.Token, error)) {
-	ctx := c.Ctx.Request.Context()
-	leave, err := c.Deps.Limits.work(ctx)
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	defer leave()
-	t, err := token(ctx, c.Deps.origin(c.Ctx.Request))
+	r := c.Ctx.Request
+	t, err := withRoom(r.Context(), c.Deps.Limits, c.Deps.origin(r), token)
 	if err != nil {
 		c.fail(err)
 		return

@@ -292,19 +292,16 @@ func (s *Store) endFormerSecret(tx *txn, row, old *sdk.Application) error {
 	if old == nil || old.ClientSecret == row.ClientSecret || !s.tokens.has("grant_type") {
 		return nil
 	}
-	organizations := []string{old.Organization}
+	organizations := []*sdk.Organization{{Name: old.Organization}}
 	if old.IsShared {
-		all, err := s.organizations.find(tx, "")
-		if err != nil {
+		var err error
+		if organizations, err = s.organizations.find(tx, ""); err != nil {
 			return err
 		}
-		for _, o := range all {
-			organizations = append(organizations, o.Name)
-		}
 	}
-	for _, name := range organizations {
+	for _, o := range organizations {
 		_, err := tx.exec("DELETE FROM "+s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+
-			"=? AND grant_type=?", name, old.Name, clientGrant)
+			"=? AND grant_type=?", o.Name, old.Name, clientGrant)
 		if err != nil {
 			return err
 		}
