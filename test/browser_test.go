@@ -157,11 +157,19 @@ func (p *page) arrive(view string, more ...string) {
 		ready = fmt.Sprintf(`body:has(#log > li:nth-child(%d)) %s`, n, ready)
 	}
 	p.do(chromedp.WaitVisible(chromedp.CSS(ready)))
+	p.loaded()
 	const steps = `[...document.querySelectorAll("#log > li")].map((li) => li.dataset.step)`
 	assert.Equal(p.t, p.steps, get(p, chromedp.Evaluate[[]string](steps)))
 	p.checkWidth(view)
 	assert.Empty(p.t, p.text("#error"))
 	p.screenshot(view)
+}
+
+// loaded waits for what the page names, its stylesheet above all: without it, a page that is all there is wider.
+func (p *page) loaded() {
+	p.t.Helper()
+	const load = `document.readyState === "complete" || new Promise((done) => addEventListener("load", () => done(true)))`
+	require.True(p.t, get(p, chromedp.Evaluate[bool](load, chromedp.EvalAwaitPromise)))
 }
 
 func (p *page) checkWidth(view string) {

@@ -65,6 +65,7 @@ func (w *consoleWalk) at(name, element string) {
 	if err := chromedp.Do(ctx, chromedp.WaitReady(ready)); err != nil {
 		w.t.Fatalf("no %s with %s, but %s", name, element, w.text("main"))
 	}
+	w.loaded()
 	assert.Equal(w.t, w.visit.language, get(w.page, chromedp.Evaluate[string](`document.documentElement.lang`)), name)
 	headings := get(w.page, chromedp.Evaluate[int](`document.querySelectorAll("h1").length`))
 	assert.Equal(w.t, 1, headings, name)
