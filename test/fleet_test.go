@@ -1,8 +1,10 @@
 package test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -108,6 +110,7 @@ func (b *balancer) add(t *testing.T, c *child) {
 	target, err := url.Parse(c.URL)
 	require.NoError(t, err)
 	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ModifyResponse = readWhole
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
 		http.Error(w, badGateway+": "+err.Error(), http.StatusBadGateway)
 	}
@@ -124,6 +127,14 @@ func (b *balancer) add(t *testing.T, c *child) {
 		b.remove(proxy)
 	})
 	t.Cleanup(func() { cancel(); watch.Wait() })
+}
+
+// readWhole has an answer that breaks off count as a broken connection, as one that does not begin.
+func readWhole(answer *http.Response) error {
+	body, err := io.ReadAll(answer.Body)
+	_ = answer.Body.Close()
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	return err
 }
 
 func (b *balancer) remove(proxy *httputil.ReverseProxy) {
