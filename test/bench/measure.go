@@ -149,8 +149,9 @@ func (b *bench) compare(ctx context.Context, op operation, a algorithm, targets 
 		}
 		requests[i] = op.requests(t.site, a, tokens)
 	}
-	for range b.rounds {
-		for i, t := range targets {
+	for round := range b.rounds {
+		for _, i := range order(len(targets), round) {
+			t := targets[i]
 			l := load{addresses: t.addresses(), workers: b.workers, duration: b.duration, want: []byte(op.want)}
 			if err := b.runRound(ctx, l, b.floorBeside(t, op, a), requests[i], &all[i]); err != nil {
 				return nil, fmt.Errorf("%s: %w", t.kind, err)
@@ -160,6 +161,19 @@ func (b *bench) compare(ctx context.Context, op operation, a algorithm, targets 
 	return newRows(op.name, a.label, targets, all), nil
 }
 
+// order returns the numbers below n, in every other round from the end: who always follows another one has to bear what
+// that leaves behind, such as writes on their way to the disk.
+func order(n, round int) []int {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	if round%2 == 1 {
+		slices.Reverse(numbers)
+	}
+	return numbers
+}
+
 // addHalfRate adds, behind the rows of an operation, rows of the same at half their rates: requests that come evenly,
 // whether the server is ready for them or not, while WeChat takes its time. floor gets as many right before.
 func (b *bench) addHalfRate(
@@ -167,9 +181,9 @@ func (b *bench) addHalfRate(
 ) ([]row, error) {
 	all := make([]samples, len(targets))
 	err := b.wechat.during(b.latency, func() error {
-		for range b.rounds {
-			for i, t := range targets {
-				rate := rows[i].Rate / 2
+		for round := range b.rounds {
+			for _, i := range order(len(targets), round) {
+				t, rate := targets[i], rows[i].Rate/2
 				l := load{
 					addresses: t.addresses(), duration: b.duration, want: []byte(op.want),
 					interval: time.Duration(float64(time.Second) / rate),
