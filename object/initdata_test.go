@@ -30,7 +30,7 @@ func TestInitDataThatDoesNotFit(t *testing.T) {
 	store := openStore(t)
 	file := filepath.Join(t.TempDir(), "init_data.json")
 	for text, want := range map[string]string{
-		"{\n\"users\": [\n}":             ": line 3: invalid character '}'",
+		"{\n\"users\": [\n}":              ": line 3: invalid character '}'",
 		`{"users": [{"owner": "admin"}]}`: ": user 1: owner and name are required",
 	} {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))

@@ -54,6 +54,8 @@ func testReseal(t *testing.T, binary string) {
 	c = w.start(t)
 	c.stop(t)
 	assert.Contains(t, c.process.Output(), lost)
+	checked, _ := w.command(t, "-check")
+	assert.Contains(t, checked, "warning: seal key: "+lost)
 	for _, secret := range []string{keyOf("a"), keyOf("b"), w.fake.SessionKey("oMe")} {
 		assert.NotContains(t, output, secret)
 	}
@@ -85,7 +87,7 @@ func testRedis(t *testing.T, binary string) {
 	w.cfg.Env["redisEndpoint"] = "no endpoint"
 	output, failed := w.command(t)
 	assert.True(t, failed)
-	assert.Contains(t, output, "redis endpoint: want")
+	assert.Contains(t, output, "redisEndpoint: want")
 }
 
 // testBrokenStarts has a server say why it does not start.
