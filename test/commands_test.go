@@ -92,7 +92,8 @@ func testRedis(t *testing.T, binary string) {
 
 // testBrokenStarts has a server say why it does not start.
 func testBrokenStarts(t *testing.T, binary string) {
-	nowhere := filepath.Join(t.TempDir(), "none", "x")
+	folder := t.TempDir()
+	nowhere := filepath.Join(folder, "none", "x")
 	for want, c := range map[string]struct {
 		env  map[string]string
 		args []string
@@ -100,6 +101,7 @@ func testBrokenStarts(t *testing.T, binary string) {
 		"minidoor: seal key file " + nowhere + ": ": {env: map[string]string{"sealKeyFile": nowhere}},
 		"minidoor: avatarDir: ":                     {env: map[string]string{"avatarDir": "/proc/minidoor"}},
 		"minidoor: open database: open " + nowhere:  {env: map[string]string{"dataSourceName": nowhere}},
+		"minidoor: open database: file " + folder:   {env: map[string]string{"dataSourceName": folder}},
 		`minidoor: unexpected argument "check"`:     {args: []string{"check"}},
 		`minidoor: unexpected argument "serve"`:     {args: []string{"serve", "-check"}},
 	} {
