@@ -163,13 +163,16 @@ func (r *report) sealKey(ctx context.Context, cfg *conf.Config) {
 
 // diagnoseSealing looks whether the seal keys open what is sealed in the database.
 func diagnoseSealing(ctx context.Context, c console) ([]object.Finding, error) {
-	keys, err := c.cfg.ReadSealKeys()
-	if err != nil || c.store.Bare() {
-		return nil, nil // as sealKey has said; nothing is sealed
+	if c.store.Bare() {
+		return nil, nil // nothing is sealed
 	}
-	sealer, err := object.NewSealer(keys)
-	if err != nil {
-		return nil, err
+	sealer := new(object.Sealer) // without a key, where it is still to be made
+	keys, err := c.cfg.ReadSealKeys()
+	if err == nil {
+		sealer, err = object.NewSealer(keys)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // as sealKey has said
 	}
 	lacks, err := c.store.LacksKey(ctx, sealer)
 	if !lacks {

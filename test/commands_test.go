@@ -54,8 +54,11 @@ func testReseal(t *testing.T, binary string) {
 	c = w.start(t)
 	c.stop(t)
 	assert.Contains(t, c.process.Output(), lost)
-	checked, _ := w.command(t, "-check")
-	assert.Contains(t, checked, "warning: seal key: "+lost)
+	for _, key := range []string{keyOf("c"), ""} {
+		w.cfg.Env["sealKey"] = key
+		checked, _ := w.command(t, "-check")
+		assert.Contains(t, checked, "warning: seal key: "+lost)
+	}
 	for _, secret := range []string{keyOf("a"), keyOf("b"), w.fake.SessionKey("oMe")} {
 		assert.NotContains(t, output, secret)
 	}
