@@ -42,6 +42,7 @@ func check(ctx context.Context, c console) error {
 		return r.err()
 	}
 	defer c.store.Close()
+	r.run(ctx, "seal key", func(ctx context.Context) ([]object.Finding, error) { return diagnoseSealing(ctx, c) })
 	r.run(ctx, "applications", c.store.DiagnoseApplications)
 	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseProviders(ctx, r.registry(c.cfg, c.log))
@@ -158,6 +159,26 @@ func (r *report) sealKey(ctx context.Context, cfg *conf.Config) {
 		}
 		return []object.Finding{{Severity: object.Fine, Text: text}}, nil
 	})
+}
+
+// diagnoseSealing looks whether the seal keys open what is sealed in the database.
+func diagnoseSealing(ctx context.Context, c console) ([]object.Finding, error) {
+	if c.store.Bare() {
+		return nil, nil // nothing is sealed
+	}
+	sealer := new(object.Sealer) // without a key, where it is still to be made
+	keys, err := c.cfg.ReadSealKeys()
+	if err == nil {
+		sealer, err = object.NewSealer(keys)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // as sealKey has said
+	}
+	lacks, err := c.store.LacksKey(ctx, sealer)
+	if !lacks {
+		return nil, err
+	}
+	return []object.Finding{{Severity: object.Warning, Text: "seal key: " + lacksKey}}, nil
 }
 
 // registry knows WeChat's mini programs, and hears what WeChat's clock says.

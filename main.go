@@ -175,7 +175,7 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	defer inBackground(ctx, deps.Service.KeepHouse)()
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.HTTPAddr, strconv.Itoa(cfg.HTTPPort)))
 	if err != nil {
-		return err
+		return fmt.Errorf("httpaddr, httpport: %w", err)
 	}
 	if p.demo != nil {
 		deps.Demo = &controllers.Demo{

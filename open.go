@@ -33,6 +33,9 @@ func attach(
 	return store, nil
 }
 
+const lacksKey = "SessionKeys are sealed with another seal key: what is encrypted for their users cannot be read " +
+	"until they sign in again"
+
 func attachStore(
 	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, store *object.Store,
 ) error {
@@ -52,8 +55,7 @@ func attachStore(
 		return err
 	}
 	if lacks {
-		deps.Logger.WarnContext(ctx, "SessionKeys are sealed with another seal key: what is encrypted for their users cannot be "+
-			"read until they sign in again", "sealKeyFile", cfg.SealKeyFile)
+		deps.Logger.WarnContext(ctx, lacksKey, "sealKeyFile", cfg.SealKeyFile)
 	}
 	authority, err := object.NewAuthority(store, services)
 	if err != nil {

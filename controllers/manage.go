@@ -18,8 +18,8 @@ type ManageController struct {
 	Family family
 }
 
-// manageRoutes are the paths of the families, as Casdoor names them. What users ask for of themselves too, UserController
-// serves.
+// manageRoutes are the paths of the families, as Casdoor names them. What users ask for of themselves too is with the
+// account (get-user), the profile (update-user) and the avatar (upload-resource).
 func manageRoutes(base Base) []route {
 	a := base.Deps.Authority
 	var all []route

@@ -23,7 +23,7 @@ import (
 type Deps struct {
 	Service        *object.Service   // required
 	Authority      *object.Authority // nil: another Casdoor answers all but the mini programs' calls
-	Console        *object.Authority // what the console works with; nil: there is none, and Authority signs in by password
+	Console        *object.Authority // of the console, and of passwords where Authority is nil; nil: no console
 	Origin         string            // the server's public URL, without a slash at its end; empty: as each request names it
 	TrustedProxies []netip.Prefix    // who may say X-Forwarded-For and X-Forwarded-Proto; empty: nobody
 	Version        string            // of this build

@@ -46,13 +46,13 @@ func RedisOptions(endpoint provider.Secret) (*redis.Options, error) {
 	parts := strings.SplitN(endpoint.Reveal(), ",", 3)
 	address := strings.TrimSpace(parts[0])
 	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
-		return nil, errors.New(`redis endpoint: want "host:port[,db[,password]]"`)
+		return nil, errors.New(`redisEndpoint: want "host:port[,db[,password]]"`)
 	}
 	o := redisOptions(address)
 	if len(parts) > 1 {
 		db, err := strconv.Atoi(strings.TrimSpace(parts[1]))
 		if err != nil || db < 0 {
-			return nil, errors.New("redis endpoint: db is no number")
+			return nil, errors.New("redisEndpoint: db is no number")
 		}
 		o.DB = db
 	}

@@ -61,7 +61,7 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 		PasswordMark: passwordMark(token, user), ClientIP: in.ClientIP,
 		CreatedTime: a.stamp(), SeenTime: a.stamp(), ExpiresTime: timestamp(a.now().Add(life)),
 	}
-	c = UserCaller(user)
+	c = userCaller(user)
 	c.ClientIP, c.Address = in.ClientIP, "POST /api/login"
 	user.LastSigninTime, user.LastSigninIp = a.stamp(), in.ClientIP
 	return token, c, a.store.write(ctx, func(tx *txn) error {
@@ -137,7 +137,7 @@ func (a *Authority) SessionCaller(ctx context.Context, token string) (*Caller, e
 			return err
 		})
 	}
-	return UserCaller(user), err
+	return userCaller(user), err
 }
 
 func loginFirst() *Refusal { return refuse(InvalidToken, "Please login first") }

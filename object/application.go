@@ -259,10 +259,10 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 		}
 		c.miniPrograms = append(c.miniPrograms, miniProgram{item, row, *options})
 	}
-	cert, err := s.certs.get(s.read(ctx), "WHERE name=? AND owner IN (?, ?)", app.Cert, adminOwner, app.Organization)
+	cert, err := s.certs.get(s.read(ctx), "WHERE name=? AND owner IN (?, ?)", certOf(app), adminOwner, app.Organization)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, app.Cert)
+		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, certOf(app))
 	case err != nil:
 		return nil, err
 	default:
@@ -270,6 +270,9 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 	}
 	return c, nil
 }
+
+// certOf returns the cert that an application signs with: as in Casdoor the built-in one, where it names none.
+func certOf(app *sdk.Application) string { return cmp.Or(app.Cert, builtInCert) }
 
 // itemsOf returns the providers that an application names. A null in its JSON names none.
 func itemsOf(app *sdk.Application) []*sdk.ProviderItem {

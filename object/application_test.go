@@ -167,6 +167,7 @@ func TestClientOfBrokenApplications(t *testing.T) {
 			{Owner: "admin", Name: "lost", ClientId: "lost", Organization: "nowhere", Cert: builtInCert},
 			{Owner: "admin", Name: "mute", ClientId: "mute", Organization: builtInName, Cert: "nowhere"},
 			{Owner: "admin", Name: "anonymous", ClientId: "", Organization: builtInName},
+			{Owner: "admin", Name: "default", ClientId: "default", Organization: builtInName},
 		} {
 			if _, err := store.applications.insert(tx, app, ""); err != nil {
 				return err
@@ -180,6 +181,10 @@ func TestClientOfBrokenApplications(t *testing.T) {
 	require.NoError(t, err, "it may still verify")
 	_, err = service.ClientToken(t.Context(), mute, "", "")
 	assert.ErrorContains(t, err, `cert "nowhere" does not exist`)
+	ofNoCert, err := service.Client(t.Context(), "default")
+	require.NoError(t, err)
+	_, err = service.ClientToken(t.Context(), ofNoCert, "", "")
+	assert.NoError(t, err, "Casdoor signs with the built-in cert then")
 	_, err = service.Client(t.Context(), "")
 	var refusal *Refusal
 	assert.True(t, errors.As(err, &refusal) && refusal.Code == InvalidClient, "%v", err)

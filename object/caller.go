@@ -34,8 +34,8 @@ func (c *Caller) governs(organization string) bool {
 	return c.Role == Global || c.Role >= Admin && c.Organization == organization
 }
 
-// UserCaller returns what a signed-in user is to the management API.
-func UserCaller(user *sdk.User) *Caller {
+// userCaller returns what a signed-in user is to the management API.
+func userCaller(user *sdk.User) *Caller {
 	c := &Caller{Role: Member, Organization: user.Owner, Name: user.Name, UserID: user.Id}
 	if user.IsAdmin {
 		c.Role = Admin
@@ -70,7 +70,7 @@ func (s *Service) TokenCaller(ctx context.Context, accessToken string) (*Caller,
 		if p, err = p.ofUser(claims); err != nil {
 			return nil, err
 		}
-		return UserCaller(p.User), nil
+		return userCaller(p.User), nil
 	}
 	client, err := s.Client(ctx, p.clientID)
 	if err != nil {

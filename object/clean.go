@@ -55,7 +55,7 @@ func cleanDisplayName(s string) (string, error) {
 func cleanAvatar(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if strings.HasPrefix(s, "wxfile://") || strings.HasPrefix(s, "http://tmp/") {
-		return "", errors.New("is a temporary file of the mini program: upload the file and send its https:// URL")
+		return "", errors.New("is a temporary file of the mini program: wx.uploadFile sends it to /api/mini-program/avatar")
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || len(s) > maxAvatar ||

@@ -32,7 +32,8 @@ func found(s Severity, format string, args ...any) Finding {
 	return Finding{s, fmt.Sprintf(format, args...)}
 }
 
-// DiagnoseProviders tries the AppID and AppSecret of each provider that the registry knows the type of.
+// DiagnoseProviders tries the AppID and AppSecret of each provider that the registry knows the type of, and looks for
+// options of providers that are not there.
 func (s *Store) DiagnoseProviders(ctx context.Context, registry *provider.Registry) ([]Finding, error) {
 	rows, err := s.providers.find(s.read(ctx), "ORDER BY owner, name")
 	if err != nil {
@@ -47,7 +48,16 @@ func (s *Store) DiagnoseProviders(ctx context.Context, registry *provider.Regist
 	if len(all) == 0 {
 		all = append(all, found(Warning, "there is no provider of a mini program: nobody can sign in"))
 	}
-	return all, nil
+	if s.bare {
+		return all, nil
+	}
+	options, err := s.options.find(s.read(ctx), "ORDER BY owner, name")
+	for _, o := range options {
+		if !slices.ContainsFunc(rows, func(row *sdk.Provider) bool { return row.Owner == o.Owner && row.Name == o.Name }) {
+			all = append(all, found(Warning, "options are set for the provider %s/%s, which does not exist", o.Owner, o.Name))
+		}
+	}
+	return all, err
 }
 
 // DiagnoseProviders is the Store's for an application of a Service that may have none.
@@ -127,7 +137,7 @@ func (s *Store) diagnoseCert(row *sdk.Cert, now time.Time) Finding {
 	return found(Fine, "%s: valid until %s", name, end.Format(time.DateOnly))
 }
 
-// DiagnoseApplications looks for what the applications name and is not there.
+// DiagnoseApplications looks for what the applications name and is not there, and for client ids that two of them have.
 func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 	applications, err := s.applications.find(s.read(ctx), "ORDER BY owner, name")
 	if err != nil {
@@ -142,15 +152,20 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 		}
 	}
 	var all []Finding
+	clients := map[string]string{} // the applications by their client ids
 	for _, app := range applications {
 		name := fmt.Sprintf("application %s/%s", app.Owner, app.Name)
 		before := len(all)
 		if !slices.Contains(there.organizations, app.Organization) {
 			all = append(all, found(Problem, "%s: there is no organization %s", name, app.Organization))
 		}
-		if app.Cert != "" && !slices.Contains(there.certs, app.Cert) {
-			all = append(all, found(Problem, "%s: there is no cert %s", name, app.Cert))
+		if cert := certOf(app); !slices.Contains(there.certs, cert) {
+			all = append(all, found(Problem, "%s: there is no cert %s", name, cert))
 		}
+		if first, taken := clients[app.ClientId]; taken && app.ClientId != "" {
+			all = append(all, found(Problem, "%s: %s has the same client id", name, first))
+		}
+		clients[app.ClientId] = name
 		for _, item := range itemsOf(app) {
 			if !slices.Contains(there.providers, item.Name) {
 				all = append(all, found(Warning, "%s: there is no provider %s", name, item.Name))

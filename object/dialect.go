@@ -24,7 +24,7 @@ type dialect struct {
 	forUpdate string // ends a SELECT that keeps other writers from the row; SQLite has one writer only
 }
 
-// setUpLock is the name, and the number, under which instances that start at once wait for each other.
+// The name, and the number, under which instances that start at once wait for each other.
 const (
 	setUpLockName   = "minidoor-set-up"
 	setUpLockNumber = 0x6d696e69

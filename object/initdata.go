@@ -46,6 +46,7 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 	if err != nil {
 		return fmt.Errorf("init data: %w", err)
 	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // which editors on Windows put there
 	var data initData
 	if err := json.Unmarshal(text, &data); err != nil {
 		return fmt.Errorf("init data %s: %w", path, atLine(text, err))
@@ -178,16 +179,17 @@ func jsonKeys[T any]() (keys []string) {
 func applyRows[T any](
 	tx *txn, t *table[T], objects []json.RawMessage, newOnly bool, complete func(row, old *T) error,
 ) error {
+	kind := strings.Trim(t.name, t.dialect.quoteMark)
 	for i, object := range objects {
 		var id struct{ Owner, Name string }
 		if err := json.Unmarshal(object, &id); err != nil {
-			return fmt.Errorf("%s %d: %w", t.name, i+1, err)
+			return fmt.Errorf("%s %d: %w", kind, i+1, err)
 		}
 		if id.Owner == "" || id.Name == "" {
-			return fmt.Errorf("%s %d: owner and name are required", t.name, i+1)
+			return fmt.Errorf("%s %d: owner and name are required", kind, i+1)
 		}
 		if err := applyRow(tx, t, id.Owner, id.Name, object, newOnly, complete); err != nil {
-			return fmt.Errorf("%s %s/%s: %w", t.name, id.Owner, id.Name, err)
+			return fmt.Errorf("%s %s/%s: %w", kind, id.Owner, id.Name, err)
 		}
 	}
 	return nil
@@ -310,8 +312,8 @@ func completeUser(row, old *sdk.User) error {
 		row.Password, row.PasswordType, row.PasswordSalt = old.Password, old.PasswordType, old.PasswordSalt
 		return nil
 	}
-	if row.Password == "" || row.PasswordType == passwordType && len(row.Password) == len("$2a$10$")+53 {
-		return nil // none, or hashed already, as in a file that Casdoor dumped
+	if row.Password == "" || isReadyHash(row) { // none, or hashed already, as in a file that Casdoor dumped
+		return nil
 	}
 	hash, err := hashPassword(row.Password)
 	row.Password, row.PasswordType, row.PasswordSalt = hash, passwordType, ""

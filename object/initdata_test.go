@@ -25,10 +25,17 @@ func TestUnknownInitData(t *testing.T) {
 		data.unknown([]byte(text)))
 }
 
-func TestInitDataThatIsNoJSON(t *testing.T) {
+func TestInitDataThatDoesNotFit(t *testing.T) {
 	t.Parallel()
+	store := openStore(t)
 	file := filepath.Join(t.TempDir(), "init_data.json")
-	require.NoError(t, os.WriteFile(file, []byte("{\n\"users\": [\n}"), 0o600))
-	err := openStore(t).ApplyInitData(t.Context(), file, false)
-	assert.ErrorContains(t, err, file+": line 3: invalid character '}'")
+	for text, want := range map[string]string{
+		"{\n\"users\": [\n}":              ": line 3: invalid character '}'",
+		`{"users": [{"owner": "admin"}]}`: ": user 1: owner and name are required",
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		assert.ErrorContains(t, store.ApplyInitData(t.Context(), file, false), file+want)
+	}
+	require.NoError(t, os.WriteFile(file, []byte("\ufeff{}"), 0o600))
+	assert.NoError(t, store.ApplyInitData(t.Context(), file, false), "a byte order mark is no harm")
 }

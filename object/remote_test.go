@@ -180,7 +180,7 @@ func TestMiniProgramsOfSharedApplication(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "shop", c.Organization.Name)
 	assert.Equal(t, "all-org-shop", c.ID())
-	require.ErrorContains(t, c.keyErr, "does not exist")
+	require.ErrorContains(t, c.keyErr, `cert "cert-built-in" does not exist`)
 	require.Len(t, c.miniPrograms, 2)
 	assert.Equal(t, "wx1", c.miniPrograms[0].row.ClientId)
 	assert.True(t, c.miniPrograms[0].item.CanSignIn && c.miniPrograms[0].item.CanSignUp)

@@ -123,9 +123,9 @@ func (r *remote) clientOf(ctx context.Context, id, home string) (*Client, error)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(certs, func(cert *sdk.Cert) bool { return cert.Name == app.Cert })
+	i := slices.IndexFunc(certs, func(cert *sdk.Cert) bool { return cert.Name == certOf(app) })
 	if i < 0 {
-		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, app.Cert)
+		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, certOf(app))
 		return c, nil
 	}
 	c.key, c.keyErr = r.keyring.parse(certs[i])

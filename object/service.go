@@ -138,8 +138,8 @@ func configOf(row *sdk.Provider) provider.Config {
 
 // ProviderName returns the name of the provider that a sign-in with that tag and AppID is for, or "".
 func (s *Service) ProviderName(c *Client, tag, appID string) string {
-	p := &person{}
-	_ = s.choose(p, SignInRequest{Client: c, Tag: tag, AppID: appID}) // then there is none
+	p := &person{request: SignInRequest{Client: c, Tag: tag, AppID: appID}}
+	_ = s.choose(p) // then there is none
 	if p.program.row == nil {
 		return ""
 	}

@@ -39,13 +39,13 @@ type person struct {
 	identity  Identity
 	known     bool      // identity is stored
 	adopted   bool      // it is stored without the AppID
-	user      *sdk.User // common claim columns only, for a user who exists, unless whole or more
-	more      bool      // a claim column that is not common is not empty: user needs all
+	user      *sdk.User // of one who exists the common claim columns only or, where whole or more, all
+	more      bool      // the user has claim columns filled that are not common
 	isNew     bool      // user is to be made
 	unionUser string    // id of the user to whom the UnionID is stored to belong, who may be gone
 	name, id  string    // of the user to be made, where the directory has rules for them; empty: as makeUser has it
 
-	whole     bool // user needs more than the claim columns
+	whole     bool // the token may need any column of the user
 	nameTaken bool // by another user, as an attempt to make this one has shown
 
 	// What the request says of the profile, where it is fit to be stored.
@@ -64,9 +64,8 @@ var errNameTaken = fmt.Errorf("%w: the name is taken", errRaced)
 // SignIn exchanges the code, finds or makes the user by OpenID and issues a token. What it refuses is a *Refusal; a
 // platform that fails is a *provider.Error. When it returns a token, everything is stored durably.
 func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error) {
-	// The claims of format JWT-Custom may need any column of the user.
 	p := &person{request: req, whole: req.Client.Application.TokenFormat == "JWT-Custom"}
-	if err := s.choose(p, req); err != nil {
+	if err := s.choose(p); err != nil {
 		return nil, err
 	}
 	var err error
@@ -85,13 +84,13 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 			return nil, err
 		}
 	}
-	p.nickname, p.avatar = s.profileOf(req, &p.program.options)
+	s.takeProfile(p)
 	// From here on another sign-in of the same person may be faster. Nothing is locked meanwhile: who has lost looks again,
 	// and then finds what the other one has stored.
 	const attempts = 5
 	for range attempts {
 		var token *Token
-		if token, err = s.admit(ctx, req, p); !errors.Is(err, errRaced) {
+		if token, err = s.admit(ctx, p); !errors.Is(err, errRaced) {
 			return token, err
 		}
 		p.nameTaken = p.nameTaken || errors.Is(err, errNameTaken)
@@ -100,7 +99,8 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 }
 
 // choose finds the mini program that the request is for, and checks that Casdoor's settings let it sign in.
-func (s *Service) choose(p *person, req SignInRequest) error {
+func (s *Service) choose(p *person) error {
+	req := &p.request
 	var ok bool
 	if p.platform, ok = s.registry.ByTag(req.Tag); !ok {
 		return refuse(InvalidRequest, "tag is not supported")
@@ -129,22 +129,23 @@ func (s *Service) choose(p *person, req SignInRequest) error {
 	return refuse(UnauthorizedClient, "the application has no provider of type %s", p.platform.Type)
 }
 
-// profileOf returns the nickname and avatar of the request, each empty unless it is fit to be stored.
-func (s *Service) profileOf(req SignInRequest, options *ProviderOptions) (nickname, avatar string) {
-	rules := s.profileRules(req.Client.Organization)
-	name, err := cleanDisplayName(req.Nickname)
+// takeProfile takes nickname and avatar from the request, each unless it is not fit to be stored.
+func (s *Service) takeProfile(p *person) {
+	rules := s.profileRules(p.request.Client.Organization)
+	name, err := cleanDisplayName(p.request.Nickname)
 	if err == nil && !s.registry.IsPlaceholderNickname(name) && rules.allow("displayName", name) == nil {
-		nickname = name
+		p.nickname = name
 	}
-	url, err := cleanAvatar(req.Avatar)
-	if err == nil && !options.checksAvatar() && !s.registry.IsPlaceholderAvatar(url) && rules.allow("avatar", url) == nil {
-		avatar = url
+	url, err := cleanAvatar(p.request.Avatar)
+	if err == nil && !p.program.options.checksAvatar() && !s.registry.IsPlaceholderAvatar(url) &&
+		rules.allow("avatar", url) == nil {
+		p.avatar = url
 	}
-	return nickname, avatar
 }
 
 // admit finds or makes the user, issues the token and stores it all. It returns errRaced when it must be run again.
-func (s *Service) admit(ctx context.Context, req SignInRequest, p *person) (*Token, error) {
+func (s *Service) admit(ctx context.Context, p *person) (*Token, error) {
+	req := &p.request
 	if err := s.directory.find(ctx, p); err != nil {
 		return nil, err
 	}
@@ -152,7 +153,7 @@ func (s *Service) admit(ctx context.Context, req SignInRequest, p *person) (*Tok
 		if !req.Client.Application.EnableSignUp || !p.program.item.CanSignUp {
 			return nil, refuse(AccessDenied, "the application does not allow to sign up new account")
 		}
-		s.makeUser(req, p)
+		s.makeUser(p)
 	} else if err := usable(p.user); err != nil {
 		return nil, err
 	}

@@ -132,35 +132,36 @@ func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.To
 // storeIdentity makes the identity of a new OpenID, or changes one that is there: an adopted user's AppID shows, the former
 // user was deleted, or the UnionID has turned up. Nearly always there is nothing to change.
 func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
-	old := p.identity
-	union := cmp.Or(p.session.UnionID, old.UnionID)
+	i := p.identity
+	union := cmp.Or(p.session.UnionID, i.UnionID)
 	if !p.known {
-		fresh := &Identity{old.Organization, old.AppID, old.OpenID, p.user.Id, union, stamp, stamp}
+		fresh := &Identity{i.Organization, i.AppID, i.OpenID, p.user.Id, union, stamp, stamp}
 		return t.identities.sendInsert(tx, fresh, "", errRaced)
 	}
-	if !p.adopted && old.UserID == p.user.Id && old.UnionID == union {
+	if !p.adopted && i.UserID == p.user.Id && i.UnionID == union {
 		return nil
 	}
-	storedAppID := old.AppID
+	storedAppID := i.AppID
 	if p.adopted {
 		storedAppID = ""
 	}
 	n, err := tx.exec("UPDATE "+t.identities.name+" SET app_id=?, user_id=?, union_id=?, updated_time=? "+
 		"WHERE organization=? AND app_id=? AND open_id=? AND user_id=?",
-		old.AppID, p.user.Id, union, stamp, old.Organization, storedAppID, old.OpenID, old.UserID)
+		i.AppID, p.user.Id, union, stamp, i.Organization, storedAppID, i.OpenID, i.UserID)
+	// For a user who was there, another sign-in may just have stored the same.
 	return raced(n == 1 || !p.isNew && !p.adopted, err)
 }
 
 func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
-	if !p.isNew {
-		if slices.Contains(changed, "properties") {
-			if err := t.keepProperties(tx, p); err != nil {
-				return err
-			}
-		}
-		return t.users.sendUpdate(tx, p.user, nil, changed, byName+ifUsable, p.user.Owner, p.user.Name)
+	if p.isNew {
+		return t.users.sendInsert(tx, p.user, "", errNameTaken)
 	}
-	return t.users.sendInsert(tx, p.user, "", errNameTaken)
+	if slices.Contains(changed, "properties") {
+		if err := t.keepProperties(tx, p); err != nil {
+			return err
+		}
+	}
+	return t.users.sendUpdate(tx, p.user, nil, changed, byName+ifUsable, p.user.Owner, p.user.Name)
 }
 
 // keepProperties has the sign-in change the UnionID alone: one column holds all properties, and others may have set some

@@ -204,11 +204,14 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	} else {
 		s.writes.sends = newQueue(serverBatches, maxShared, s.writes.sendBatch)
 	}
-	if err := db.PingContext(ctx); err != nil {
+	err = db.PingContext(ctx)
+	if err != nil {
 		s.Close()
-		return err
+		if path, pathErr := sqlitePath(cfg.DataSourceName); s.dialect.driver == "sqlite" && pathErr == nil {
+			return fmt.Errorf("file %s, whose folder must be writable too: %w", path, err)
+		}
 	}
-	return nil
+	return err
 }
 
 // mapTables maps the rows to the tables: with the columns that a Casdoor's have, where found is not nil.

@@ -18,16 +18,16 @@ const (
 // makeUser prepares the user of an OpenID that has none, with what organization and application give to new users.
 // The name gets a random end when somebody has it already: an account made otherwise or, in a database that ignores
 // case, another OpenID's.
-func (s *Service) makeUser(req SignInRequest, p *person) {
+func (s *Service) makeUser(p *person) {
 	name := cmp.Or(p.name, p.platform.Prefix+"-"+p.session.OpenID)
 	if p.nameTaken {
 		name += "-" + strings.ToLower(rand.Text()[:8])
 	}
-	app, org, stamp := req.Client.Application, req.Client.Organization, s.stamp()
+	app, org, stamp := p.request.Client.Application, p.request.Client.Organization, s.stamp()
 	user := &sdk.User{
 		Owner: org.Name, Name: name, CreatedTime: stamp, UpdatedTime: stamp, Id: cmp.Or(p.id, newID()), Type: normalUser,
 		Avatar: org.DefaultAvatar, Tag: app.DefaultTag, Score: org.InitScore, SignupApplication: app.Name,
-		BalanceCurrency: cmp.Or(org.BalanceCurrency, defaultCurrency), CreatedIp: req.ClientIP,
+		BalanceCurrency: cmp.Or(org.BalanceCurrency, defaultCurrency), CreatedIp: p.request.ClientIP,
 		Properties: map[string]string{
 			p.platform.Prefix + "OpenId":  p.session.OpenID,
 			p.platform.Prefix + "UnionId": p.session.UnionID,

@@ -54,6 +54,11 @@ func testReseal(t *testing.T, binary string) {
 	c = w.start(t)
 	c.stop(t)
 	assert.Contains(t, c.process.Output(), lost)
+	for _, key := range []string{keyOf("c"), ""} {
+		w.cfg.Env["sealKey"] = key
+		checked, _ := w.command(t, "-check")
+		assert.Contains(t, checked, "warning: seal key: "+lost)
+	}
 	for _, secret := range []string{keyOf("a"), keyOf("b"), w.fake.SessionKey("oMe")} {
 		assert.NotContains(t, output, secret)
 	}
@@ -85,12 +90,13 @@ func testRedis(t *testing.T, binary string) {
 	w.cfg.Env["redisEndpoint"] = "no endpoint"
 	output, failed := w.command(t)
 	assert.True(t, failed)
-	assert.Contains(t, output, "redis endpoint: want")
+	assert.Contains(t, output, "redisEndpoint: want")
 }
 
 // testBrokenStarts has a server say why it does not start.
 func testBrokenStarts(t *testing.T, binary string) {
-	nowhere := filepath.Join(t.TempDir(), "none", "x")
+	folder := t.TempDir()
+	nowhere := filepath.Join(folder, "none", "x")
 	for want, c := range map[string]struct {
 		env  map[string]string
 		args []string
@@ -98,6 +104,7 @@ func testBrokenStarts(t *testing.T, binary string) {
 		"minidoor: seal key file " + nowhere + ": ": {env: map[string]string{"sealKeyFile": nowhere}},
 		"minidoor: avatarDir: ":                     {env: map[string]string{"avatarDir": "/proc/minidoor"}},
 		"minidoor: open database: open " + nowhere:  {env: map[string]string{"dataSourceName": nowhere}},
+		"minidoor: open database: file " + folder:   {env: map[string]string{"dataSourceName": folder}},
 		`minidoor: unexpected argument "check"`:     {args: []string{"check"}},
 		`minidoor: unexpected argument "serve"`:     {args: []string{"serve", "-check"}},
 	} {

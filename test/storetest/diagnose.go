@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
 )
 
 func (s *suite) testDiagnose(t *testing.T) {
@@ -33,6 +34,12 @@ func (s *suite) testDiagnose(t *testing.T) {
 	assert.Equal(t, object.Problem, certs(end.AddDate(0, 5, 0))[cert])
 
 	n := s.tenant(t, setup{application: row{"cert": "none", "providers": []row{{"name": "nobody"}}}})
+	s.apply(t, row{
+		"applications": []row{{
+			"owner": "admin", "name": "z-" + n.name, "organization": n.name, "cert": fastCert, "clientId": "app-" + n.name,
+		}},
+		"miniProgramProviders": []row{{"owner": "admin", "name": "none-" + n.name, "shareUnionId": true}},
+	})
 	n.exec(t, 1, `UPDATE "application" SET organization=? WHERE name=?`, "nowhere", "app-"+n.name)
 	applications, err := s.store.DiagnoseApplications(t.Context())
 	require.NoError(t, err)
@@ -41,10 +48,19 @@ func (s *suite) testDiagnose(t *testing.T) {
 		{Severity: object.Problem, Text: name + "there is no organization nowhere"},
 		{Severity: object.Problem, Text: name + "there is no cert none"},
 		{Severity: object.Warning, Text: name + "there is no provider nobody"},
+		{Severity: object.Problem, Text: "application admin/z-" + n.name + ": application admin/app-" + n.name +
+			" has the same client id"},
 		{Severity: object.Fine, Text: "application admin/app-built-in"},
 	} {
 		assert.Contains(t, applications, f)
 	}
+	none, err := provider.NewRegistry()
+	require.NoError(t, err)
+	providers, err := s.store.DiagnoseProviders(t.Context(), none)
+	require.NoError(t, err)
+	assert.Contains(t, providers, object.Finding{
+		Severity: object.Warning, Text: "options are set for the provider admin/none-" + n.name + ", which does not exist",
+	})
 
 	clock, err := s.store.Clock(t.Context())
 	if s.cfg.DriverName == "sqlite" {

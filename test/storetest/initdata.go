@@ -236,6 +236,20 @@ func (s *suite) testHashedUser(t *testing.T) {
 	const name = "init-hashed"
 	hash, err := bcrypt.GenerateFromPassword([]byte("password"), bcrypt.MinCost)
 	require.NoError(t, err)
-	s.apply(t, row{"users": []row{{"owner": name, "name": "boss", "password": string(hash), "passwordType": "bcrypt"}}})
-	assert.Equal(t, string(hash), s.snapshot(t, name)["user"][0]["password"])
+	for user, given := range map[string]row{
+		"bcrypt": {"passwordType": "bcrypt", "password": string(hash)},
+		"argon2id": {"passwordType": "argon2id", "password": "$argon2id$v=19$m=65536,t=1,p=4$jp/It4KNfGw7SEEYXh0vmw$" +
+			"tAzEZhuIcpVZq0mJMIM8MuWRsoUZBCKh56xxkOlgdT0"},
+		"pbkdf2": {
+			"passwordType": "pbkdf2-salt", "password": strings.Repeat("A", 88), "passwordSalt": "98b06df78eb088d6fa86",
+		},
+	} {
+		given["owner"], given["name"] = name, user
+		for range 2 {
+			s.apply(t, row{"users": []row{given}})
+			stored := s.row(t, `SELECT * FROM "user" WHERE owner=? AND name=?`, name, user)
+			assert.Equal(t, given["password"], stored["password"], user)
+			assert.Equal(t, given["passwordType"], stored["password_type"], user)
+		}
+	}
 }
