@@ -13,16 +13,7 @@ func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	if format == "text" {
 		return slog.New(logHandler{slog.NewTextHandler(w, options)})
 	}
-	options.ReplaceAttr = durationWithUnit
 	return slog.New(logHandler{slog.NewJSONHandler(w, options)})
-}
-
-// durationWithUnit writes a duration as in text, such as "1.5s": slog's JSON has a bare number of nanoseconds.
-func durationWithUnit(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
-	}
-	return a
 }
 
 type logHandler struct{ slog.Handler }

@@ -121,7 +121,7 @@ func (c *TokenController) signIn(p params) {
 	c.Deps.Metrics.signIn(took, token, err)
 	event := c.event(client, p, took, token, err)
 	c.Deps.Watch.Add(event)
-	attrs := []slog.Attr{slog.String("application", event.Application), slog.Duration("duration", took)}
+	attrs := []slog.Attr{slog.String("application", event.Application), slog.Float64("seconds", took.Seconds())}
 	if err != nil {
 		e := apiError(err)
 		logError(c.Deps.Logger, c.Ctx.Request, "sign-in", e, append(attrs, upstreamAttrs(err)...)...)

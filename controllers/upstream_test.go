@@ -57,7 +57,7 @@ func TestUpstreamErrors(t *testing.T) {
 			if assert.Len(t, lines, 1, "each sign-in is one line") {
 				assert.Contains(t, lines[0], `"errcode":`+strconv.Itoa(errcode)+",")
 				assert.Contains(t, lines[0], `"application":"`+harness.Application+`"`)
-				assert.Regexp(t, `"duration":"[0-9.]+[µm]?s"`, lines[0])
+				assert.Contains(t, lines[0], `"seconds":0.`)
 				assert.Contains(t, lines[0], `"rid":"`)
 				assert.Contains(t, lines[0], c.hint)
 			}
