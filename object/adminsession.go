@@ -44,7 +44,7 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 	if err != nil {
 		return "", nil, err
 	}
-	user, err := a.checkPassword(ctx, lockoutOf(app), in.Organization, in.Username, in.Password)
+	user, err := a.checkPassword(ctx, lockoutOf(app, in.Organization), in.Organization, in.Username, in.Password)
 	if err != nil {
 		return "", nil, err
 	}

@@ -10,12 +10,12 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// clientToken returns what an application gets for itself, and lets it manage.
+// clientToken returns what an application gets for itself.
 func (n *tenant) clientToken(t *testing.T, c *object.Client) string {
 	t.Helper()
 	token, err := n.service.ClientToken(t.Context(), c, issuer, "")
 	require.NoError(t, err)
-	n.assertManages(t, token.AccessToken, c.Application.Name)
+	assert.True(t, n.introspect(t, c, token.AccessToken).Active)
 	return token.AccessToken
 }
 
@@ -50,6 +50,7 @@ func (s *suite) testClientTokens(t *testing.T) {
 	app := "app-" + n.name
 	user, others := n.signIn(t, "oStays"), n.clientToken(t, other.client(t))
 	first := n.clientToken(t, n.client(t))
+	n.assertManages(t, first, app)
 	n.changeApplication(t, app, row{"clientSecret": "changed"})
 	n.assertManagesNoMore(t, first)
 	n.principal(t, user)
@@ -64,6 +65,8 @@ func (s *suite) testClientTokens(t *testing.T) {
 	n.exec(t, 1, "UPDATE application SET is_shared=? WHERE name=?", true, app)
 	n.clock.advance(time.Minute)
 	third := n.clientToken(t, n.clientOf(t, app+"-org-"+other.name))
+	_, err := n.service.TokenCaller(t.Context(), third)
+	assertRefused(t, err, object.AccessDenied) // it speaks for the other organization, and looks after its own
 	n.changeApplication(t, app, row{"clientSecret": "once more"})
 	n.assertManagesNoMore(t, third)
 }
