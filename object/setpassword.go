@@ -12,11 +12,21 @@ import (
 type PasswordChange struct{ Owner, Name, Old, New string }
 
 // SetPassword gives a user a new password, and ends the sessions that the old one began. Whoever changes their own must
-// know the old one, if they have one; wrong ones are counted as at a sign-in. What is wrong is a *Refusal.
+// know the old one, if they have one; wrong ones are counted as at a sign-in. Users who are no admins need the account
+// items' leave, as in UpdateAccount. What is wrong is a *Refusal.
 func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChange) error {
 	user, err := a.userFor(ctx, c, "set-password", in.Owner, in.Name)
 	if err != nil {
 		return err
+	}
+	if c.Role == Member {
+		org, err := a.settings.organization(ctx, user.Owner)
+		if err == nil {
+			err = a.profileRules(org).allow("password", in.New)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	own := c.UserID != "" && c.UserID == user.Id
 	if own && user.Password != "" || in.Old != "" {
