@@ -83,7 +83,13 @@ func TestLogin(t *testing.T) {
 func TestLoginBehindTLS(t *testing.T) {
 	t.Parallel()
 	s := withPasswords(t, harness.Options{Deps: func(d *controllers.Deps) { d.Origin = "https://id.example.com" }})
-	assert.Contains(t, login(s, "boss", bossPassword, nil).Header().Get("Set-Cookie"), "; Secure")
+	w := login(s, "boss", bossPassword, nil)
+	assert.Regexp(t, `^__Host-minidoor_session=[A-Z2-7]{26}; Path=/; HttpOnly; Secure; SameSite=Lax$`,
+		w.Header().Get("Set-Cookie"))
+	cookie := session(t, w)
+	assert.True(t, signedIn(s, cookie))
+	cookie["Cookie"] = strings.TrimPrefix(cookie["Cookie"], "__Host-") // as others could have set it
+	assert.False(t, signedIn(s, cookie))
 }
 
 // What Casdoor's route does beside is refused, and so is what no client of Casdoor sends.
