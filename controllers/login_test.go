@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,22 @@ func TestLoginBehindTLS(t *testing.T) {
 	assert.True(t, signedIn(s, cookie))
 	cookie["Cookie"] = strings.TrimPrefix(cookie["Cookie"], "__Host-") // as others could have set it
 	assert.False(t, signedIn(s, cookie))
+}
+
+// Who has set up a second factor, in a Casdoor, does not get in by the password alone.
+func TestLoginOfSecondFactor(t *testing.T) {
+	t.Parallel()
+	s := withPasswords(t, harness.Options{})
+	s.Exec(t, "UPDATE user SET preferred_mfa_type='app' WHERE name='boss'")
+	w := login(s, "boss", bossPassword, nil)
+	assert.Contains(t, w.Body.String(), "second factor")
+	assert.Empty(t, w.Result().Cookies())
+	w = scenario{method: "POST", path: "/console/sign-in", body: url.Values{
+		"organization": {harness.Organization}, "username": {"boss"}, "password": {bossPassword},
+	}.Encode(), header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}.send(s.Handler)
+	assert.Equal(t, http.StatusForbidden, w.Code)
+	assert.Empty(t, w.Result().Cookies())
+	assert.Contains(t, s.Log.String(), "second factor")
 }
 
 // What Casdoor's route does beside is refused, and so is what no client of Casdoor sends.

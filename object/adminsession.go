@@ -38,7 +38,8 @@ type PasswordSignIn struct {
 const adminSessionLife = 24 * time.Hour
 
 // SignInByPassword begins a session for a user with a password, and returns the token that it is known by. What is
-// wrong is a *Refusal: that nobody has such a name is not told from a wrong password, neither by words nor by time.
+// wrong is a *Refusal: that nobody has such a name is not told from a wrong password, neither by words nor by time. A user
+// who has a second factor is refused.
 func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (token string, c *Caller, err error) {
 	app, err := a.passwordApplication(ctx, in)
 	if err != nil {
@@ -50,6 +51,9 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 	}
 	if err := usable(user); err != nil {
 		return "", nil, err
+	}
+	if user.PreferredMfaType != "" { // set up in a Casdoor, where the password alone signs nobody in either
+		return "", nil, refuse(AccessDenied, "the user signs in with a second factor, which this server does not ask for")
 	}
 	life := adminSessionLife
 	if app != nil && app.CookieExpireInHours > 0 {
