@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -107,6 +108,36 @@ func TestLoginOfSecondFactor(t *testing.T) {
 	assert.Equal(t, http.StatusForbidden, w.Code)
 	assert.Empty(t, w.Result().Cookies())
 	assert.Contains(t, s.Log.String(), "second factor")
+}
+
+// From where one may sign in with a password, Casdoor's settings say.
+func TestLoginByNetwork(t *testing.T) {
+	t.Parallel()
+	clock := harness.NewClock()
+	s := withPasswords(t, harness.Options{Now: clock.Now, Deps: func(d *controllers.Deps) {
+		d.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")} // whom httptest takes for the client
+	}})
+	enters := func(address string) bool {
+		w := login(s, "boss", bossPassword, map[string]string{"X-Forwarded-For": address})
+		return len(w.Result().Cookies()) > 0
+	}
+	for _, c := range []struct{ row, table string }{
+		{"boss", "user"}, {harness.Organization, "organization"}, {harness.Application, "application"},
+	} {
+		set := func(list string) {
+			s.Exec(t, "UPDATE "+c.table+" SET ip_whitelist='"+list+"' WHERE name='"+c.row+"'")
+			clock.Advance(10 * time.Second) // settings are seen by then
+		}
+		set("203.0.113.0/24, 2001:db8::/32")
+		assert.True(t, enters("203.0.113.9"), c.table)
+		assert.True(t, enters("2001:db8::1"), c.table)
+		assert.True(t, enters("127.0.0.1"), c.table)
+		assert.False(t, enters("198.51.100.9"), c.table)
+		set("nonsense")
+		assert.False(t, enters("203.0.113.9"), c.table)
+		set("")
+		assert.True(t, enters("198.51.100.9"), c.table)
+	}
 }
 
 // What Casdoor's route does beside is refused, and so is what no client of Casdoor sends.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -49,11 +51,8 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 	if err != nil {
 		return "", nil, err
 	}
-	if err := usable(user); err != nil {
+	if err := a.mayEnter(ctx, in, app, user); err != nil {
 		return "", nil, err
-	}
-	if user.PreferredMfaType != "" { // set up in a Casdoor, where the password alone signs nobody in either
-		return "", nil, refuse(AccessDenied, "the user signs in with a second factor, which this server does not ask for")
 	}
 	life := adminSessionLife
 	if app != nil && app.CookieExpireInHours > 0 {
@@ -99,6 +98,42 @@ func (a *Authority) passwordApplication(ctx context.Context, in PasswordSignIn) 
 		return nil, refuse(AccessDenied, "The login method: login with password is not enabled for the application")
 	}
 	return app, nil
+}
+
+// mayEnter refuses users whom the right password does not let in, as in the Casdoor where that was set.
+func (a *Authority) mayEnter(ctx context.Context, in PasswordSignIn, app *sdk.Application, user *sdk.User) error {
+	if err := usable(user); err != nil {
+		return err
+	}
+	if user.PreferredMfaType != "" {
+		return refuse(AccessDenied, "the user signs in with a second factor, which this server does not ask for")
+	}
+	networks := []string{user.IpWhitelist}
+	if app != nil {
+		networks = append(networks, app.IpWhitelist)
+	}
+	org, err := a.settings.organization(ctx, user.Owner)
+	if ignoreMissing(err) != nil {
+		return err
+	}
+	if err == nil {
+		networks = append(networks, org.IpWhitelist)
+	}
+	if slices.ContainsFunc(networks, func(list string) bool { return !isWithin(in.ClientIP, list) }) {
+		return refuse(AccessDenied, "the user may not sign in from this address")
+	}
+	return nil
+}
+
+// isWithin reports whether an address is in one of the networks of a list, which commas part. An empty list holds all, and
+// any other one the server's own machine, as in Casdoor.
+func isWithin(address, list string) bool {
+	ip, err := netip.ParseAddr(address)
+	ip = ip.Unmap()
+	return list == "" || err == nil && (ip.IsLoopback() || slices.ContainsFunc(strings.Split(list, ","), func(network string) bool {
+		prefix, err := netip.ParsePrefix(strings.TrimSpace(network))
+		return err == nil && prefix.Contains(ip)
+	}))
 }
 
 // passwordMark ties a session to the password that it began with, so that it ends with it, whoever changes it. Without
