@@ -19,14 +19,8 @@ func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChang
 	if err != nil {
 		return err
 	}
-	if c.Role == Member {
-		org, err := a.settings.organization(ctx, user.Owner)
-		if err == nil {
-			err = a.profileRules(org).allow("password", in.New)
-		}
-		if err != nil {
-			return err
-		}
+	if err := a.mayChoose(ctx, c, user, in.New); err != nil {
+		return err
 	}
 	own := c.UserID != "" && c.UserID == user.Id
 	if own && user.Password != "" || in.Old != "" {
@@ -62,6 +56,18 @@ func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChang
 		}
 		return a.recordChange(tx, c, "set-password", user.GetId())
 	})
+}
+
+// mayChoose refuses a password that the account items do not let users who are no admins have.
+func (a *Authority) mayChoose(ctx context.Context, c *Caller, user *sdk.User, password string) error {
+	if c.Role != Member {
+		return nil
+	}
+	org, err := a.settings.organization(ctx, user.Owner)
+	if err != nil {
+		return err
+	}
+	return a.profileRules(org).allow("password", password)
 }
 
 func newPassword(in PasswordChange) error {
