@@ -201,7 +201,7 @@ func (v *visit) showError(e *APIError) {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		p.Key = "error.400"
 	}
-	_, signedIn := sessionToken(v.r)
+	_, signedIn := v.Deps.sessionToken(v.r)
 	p.SignOut = signedIn && v.caller == nil && e.Status == http.StatusForbidden
 	setRetryAfter(v.w, e)
 	if err := v.render(e.Status, "error", p); err != nil {

@@ -103,7 +103,7 @@ func (c *LoginController) form() (form loginForm, err error) {
 //	@router /api/logout [get,post]
 func (c *LoginController) Logout() {
 	_, byToken := bearer(c.Ctx.Request)
-	_, byCookie := sessionToken(c.Ctx.Request)
+	_, byCookie := c.Deps.sessionToken(c.Ctx.Request)
 	var user string
 	var err error
 	switch {

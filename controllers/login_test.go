@@ -3,6 +3,8 @@ package controllers_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +85,59 @@ func TestLogin(t *testing.T) {
 func TestLoginBehindTLS(t *testing.T) {
 	t.Parallel()
 	s := withPasswords(t, harness.Options{Deps: func(d *controllers.Deps) { d.Origin = "https://id.example.com" }})
-	assert.Contains(t, login(s, "boss", bossPassword, nil).Header().Get("Set-Cookie"), "; Secure")
+	w := login(s, "boss", bossPassword, nil)
+	assert.Regexp(t, `^__Host-minidoor_session=[A-Z2-7]{26}; Path=/; HttpOnly; Secure; SameSite=Lax$`,
+		w.Header().Get("Set-Cookie"))
+	cookie := session(t, w)
+	assert.True(t, signedIn(s, cookie))
+	cookie["Cookie"] = strings.TrimPrefix(cookie["Cookie"], "__Host-") // as others could have set it
+	assert.False(t, signedIn(s, cookie))
+}
+
+// Who has set up a second factor, in a Casdoor, does not get in by the password alone.
+func TestLoginOfSecondFactor(t *testing.T) {
+	t.Parallel()
+	s := withPasswords(t, harness.Options{})
+	s.Exec(t, "UPDATE user SET preferred_mfa_type='app' WHERE name='boss'")
+	w := login(s, "boss", bossPassword, nil)
+	assert.Contains(t, w.Body.String(), "second factor")
+	assert.Empty(t, w.Result().Cookies())
+	w = scenario{method: "POST", path: "/console/sign-in", body: url.Values{
+		"organization": {harness.Organization}, "username": {"boss"}, "password": {bossPassword},
+	}.Encode(), header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}.send(s.Handler)
+	assert.Equal(t, http.StatusForbidden, w.Code)
+	assert.Empty(t, w.Result().Cookies())
+	assert.Contains(t, s.Log.String(), "second factor")
+}
+
+// From where one may sign in with a password, Casdoor's settings say.
+func TestLoginByNetwork(t *testing.T) {
+	t.Parallel()
+	clock := harness.NewClock()
+	s := withPasswords(t, harness.Options{Now: clock.Now, Deps: func(d *controllers.Deps) {
+		d.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")} // whom httptest takes for the client
+	}})
+	enters := func(address string) bool {
+		w := login(s, "boss", bossPassword, map[string]string{"X-Forwarded-For": address})
+		return len(w.Result().Cookies()) > 0
+	}
+	for _, c := range []struct{ row, table string }{
+		{"boss", "user"}, {harness.Organization, "organization"}, {harness.Application, "application"},
+	} {
+		set := func(list string) {
+			s.Exec(t, "UPDATE "+c.table+" SET ip_whitelist='"+list+"' WHERE name='"+c.row+"'")
+			clock.Advance(10 * time.Second) // settings are seen by then
+		}
+		set("203.0.113.0/24, 2001:db8::/32")
+		assert.True(t, enters("203.0.113.9"), c.table)
+		assert.True(t, enters("2001:db8::1"), c.table)
+		assert.True(t, enters("127.0.0.1"), c.table)
+		assert.False(t, enters("198.51.100.9"), c.table)
+		set("nonsense")
+		assert.False(t, enters("203.0.113.9"), c.table)
+		set("")
+		assert.True(t, enters("198.51.100.9"), c.table)
+	}
 }
 
 // What Casdoor's route does beside is refused, and so is what no client of Casdoor sends.

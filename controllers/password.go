@@ -138,7 +138,7 @@ func (c *PasswordController) LogoutEverywhere() {
 		}
 	}
 	if err == nil {
-		if _, byCookie := sessionToken(c.Ctx.Request); byCookie {
+		if _, byCookie := c.Deps.sessionToken(c.Ctx.Request); byCookie {
 			err = c.signOut()
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -48,15 +49,13 @@ func newProxyTransport() *http.Transport {
 
 // dropSession takes the cookie of the console out of a request: the Casdoor could do with it what the admin can.
 func dropSession(r *http.Request) {
-	if _, ours := sessionToken(r); !ours {
+	cookies := r.Cookies()
+	if !slices.ContainsFunc(cookies, isSessionCookie) {
 		return
 	}
-	cookies := r.Cookies()
 	r.Header.Del("Cookie")
-	for _, cookie := range cookies {
-		if cookie.Name != sessionCookie {
-			r.AddCookie(cookie)
-		}
+	for _, cookie := range slices.DeleteFunc(cookies, isSessionCookie) {
+		r.AddCookie(cookie)
 	}
 }
 

@@ -11,6 +11,26 @@ import (
 // sessionCookie holds the token of an admin's session.
 const sessionCookie = "minidoor_session"
 
+// hostPrefix begins its name over https: a browser takes such a cookie from this very server alone. Any other one a
+// neighbour below the same domain could set, or who is on the way of a request over http, and have an admin work in a
+// session of theirs.
+const hostPrefix = "__Host-"
+
+// isSessionCookie reports whether a cookie is ours, whichever way the browser has come.
+func isSessionCookie(c *http.Cookie) bool {
+	return strings.TrimPrefix(c.Name, hostPrefix) == sessionCookie
+}
+
+func (d *Deps) isHTTPS(r *http.Request) bool { return strings.HasPrefix(d.origin(r), "https://") }
+
+// sessionCookie returns the cookie's name for a request.
+func (d *Deps) sessionCookie(r *http.Request) string {
+	if d.isHTTPS(r) {
+		return hostPrefix + sessionCookie
+	}
+	return sessionCookie
+}
+
 // accounts returns where passwords are known, or nil: nobody signs in with one.
 func (d *Deps) accounts() *object.Authority {
 	if d.Authority != nil {
@@ -40,7 +60,7 @@ func (b *Base) signOut() error {
 
 // endSession ends the session of the request's cookie.
 func (b *Base) endSession() error {
-	token, ok := sessionToken(b.Ctx.Request)
+	token, ok := b.Deps.sessionToken(b.Ctx.Request)
 	if !ok || b.Deps.accounts() == nil {
 		return nil
 	}
@@ -49,14 +69,14 @@ func (b *Base) endSession() error {
 
 func (b *Base) setSession(token string, maxAge int) {
 	http.SetCookie(b.Ctx.ResponseWriter, &http.Cookie{
-		Name: sessionCookie, Value: token, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: strings.HasPrefix(b.Deps.origin(b.Ctx.Request), "https://"),
+		Name: b.Deps.sessionCookie(b.Ctx.Request), Value: token, Path: "/", MaxAge: maxAge, HttpOnly: true,
+		SameSite: http.SameSiteLaxMode, Secure: b.Deps.isHTTPS(b.Ctx.Request),
 	})
 }
 
 // sessionToken returns the token of the request's cookie, and whether there is one.
-func sessionToken(r *http.Request) (string, bool) {
-	cookie, err := r.Cookie(sessionCookie)
+func (d *Deps) sessionToken(r *http.Request) (string, bool) {
+	cookie, err := r.Cookie(d.sessionCookie(r))
 	if err != nil {
 		return "", false
 	}
@@ -65,7 +85,7 @@ func sessionToken(r *http.Request) (string, bool) {
 
 // sessionCaller returns the user of the request's cookie. Whoever has none, or one that is over, is nobody.
 func (b *Base) sessionCaller() (*object.Caller, error) {
-	token, ok := sessionToken(b.Ctx.Request)
+	token, ok := b.Deps.sessionToken(b.Ctx.Request)
 	if !ok || b.Deps.accounts() == nil {
 		return &object.Caller{}, nil
 	}
@@ -81,7 +101,7 @@ func (b *Base) sessionCaller() (*object.Caller, error) {
 // change by whatever method, and login as well, lest somebody be signed in as somebody else. An address that a user may
 // choose, such as an avatar's, must not log out who looks at it on our own pages: logout is visited or called by a script.
 func (d *Deps) sameSite(r *http.Request) *APIError {
-	if _, signedIn := sessionToken(r); !signedIn && r.URL.Path != loginPath {
+	if _, signedIn := d.sessionToken(r); !signedIn && r.URL.Path != loginPath {
 		return nil
 	}
 	if r.URL.Path == logoutPath || r.URL.Path == ssoLogoutPath {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -38,17 +40,18 @@ type PasswordSignIn struct {
 const adminSessionLife = 24 * time.Hour
 
 // SignInByPassword begins a session for a user with a password, and returns the token that it is known by. What is
-// wrong is a *Refusal: that nobody has such a name is not told from a wrong password, neither by words nor by time.
+// wrong is a *Refusal: that nobody has such a name is not told from a wrong password, neither by words nor by time. A user
+// who has a second factor is refused.
 func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (token string, c *Caller, err error) {
 	app, err := a.passwordApplication(ctx, in)
 	if err != nil {
 		return "", nil, err
 	}
-	user, err := a.checkPassword(ctx, lockoutOf(app), in.Organization, in.Username, in.Password)
+	user, err := a.checkPassword(ctx, lockoutOf(app, in.Organization), in.Organization, in.Username, in.Password)
 	if err != nil {
 		return "", nil, err
 	}
-	if err := usable(user); err != nil {
+	if err := a.mayEnter(ctx, in, app, user); err != nil {
 		return "", nil, err
 	}
 	life := adminSessionLife
@@ -95,6 +98,42 @@ func (a *Authority) passwordApplication(ctx context.Context, in PasswordSignIn) 
 		return nil, refuse(AccessDenied, "The login method: login with password is not enabled for the application")
 	}
 	return app, nil
+}
+
+// mayEnter refuses users whom the right password does not let in, as in the Casdoor where that was set.
+func (a *Authority) mayEnter(ctx context.Context, in PasswordSignIn, app *sdk.Application, user *sdk.User) error {
+	if err := usable(user); err != nil {
+		return err
+	}
+	if user.PreferredMfaType != "" {
+		return refuse(AccessDenied, "the user signs in with a second factor, which this server does not ask for")
+	}
+	networks := []string{user.IpWhitelist}
+	if app != nil {
+		networks = append(networks, app.IpWhitelist)
+	}
+	org, err := a.settings.organization(ctx, user.Owner)
+	if ignoreMissing(err) != nil {
+		return err
+	}
+	if err == nil {
+		networks = append(networks, org.IpWhitelist)
+	}
+	if slices.ContainsFunc(networks, func(list string) bool { return !isWithin(in.ClientIP, list) }) {
+		return refuse(AccessDenied, "the user may not sign in from this address")
+	}
+	return nil
+}
+
+// isWithin reports whether an address is in one of the networks of a list, which commas part. An empty list holds all, and
+// any other one the server's own machine, as in Casdoor.
+func isWithin(address, list string) bool {
+	ip, err := netip.ParseAddr(address)
+	ip = ip.Unmap()
+	return list == "" || err == nil && (ip.IsLoopback() || slices.ContainsFunc(strings.Split(list, ","), func(network string) bool {
+		prefix, err := netip.ParsePrefix(strings.TrimSpace(network))
+		return err == nil && prefix.Contains(ip)
+	}))
 }
 
 // passwordMark ties a session to the password that it began with, so that it ends with it, whoever changes it. Without

@@ -33,6 +33,7 @@ func (a *Authority) Applications() *Family[sdk.Application] {
 		judge:  a.judgeApplication,
 		stored: a.followApplication,
 		unused: a.applicationUnused,
+		erase:  a.eraseApplication,
 	}}
 }
 
@@ -267,14 +268,21 @@ func (a *Authority) fewFollow(ctx context.Context, name string) error {
 	return nil
 }
 
-// followApplication ends what a former client secret has got, and gives organizations, users and tokens the new name of
-// an application.
+// followApplication ends what an application has got for itself and is to have no more, and gives organizations, users and
+// tokens the new name of an application.
 func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Application) error {
 	if old == nil {
 		return nil
 	}
-	if err := a.store.endFormerSecret(tx, row, old); err != nil || old.Name == row.Name {
+	if err := a.store.endFormerTokens(tx, row, old); err != nil || old.Name == row.Name {
 		return err
+	}
+	if a.store.tokens.has("grant_type") { // those of the application itself have its name for the user's
+		_, err := tx.exec("UPDATE "+a.store.tokens.name+" SET "+a.store.dialect.quote("user")+
+			"=? WHERE application=? AND grant_type=?", row.Name, old.Name, clientGrant)
+		if err != nil {
+			return err
+		}
 	}
 	for _, f := range a.store.following() {
 		if _, err := tx.exec("UPDATE "+f.table+" SET "+f.column+"=? WHERE "+f.column+"=?", row.Name, old.Name); err != nil {
@@ -286,14 +294,24 @@ func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Applicat
 	return err
 }
 
-// endFormerSecret ends the tokens that an application has got for itself with a client secret that has changed, in all
-// organizations that share it. Old is nil where the application is new.
-func (s *Store) endFormerSecret(tx *txn, row, old *sdk.Application) error {
-	if old == nil || old.ClientSecret == row.ClientSecret || !s.tokens.has("grant_type") {
+// endFormerTokens ends the tokens that an application has got for itself with a client secret that has changed, or in an
+// organization that it leaves: when it comes back they would be good again, whatever secret it has by then. Old is nil
+// where the application is new.
+func (s *Store) endFormerTokens(tx *txn, row, old *sdk.Application) error {
+	if old == nil || old.ClientSecret == row.ClientSecret && old.Organization == row.Organization &&
+		(row.IsShared || !old.IsShared) {
 		return nil
 	}
-	organizations := []*sdk.Organization{{Name: old.Organization}}
-	if old.IsShared {
+	return s.endOwnTokens(tx, old)
+}
+
+// endOwnTokens ends the tokens that an application has got for itself, in all organizations that share it.
+func (s *Store) endOwnTokens(tx *txn, app *sdk.Application) error {
+	if !s.tokens.has("grant_type") {
+		return nil
+	}
+	organizations := []*sdk.Organization{{Name: app.Organization}}
+	if app.IsShared {
 		var err error
 		if organizations, err = s.organizations.find(tx, ""); err != nil {
 			return err
@@ -301,12 +319,22 @@ func (s *Store) endFormerSecret(tx *txn, row, old *sdk.Application) error {
 	}
 	for _, o := range organizations {
 		_, err := tx.exec("DELETE FROM "+s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+
-			"=? AND grant_type=?", o.Name, old.Name, clientGrant)
+			"=? AND grant_type=?", o.Name, app.Name, clientGrant)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// eraseApplication deletes an application with the tokens that it has got for itself: another one may get its name and
+// client id.
+func (a *Authority) eraseApplication(tx *txn, _ *Caller, row *sdk.Application) error {
+	if err := a.store.endOwnTokens(tx, row); err != nil {
+		return err
+	}
+	_, err := tx.exec("DELETE FROM "+a.store.applications.name+" WHERE "+byName, row.Owner, row.Name)
+	return err
 }
 
 // applicationUnused refuses to delete what Casdoor has made, or users signed up with.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/minidoor/minidoor/object/blob"
 	"github.com/minidoor/minidoor/object/picture"
+	"github.com/minidoor/minidoor/provider"
 )
 
 // Files keeps public files under the keys of package blob: *blob.Folder, *blob.Bucket. It is safe for concurrent use.
@@ -212,6 +213,12 @@ func (s *Service) judgeUpload(ctx context.Context, p *Principal, u *avatarUpload
 		}
 	}
 	m, err := s.judge(ctx, p, (*ProviderOptions).checksAvatar)
+	if err == nil && m != nil && s.filesURL == "" { // the sender would choose where others look for the picture
+		err = &provider.Error{
+			Op: "checkAvatar", Kind: provider.KindMisconfigured, Hint: "set origin, avatarUrl or s3PublicUrl: the address of a " +
+				"picture that is checked must not be what a request says",
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -88,14 +88,14 @@ func (c *Client) caller() (*Caller, error) {
 	caller := &Caller{
 		Role: App, Organization: c.Organization.Name, Name: c.Application.Name, Cert: c.Application.Cert,
 	}
-	if caller.Organization != builtInName {
-		return caller, nil
-	}
-	// A shared application acts for the organization that its client id names. That must make nobody an admin of all.
-	if c.home != builtInName {
+	// A shared application acts for the organization that its client id names. It looks after another one than its own only
+	// if it looks after all: its own one's admins know the secret.
+	if caller.Organization != c.home && c.home != builtInName {
 		return nil, notAllowed()
 	}
-	caller.Role = Global
+	if caller.Organization == builtInName {
+		caller.Role = Global
+	}
 	return caller, nil
 }
 

@@ -202,13 +202,13 @@ func (s *Service) tokensOf(ctx context.Context, organization, user string) (toke
 	return tokens, err
 }
 
-// tokensIn is tokensOf without its patience.
+// tokensIn is tokensOf without its patience. What an application of the user's name has got for itself is not the user's.
 func (s *Store) tokensIn(q querier, organization, user string) (tokens []ExportToken, err error) {
 	columns := s.tokens.pick("owner", "name", "application", "created_time", "expires_in", "scope", "grant_type", "user")
 	found, err := s.tokens.findColumns(q, columns, s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+"=?",
 		organization, user)
 	for _, row := range found {
-		if row.User == user {
+		if row.User == user && row.GrantType != clientGrant {
 			tokens = append(tokens, ExportToken{
 				row.Owner, row.Name, row.Application, row.CreatedTime, row.ExpiresIn, row.Scope, row.GrantType,
 			})

@@ -33,10 +33,11 @@ const (
 // lockout is how many chances there are, and how many minutes to wait when they are used up.
 type lockout struct{ limit, minutes int }
 
-// lockoutOf returns the settings of an application, or Casdoor's defaults where none is signed in to.
-func lockoutOf(app *sdk.Application) lockout {
+// lockoutOf returns the settings of an application for users of an organization, or Casdoor's defaults where none is signed
+// in to, or one of another organization, which shares it: that one's admins must not say how often others may be tried.
+func lockoutOf(app *sdk.Application, organization string) lockout {
 	l := lockout{defaultSigninLimit, defaultFrozenTime}
-	if app != nil {
+	if app != nil && (app.Organization == organization || app.Organization == builtInName) {
 		l.limit = cmp.Or(app.FailedSigninLimit, l.limit)
 		l.minutes = cmp.Or(app.FailedSigninFrozenTime, l.minutes)
 	}
@@ -86,7 +87,7 @@ func (a *Authority) checkFor(ctx context.Context, c *Caller, organization, login
 			return nil, err
 		}
 	}
-	return a.checkPassword(ctx, lockoutOf(app), organization, login, password)
+	return a.checkPassword(ctx, lockoutOf(app, organization), organization, login, password)
 }
 
 const wrongTimes, wrongTime = "signin_wrong_times", "last_signin_wrong_time"

@@ -12,10 +12,14 @@ import (
 type PasswordChange struct{ Owner, Name, Old, New string }
 
 // SetPassword gives a user a new password, and ends the sessions that the old one began. Whoever changes their own must
-// know the old one, if they have one; wrong ones are counted as at a sign-in. What is wrong is a *Refusal.
+// know the old one, if they have one; wrong ones are counted as at a sign-in. Users who are no admins need the account
+// items' leave, as in UpdateAccount. What is wrong is a *Refusal.
 func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChange) error {
 	user, err := a.userFor(ctx, c, "set-password", in.Owner, in.Name)
 	if err != nil {
+		return err
+	}
+	if err := a.mayChoose(ctx, c, user, in.New); err != nil {
 		return err
 	}
 	own := c.UserID != "" && c.UserID == user.Id
@@ -52,6 +56,18 @@ func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChang
 		}
 		return a.recordChange(tx, c, "set-password", user.GetId())
 	})
+}
+
+// mayChoose refuses a password that the account items do not let users who are no admins have.
+func (a *Authority) mayChoose(ctx context.Context, c *Caller, user *sdk.User, password string) error {
+	if c.Role != Member {
+		return nil
+	}
+	org, err := a.settings.organization(ctx, user.Owner)
+	if err != nil {
+		return err
+	}
+	return a.profileRules(org).allow("password", password)
 }
 
 func newPassword(in PasswordChange) error {

@@ -24,9 +24,7 @@ func (a *Authority) signInsOf(ctx context.Context, user *sdk.User) (*userSignIns
 	if u.tokens, err = a.tokensOf(ctx, user.Owner, user.Name); err != nil {
 		return nil, err
 	}
-	u.tokens = slices.DeleteFunc(u.tokens, func(t ExportToken) bool {
-		return t.ExpiresIn <= 0 || t.GrantType == clientGrant // ended, or of an application of that name
-	})
+	u.tokens = slices.DeleteFunc(u.tokens, func(t ExportToken) bool { return t.ExpiresIn <= 0 }) // ended
 	u.browsers, err = a.store.adminSessions.find(a.store.read(ctx), "WHERE user_id=? AND organization=? AND expires_time>? "+
 		"ORDER BY created_time", user.Id, user.Owner, a.stamp())
 	return u, err

@@ -364,3 +364,27 @@ func TestAvatarWithdrawn(t *testing.T) {
 	assert.Empty(t, filesIn(t, c.Server))
 	assert.Equal(t, "0", c.Value(t, "SELECT COUNT(*) FROM mini_program_upload"))
 }
+
+// Who chooses the Host chooses where the avatar is, where no setting says it: the platform would see one picture, and
+// others another.
+func TestAvatarCheckNeedsAddress(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"sync", "async"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := harness.Start(t, harness.Options{FilesByRequest: true, Rows: harness.Rows{"miniProgramProviders": {{
+				"owner": "admin", "name": harness.Provider, "pushToken": pushToken, "checkAvatar": kind, "onUnchecked": "accept",
+			}}}})
+			token := s.SignIn(t, "oMe").AccessToken
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+harness.PathAvatar, nil)
+			require.NoError(t, err)
+			r.Host = "elsewhere.example"
+			r.Header.Set("Authorization", "Bearer "+token)
+			require.NoError(t, harness.SetBody(r, uploadForm(t, picturePart(jpegOf(t, painted(color.White))))))
+			reply := s.Do(t, r)
+			assert.Equal(t, http.StatusServiceUnavailable, reply.Status, reply.Body)
+			assert.Contains(t, s.Log.String(), "set origin, avatarUrl or s3PublicUrl")
+			assert.Empty(t, s.Account(t, token)["avatar"])
+		})
+	}
+}

@@ -57,6 +57,7 @@ func checkSharedApplication(t *testing.T, s *harness.Server, root *casdoorsdk.Cl
 	t.Helper()
 	done, err := root.AddApplication(&casdoorsdk.Application{
 		Name: "shared", Organization: "shop", IsShared: true, ClientId: "sharedclient", ClientSecret: "sharedsecret",
+		EnablePassword: true, FailedSigninLimit: 1000,
 	})
 	affected(t, done, err)
 	shared := casdoorsdk.NewClient(s.URL, "sharedclient-org-built-in", "sharedsecret", s.Certificate, "built-in", "shared")
@@ -65,6 +66,23 @@ func checkSharedApplication(t *testing.T, s *harness.Server, root *casdoorsdk.Cl
 	shared = casdoorsdk.NewClient(s.URL, "sharedclient-org-shop", "sharedsecret", s.Certificate, "shop", "shared")
 	_, err = shared.GetUser(harness.AdminName)
 	require.NoError(t, err)
+
+	// Nor one of another organization: shop's admins know the secret.
+	done, err = root.AddOrganization(&casdoorsdk.Organization{Owner: "admin", Name: "rival"})
+	affected(t, done, err)
+	_, err = root.AddUser(&casdoorsdk.User{Owner: "rival", Name: "rival-boss", IsAdmin: true})
+	require.NoError(t, err)
+	shared = casdoorsdk.NewClient(s.URL, "sharedclient-org-rival", "sharedsecret", s.Certificate, "rival", "shared")
+	_, err = shared.GetUser("rival-boss")
+	require.EqualError(t, err, "Unauthorized operation")
+	_, err = shared.SetPassword("rival", "rival-boss", "", "taken-over-1")
+	require.EqualError(t, err, "Unauthorized operation")
+	for _, answer := range []string{"4 remaining", "3 remaining", "2 remaining", "1 remaining", "0 remaining", "please wait"} {
+		reply := s.Call(t, "POST", "/api/login", "", fieldsOf{
+			"type": "login", "application": "shared", "organization": "rival", "username": "rival-boss", "password": "guess",
+		})
+		assert.Contains(t, reply.Body, answer, "shop's admins do not say how often the password may be guessed")
+	}
 }
 
 // Names of columns come from the table alone, and values never become SQL.

@@ -61,6 +61,22 @@ func signedIn(t *testing.T, s *harness.Server, cookie *http.Cookie) bool {
 	return s.Do(t, r).Map(t)["status"] == "ok"
 }
 
+// What the account items say of the password holds for every way to set it.
+func TestOwnPasswordByAccountItems(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{Organization: harness.Row{"accountItems": []harness.Row{
+		{"name": "Password", "visible": true, "viewRule": "Self", "modifyRule": "Admin"},
+	}}})
+	token := s.SignIn(t, "oMember").AccessToken
+	reply := s.Call(t, http.MethodPost, harness.PathUpdateUser, token, fieldsOf{"password": "first-1"})
+	assert.Contains(t, reply.Body, "password cannot be changed by the user (modify rule Admin)")
+	form := url.Values{"userOwner": {harness.Organization}, "userName": {"wechat-oMember"}, "newPassword": {"first-1"}}
+	reply = s.Call(t, http.MethodPost, "/api/set-password", token, form)
+	assert.Contains(t, reply.Body, "password cannot be changed by the user (modify rule Admin)")
+	_, err := s.SDK().SetPassword(harness.Organization, "wechat-oMember", "", "first-1")
+	require.NoError(t, err)
+}
+
 func TestSetPassword(t *testing.T) {
 	t.Parallel()
 	s := withBoss(t)

@@ -62,6 +62,7 @@ type Options struct {
 	WeChat          func(*idp.Options)              // changes how WeChat is reached; may be nil
 	Limits          controllers.LimitsConfig        // the zero LimitsConfig: none
 	Files           func(object.Files) object.Files // what takes the place of the folder of avatars; nil: itself
+	FilesByRequest  bool                            // avatars are where a request names the server, as without an origin
 	Deps            func(*controllers.Deps)         // changes them; may be nil
 	Wrap            func(http.Handler) http.Handler // sees all requests and replies; may be nil
 }
@@ -107,6 +108,9 @@ func Start(t testing.TB, o Options) *Server {
 	wechat := httptest.NewServer(s.Fake)
 	t.Cleanup(wechat.Close)
 	t.Cleanup(s.Fake.Close) // first: Close of httptest waits for what hangs
+	server := httptest.NewUnstartedServer(nil)
+	t.Cleanup(server.Close)
+	s.URL = "http://" + server.Listener.Addr().String()
 	files := s.openFiles(t)
 	s.Service = s.newService(t, o, object.ServiceConfig{Files: files, Logger: log}, wechat.URL, metrics)
 	s.keepHouse(t)
@@ -125,9 +129,8 @@ func Start(t testing.TB, o Options) *Server {
 	if o.Wrap != nil {
 		s.Handler = o.Wrap(s.Handler)
 	}
-	server := httptest.NewServer(s.Handler)
-	t.Cleanup(server.Close)
-	s.URL = server.URL
+	server.Config.Handler = s.Handler
+	server.Start()
 	return s
 }
 
@@ -172,6 +175,9 @@ func (s *Server) newService(
 	cfg.RefreshTokenJWT, cfg.Now = o.RefreshTokenJWT, o.Now
 	if o.Files != nil {
 		cfg.Files = o.Files(cfg.Files)
+	}
+	if !o.FilesByRequest {
+		cfg.FilesURL = s.URL + "/avatars/"
 	}
 	service, err := object.NewAuthority(s.Store, cfg)
 	require.NoError(t, err)
