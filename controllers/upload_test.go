@@ -38,9 +38,7 @@ func TestSlowUpload(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Options{})
 	token := s.SignIn(t, "oSlow").AccessToken
-	server := httptest.NewUnstartedServer(s.Handler)
-	server.Config.ReadTimeout = 200 * time.Millisecond
-	server.Start()
+	server := httptest.NewServer(harness.Deadlines(s.Handler, 200*time.Millisecond))
 	t.Cleanup(server.Close)
 	body, contentType := pictureForm(t)
 	send := func(path string) (*http.Response, error) {

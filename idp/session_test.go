@@ -286,8 +286,10 @@ func TestHangOverTCP(t *testing.T) {
 	_, err := w.Exchange(t.Context(), f.code())
 	f.fails(t, provider.KindUnavailable, err)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	_, err = w.Exchange(t.Context(), f.code())
-	require.NoError(t, err)
+	require.Eventually(t, func() bool { // a busy machine may take longer than the time-out itself
+		_, err = w.Exchange(t.Context(), f.code())
+		return err == nil
+	}, 10*time.Second, time.Millisecond)
 }
 
 func BenchmarkExchangeOverTCP(b *testing.B) {

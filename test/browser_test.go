@@ -46,7 +46,7 @@ func startBrowser(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.Flag("lang", "en-US"))...)
+		chromedp.Flag("lang", "en-US"), chromedp.WSURLReadTimeout(pagePatience))...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
@@ -80,10 +80,10 @@ type page struct {
 func openPage(t *testing.T, browser context.Context, url, path string, v visit) *page {
 	t.Helper()
 	p := &page{t: t, url: url, visit: v, steps: []string{}}
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithListener(p.listen))
+	var cancel context.CancelFunc
+	p.ctx, cancel = chromedp.NewContext(browser, chromedp.WithListener(p.listen))
 	t.Cleanup(cancel)
-	p.ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
-	t.Cleanup(cancel)
+	require.NoError(t, chromedp.Do(p.ctx)) // the tab lives as long as the context that it is opened with
 	var device []chromedp.EmulateViewportOption
 	if v.width < 600 {
 		device = append(device, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulatePortrait)
@@ -123,15 +123,22 @@ func (p *page) checkQuiet() {
 	assert.Empty(p.t, p.problems)
 }
 
+// pagePatience is how long something on a page may take. A whole visit may take many times as long on a slow machine.
+const pagePatience = 2 * time.Minute
+
 func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	require.NoError(p.t, chromedp.Do(p.ctx, actions...))
+	ctx, cancel := context.WithTimeout(p.ctx, pagePatience)
+	defer cancel()
+	require.NoError(p.t, chromedp.Do(ctx, actions...))
 }
 
 // get returns what an action on the page brings.
 func get[T any](p *page, action chromedp.Action[T]) T {
 	p.t.Helper()
-	value, err := chromedp.Run(p.ctx, action)
+	ctx, cancel := context.WithTimeout(p.ctx, pagePatience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, action)
 	require.NoError(p.t, err)
 	return value
 }

@@ -29,6 +29,7 @@ func TestStormOfBadCodes(t *testing.T) {
 	t.Parallel()
 	const budget, attackers, attempts, customers = 50, 16, 40, 40
 	s := harness.Start(t, harness.Options{
+		Now:    harness.NewClock().Now, // the budget does not grow, however long it takes
 		Limits: controllers.LimitsConfig{FailedPerIP: budget, FailedShare: 50},
 		Deps: func(deps *controllers.Deps) {
 			deps.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -67,6 +68,7 @@ func TestStormOfThoseWhoLeave(t *testing.T) {
 	t.Parallel()
 	const budget = 3
 	s := harness.Start(t, harness.Options{
+		Now:    harness.NewClock().Now,
 		Limits: controllers.LimitsConfig{FailedPerIP: budget},
 		Deps:   func(deps *controllers.Deps) { deps.TrustedProxies = nil },
 	})

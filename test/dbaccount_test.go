@@ -96,7 +96,7 @@ func TestDatabaseConnectionLimit(t *testing.T) {
 				var err error
 				others, err = testdb.Connect(t, a.store).Conn(t.Context())
 				return err == nil
-			}, 10*time.Second, time.Millisecond)
+			}, time.Minute, time.Millisecond)
 		}, func() {
 			require.NoError(t, others.Close())
 			limit(map[string]int{"postgres": -1, "mysql": 0}[direct.DriverName])
@@ -140,7 +140,7 @@ func TestDatabaseReadOnly(t *testing.T) {
 func requireRead(t *testing.T, f *ailing) {
 	t.Helper()
 	require.Eventually(t, func() bool { return f.Call(t, "GET", "/api/health", "", nil).Status == 200 },
-		10*time.Second, 10*time.Millisecond)
+		time.Minute, 10*time.Millisecond)
 }
 
 // Of two transactions that wait for each other the database ends one. A sign-in that it has ended is run again.
@@ -182,7 +182,7 @@ func (f *ailing) deadlock(t *testing.T) {
 			"ON p.id=t.trx_mysql_thread_id WHERE p.db=DATABASE() AND t.trx_state='LOCK WAIT'",
 	}[f.direct.DriverName]
 	// InnoDB looks anew only when nobody has asked for 0.1 s.
-	require.Eventually(t, func() bool { return count(t, f.db, f.direct, waiting) == 1 }, 10*time.Second,
+	require.Eventually(t, func() bool { return count(t, f.db, f.direct, waiting) == 1 }, 15*time.Second,
 		150*time.Millisecond)
 	_, err = tx.ExecContext(t.Context(), "UPDATE "+quotedUser(f.direct)+" SET bio='x' WHERE name='wechat-oDeadlock'")
 	if err == nil {

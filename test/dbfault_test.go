@@ -52,8 +52,8 @@ func (f *ailing) rows(t *testing.T) map[string]int {
 	return counts
 }
 
-// longest is how long an answer may take: requests are given up after 20 s.
-const longest = 22 * time.Second
+// longest is how long an answer may take: requests are given up after 20 s, and a busy machine needs some for itself.
+const longest = 30 * time.Second
 
 // endure holds the server to what it says and does while nothing can be written: everything is refused, in the form of
 // its route; nothing is half written; and once end has ended the fault it goes on by itself, with all that was
@@ -72,7 +72,7 @@ func (f *ailing) endure(t *testing.T, begin, end func()) {
 			unavailable(t, reply, true)
 		}
 		return reply.Status == http.StatusOK
-	}, 20*time.Second, 50*time.Millisecond, "it does not go on by itself")
+	}, time.Minute, 50*time.Millisecond, "it does not go on by itself")
 	for table := range before {
 		before[table]++ // of oAfter
 	}
@@ -272,7 +272,7 @@ func TestDatabaseLockedUser(t *testing.T) {
 			})
 		}
 		rest.Wait()
-		assert.Less(t, time.Since(start), 10*time.Second)
+		assert.Less(t, time.Since(start), 18*time.Second, "a round of them for each second that somebody waits would take 20 s")
 		held.Wait()
 		before := f.rows(t)
 		require.NoError(t, holder.Rollback())

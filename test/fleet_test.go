@@ -34,7 +34,7 @@ func testFleet(t *testing.T, binary string) {
 			w := newWorld(t, binary, store)
 			redis := miniredis.RunT(t)
 			w.cfg.Env["sealKey"] = base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
-			w.cfg.Env["redisEndpoint"], w.cfg.Env["drainDelay"] = redis.Addr(), "1"
+			w.cfg.Env["redisEndpoint"], w.cfg.Env["drainDelay"] = redis.Addr(), "2"
 			lb := newBalancer(t)
 			front := &child{Server: &harness.Server{URL: lb.url, Fake: w.fake}}
 			fleet := []*child{w.start(t), w.start(t), w.start(t)}

@@ -175,7 +175,7 @@ func TestPassThroughOfReplies(t *testing.T) {
 func TestPassThroughOfStreams(t *testing.T) {
 	t.Parallel()
 	const deadline = 100 * time.Millisecond
-	address, casdoor := passThrough(t, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout = deadline, deadline })
+	address, casdoor := passThrough(t, func(s *http.Server) { s.Handler = harness.Deadlines(s.Handler, deadline) })
 
 	t.Run("events come as they are sent", func(t *testing.T) {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", address+fakecasdoor.PathStream, nil)

@@ -10,14 +10,17 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -147,13 +150,18 @@ func (s *site) start(t *testing.T, text string, program string, args ...string) 
 	})
 }
 
-// freeAddress returns a loopback address that nobody listens on.
+// freeAddress returns a loopback address that nobody listens on, or is about to: its port is none of those that systems
+// give to listeners and connections which want any.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
+	for {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+mathrand.IntN(20_000)))
+		if err == nil {
+			defer listener.Close()
+			return listener.Addr().String()
+		}
+		require.ErrorIs(t, err, syscall.EADDRINUSE)
+	}
 }
 
 func (s *site) dial(address string) (net.Conn, error) {
@@ -165,13 +173,15 @@ func (s *site) dial(address string) (net.Conn, error) {
 
 func (s *site) waitFor(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		conn, err := s.dial(s.https)
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err == nil
-	}, 20*time.Second, 10*time.Millisecond)
+	for _, address := range []string{s.http, s.https} {
+		require.Eventually(t, func() bool {
+			conn, err := s.dial(address)
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err == nil
+		}, time.Minute, 10*time.Millisecond)
+	}
 }
 
 // client returns one that speaks TLS of a version at most, and follows no redirects.

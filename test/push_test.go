@@ -39,6 +39,21 @@ func fill(t *testing.T, s *harness.Server, openID string) (token string) {
 	return token
 }
 
+// deliver delivers a message as WeChat does: what the server could not do in the time that it has is sent again.
+func deliver(t *testing.T, s *harness.Server, push fakewechat.Push) {
+	t.Helper()
+	const times, hurry = 4, 500 * time.Millisecond
+	for n := 1; ; n++ {
+		start := time.Now()
+		reply := s.Deliver(t, push)
+		if reply.Status == http.StatusServiceUnavailable && time.Since(start) > hurry && n < times {
+			continue // the machine is busy
+		}
+		assertSuccess(t, reply)
+		return
+	}
+}
+
 func assertSuccess(t *testing.T, reply harness.Reply) {
 	t.Helper()
 	assert.Equal(t, http.StatusOK, reply.Status, reply.Body)
@@ -78,7 +93,7 @@ func TestPushWithdrawal(t *testing.T) {
 			} {
 				event := s.Fake.NewEvent(c.event, "oMe")
 				event["RevokeInfo"] = c.info
-				assertSuccess(t, s.Deliver(t, s.Fake.NewPush(settings, event)))
+				deliver(t, s, s.Fake.NewPush(settings, event))
 				account := s.Account(t, token)
 				for _, field := range c.gone {
 					assert.NotEmpty(t, want[field])
@@ -91,7 +106,7 @@ func TestPushWithdrawal(t *testing.T) {
 				assert.Equal(t, want, account, c.info)
 			}
 			fill(t, s, "oMe")
-			assertSuccess(t, s.Deliver(t, s.Fake.NewPush(settings, s.Fake.NewEvent("user_info_modified", "oMe"))))
+			deliver(t, s, s.Fake.NewPush(settings, s.Fake.NewEvent("user_info_modified", "oMe")))
 			account := s.Account(t, token)
 			assert.Empty(t, account["displayName"])
 			assert.Empty(t, account["avatar"])
@@ -108,7 +123,7 @@ func TestPushCancellation(t *testing.T) {
 	token, other := fill(t, s, "oMe"), fill(t, s, "oOther")
 	tokens := s.SignIn(t, "oMe")
 	event := s.Fake.NewPush(settings, s.Fake.NewEvent("user_authorization_cancellation", "oMe"))
-	assertSuccess(t, s.Deliver(t, event))
+	deliver(t, s, event)
 
 	for _, dead := range []string{token, tokens.AccessToken} {
 		assert.Equal(t, "error", s.Call(t, "GET", harness.PathAccount, dead, nil).Map(t)["status"])
@@ -121,9 +136,9 @@ func TestPushCancellation(t *testing.T) {
 	assert.Equal(t, "0", s.Value(t, "SELECT COUNT(*) FROM mini_program_session WHERE open_id='oMe'"))
 	require.Eventually(t, func() bool {
 		return s.Value(t, "SELECT COUNT(*) FROM token WHERE user='wechat-oMe'") == "0"
-	}, 10*time.Second, 10*time.Millisecond, "the rows of dead tokens go")
+	}, 30*time.Second, 10*time.Millisecond, "the rows of dead tokens go")
 	assert.NotEmpty(t, s.Account(t, other)["displayName"])
-	assertSuccess(t, s.Deliver(t, event))
+	deliver(t, s, event)
 }
 
 // What is no message of WeChat's changes nothing.
@@ -182,16 +197,16 @@ func TestPushRedelivery(t *testing.T) {
 	assert.NotContains(t, reply.Body, "mini_program_event")
 	assert.NotEmpty(t, s.Account(t, token)["displayName"])
 	s.Exec(t, "ALTER TABLE elsewhere RENAME TO mini_program_event")
-	assertSuccess(t, s.Deliver(t, push))
+	deliver(t, s, push)
 	assert.Empty(t, s.Account(t, token)["displayName"])
 	fill(t, s, "oMe")
-	assertSuccess(t, s.Deliver(t, push))
+	deliver(t, s, push)
 	assert.NotEmpty(t, s.Account(t, token)["displayName"], "once is enough")
 
-	assertSuccess(t, s.Deliver(t, s.Fake.NewPush(settings, s.Fake.NewEvent("wxa_punish_event", ""))))
+	deliver(t, s, s.Fake.NewPush(settings, s.Fake.NewEvent("wxa_punish_event", "")))
 	assert.Len(t, s.Log.Lines("wxa_punish_event", "means nothing here"), 1)
 	media := s.Fake.NewMediaEvent(fakewechat.MediaCheck{TraceID: "trace-1", Verdict: fakewechat.Verdict{Suggest: "risky"}})
-	assertSuccess(t, s.Deliver(t, s.Fake.NewPush(settings, media)))
+	deliver(t, s, s.Fake.NewPush(settings, media))
 	assert.Equal(t, "risky", s.Value(t, "SELECT suggestion FROM mini_program_media WHERE trace_id='trace-1'"))
 }
 

@@ -62,7 +62,7 @@ func TestRemoteFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rec := &recording{}
-			s := startRemote(t, remoteOptions{timeout: time.Second, wrap: rec.wrap})
+			s := startRemote(t, remoteOptions{timeout: limitFor(name, time.Second), wrap: rec.wrap})
 			token := s.SignIn(t, "oHolder").AccessToken
 			n := 0
 			for action, paths := range map[string][]string{
@@ -81,6 +81,10 @@ func TestRemoteFaults(t *testing.T) {
 					s.casdoor.Heal(path)
 					s.settle()
 					again := do()
+					for n := 0; n < 5 && hangs(name) && again.Status != http.StatusOK; n++ {
+						s.settle()
+						again = do() // a busy machine may not have answered within the second
+					}
 					assert.Equal(t, http.StatusOK, again.Status, "%s %s: %s", action, path, again.Body)
 				}
 			}

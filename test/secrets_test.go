@@ -137,7 +137,7 @@ func TestNoSecretIsLoggedOrReplied(t *testing.T) {
 			rec := &recording{}
 			s := harness.Start(t, harness.Options{
 				Push: fakewechat.PushSettings{Token: pushToken, EncodingAESKey: pushAESKey},
-				Wrap: rec.wrap, RefreshTokenJWT: jwt, UpstreamTimeout: 500 * time.Millisecond,
+				Wrap: rec.wrap, RefreshTokenJWT: jwt, UpstreamTimeout: limitFor("", 0),
 				Application: harness.Row{"enablePassword": true},
 				Organization: harness.Row{"masterPassword": "master-of-the-organization",
 					"defaultPassword": "default-of-it"},
@@ -147,13 +147,15 @@ func TestNoSecretIsLoggedOrReplied(t *testing.T) {
 					"accessToken": "foreign-access-token", "recoveryCodes": []string{"recovery-code-1"},
 				}}},
 			})
+			hurried := harness.Start(t, harness.Options{Wrap: rec.wrap, UpstreamTimeout: 500 * time.Millisecond})
 			t.Run("everything", func(t *testing.T) { everything(t, s, newPassword) })
+			t.Run("everything that hangs", func(t *testing.T) { everyHang(t, hurried) })
 			lastCode := s.NewCode("oSecret")
 
 			q := newSearch(rec)
 			require.Greater(t, len(q.tokens), 50)
 			require.Greater(t, len(s.Fake.Secrets()), 50)
-			for i, secret := range s.Fake.Secrets() {
+			for i, secret := range append(s.Fake.Secrets(), hurried.Fake.Secrets()...) {
 				q.add("WeChat's secret "+strconv.Itoa(i), secret)
 			}
 			q.add("AppSecret", harness.AppSecret)
@@ -184,6 +186,7 @@ func TestNoSecretIsLoggedOrReplied(t *testing.T) {
 			last := s.Call(t, "POST", harness.PathToken, "", harness.SignInForm(lastCode))
 			assert.Equal(t, http.StatusServiceUnavailable, last.Status)
 			q.check(t, s.Log, rec)
+			q.check(t, hurried.Log, &recording{})
 			assert.NotContains(t, s.Log.String(), decrypted)
 			assert.NotContains(t, s.Log.String(), "13800000000")
 		})
@@ -308,11 +311,34 @@ func everyCapability(t *testing.T, s *harness.Server, token string) {
 	everyPush(t, s)
 	for _, path := range []string{fakewechat.PathPhone, fakewechat.PathCheckSession, fakewechat.PathStableToken} {
 		for _, name := range slices.Sorted(maps.Keys(upstreamFaults())) {
+			if hangs(name) {
+				continue
+			}
 			s.Fake.ExpireTokens()
 			s.Fake.Inject(path, upstreamFaults()[name], 1)
 			s.Call(t, "POST", harness.PathPhone, token, fieldsOf{"code": phone()})
 			s.Fake.Heal(path)
 			s.Call(t, "POST", harness.PathPhone, token, fieldsOf{"code": phone()})
+		}
+	}
+}
+
+// everyHang has WeChat answer never, or begin to, wherever it is asked.
+func everyHang(t *testing.T, s *harness.Server) {
+	token := s.SignIn(t, "oSecret").AccessToken
+	for _, name := range slices.Sorted(maps.Keys(upstreamFaults())) {
+		if !hangs(name) {
+			continue
+		}
+		s.Fake.Inject(fakewechat.PathCode2Session, upstreamFaults()[name], 1)
+		unavailable(t, s.Call(t, "POST", harness.PathToken, "", harness.SignInForm(s.NewCode("oFault"))), true)
+		for _, path := range []string{fakewechat.PathPhone, fakewechat.PathCheckSession, fakewechat.PathStableToken} {
+			s.Fake.ExpireTokens()
+			s.Fake.Inject(path, upstreamFaults()[name], 1)
+			code := s.Fake.NewPhoneCode("oSecret", chinese("13800000000"))
+			s.Call(t, "POST", harness.PathPhone, token, fieldsOf{"code": code})
+			s.Call(t, "GET", harness.PathSession, token, nil)
+			s.Fake.Heal(path)
 		}
 	}
 }
@@ -398,6 +424,7 @@ func everyFault(t *testing.T, s *harness.Server) {
 			w.WriteHeader(http.StatusFound)
 		}
 	}
+	maps.DeleteFunc(faults, func(name string, _ fakewechat.Fault) bool { return hangs(name) })
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
 		s.Fake.Inject(fakewechat.PathCode2Session, faults[name], 1)
 		reply := s.Call(t, "POST", harness.PathToken, "", harness.SignInForm(s.NewCode("oFault")))

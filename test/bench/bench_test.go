@@ -129,7 +129,7 @@ func TestLoadCountsFailures(t *testing.T) {
 	t.Parallel()
 	var served, failed atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if served.Add(1) == 2 {
+		if served.Add(1) == 1 { // on a busy machine there may be no other
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		io.WriteString(w, "ok") //nolint:errcheck // the client is gone

@@ -20,7 +20,9 @@ const defaultRedis = "127.0.0.1:6379"
 func Redis(t testing.TB) string {
 	t.Helper()
 	address := cmp.Or(os.Getenv(RedisVariable), defaultRedis)
-	client := redis.NewClient(&redis.Options{Addr: address, DialTimeout: dbserver.Patience, MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{
+		Addr: address, DialTimeout: dbserver.Patience, ReadTimeout: dbserver.Patience, MaxRetries: -1,
+	})
 	defer func() { _ = client.Close() }()
 	if err := client.Ping(t.Context()).Err(); err != nil {
 		absent(t, "Redis", RedisVariable, err)
