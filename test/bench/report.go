@@ -41,8 +41,8 @@ type row struct {
 	FloorP99  float64 `json:"floorP99,omitempty"`  // its p99, in milliseconds
 	WeChatP99 float64 `json:"wechatP99,omitempty"` // that of WeChat's own answers beside, in milliseconds
 	Share     float64 `json:"share,omitempty"`     // of floor: the median of the rounds' shares
-	OfFirst   float64 `json:"ofFirst"`             // Rate of that with the first number of users
-	OfSQLite  float64 `json:"ofSQLite,omitempty"`  // Rate of that of one instance on SQLite; 0: not measured
+	OfFirst   float64 `json:"ofFirst"`             // of the rate with the first number of users, as Share
+	OfSQLite  float64 `json:"ofSQLite,omitempty"`  // of that of one instance on SQLite, as Share; 0: not measured
 }
 
 // idle is the memory of a server right after its start.
@@ -65,12 +65,12 @@ func newRows(operation, algorithm string, targets []target, all []samples) []row
 		}
 		r := &rows[i]
 		r.Operation, r.Algorithm, r.DB, r.Instances, r.Users = operation, algorithm, t.kind, t.instances, t.users
-		for _, other := range rows[:i+1] {
-			if other.DB == t.kind && other.Instances == t.instances && r.OfFirst == 0 {
-				r.OfFirst = r.Rate / other.Rate
+		for j, other := range targets[:i+1] {
+			if other.kind == t.kind && other.instances == t.instances && r.OfFirst == 0 {
+				r.OfFirst = share(all[i].ours, all[j].ours)
 			}
-			if other.DB == "sqlite" && t.kind != "sqlite" && other.Users == t.users {
-				r.OfSQLite = r.Rate / other.Rate
+			if other.kind == "sqlite" && t.kind != "sqlite" && other.users == t.users {
+				r.OfSQLite = share(all[i].ours, all[j].ours)
 			}
 		}
 	}
@@ -85,13 +85,19 @@ func newRow(s samples) row {
 		Floor: f.Rate, FloorP99: milliseconds(f.P99),
 	}
 	if len(s.floor) > 0 {
-		shares := make([]sample, len(s.ours))
-		for i, ours := range s.ours {
-			shares[i].Rate = ours.Rate / s.floor[i].Rate
-		}
-		r.Share = median(shares, byRate).Rate
+		r.Share = share(s.ours, s.floor)
 	}
 	return r
+}
+
+// share returns the median of what the rounds' rates are of others' in the same rounds: a machine that is slow for a while
+// changes both of a pair.
+func share(ours, others []sample) float64 {
+	shares := make([]sample, len(ours))
+	for i := range ours {
+		shares[i].Rate = ours[i].Rate / others[i].Rate
+	}
+	return median(shares, byRate).Rate
 }
 
 // newPacedRow is newRow for rounds of the same rate, which differ in their latencies.
