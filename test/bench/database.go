@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,8 +65,33 @@ func settle(ctx context.Context, db *sql.DB, store object.StoreConfig) error {
 		quoted := "`" + strings.Join(tables, "`, `") + "`"
 		return execAll(ctx, db, []string{"ANALYZE TABLE " + quoted, "FLUSH TABLES " + quoted + " FOR EXPORT", "UNLOCK TABLES"})
 	default:
-		return settleSQLite(ctx, db, strings.TrimPrefix(store.DataSourceName, "file:"))
+		return settleSQLite(ctx, db, sqliteFile(store))
 	}
+}
+
+func sqliteFile(store object.StoreConfig) string {
+	return strings.TrimPrefix(store.DataSourceName, "file:")
+}
+
+// warm reads a SQLite file once, so that all of it is in memory, as that of a busy server on a machine of the right size. A
+// kernel may be set to take out what was not used for a while, whether memory is short or not: then what is measured
+// would be the disk.
+func warm(store object.StoreConfig) error {
+	if store.DriverName != "sqlite" {
+		return nil
+	}
+	f, err := os.Open(sqliteFile(store))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for buf := make([]byte, 1<<20); err == nil; {
+		_, err = f.Read(buf)
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 func settleSQLite(ctx context.Context, db *sql.DB, file string) error {

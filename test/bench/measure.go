@@ -153,7 +153,7 @@ func (b *bench) compare(ctx context.Context, op operation, a algorithm, targets 
 		for _, i := range order(len(targets), round) {
 			t := targets[i]
 			l := load{addresses: t.addresses(), workers: b.workers, duration: b.duration, want: []byte(op.want)}
-			if err := b.runRound(ctx, l, b.floorBeside(t, op, a), requests[i], &all[i]); err != nil {
+			if err := b.runRound(ctx, t, l, b.floorBeside(t, op, a), requests[i], &all[i]); err != nil {
 				return nil, fmt.Errorf("%s: %w", t.kind, err)
 			}
 		}
@@ -190,7 +190,7 @@ func (b *bench) addHalfRate(
 					workers:  b.workers + int(2*rate*b.latency.Seconds()), // enough for answers that take twice as long
 				}
 				request := op.requests(t.site, a, nil)
-				if err := b.runRound(ctx, l, b.floorBeside(t, op, a), request, &all[i]); err != nil {
+				if err := b.runRound(ctx, t, l, b.floorBeside(t, op, a), request, &all[i]); err != nil {
 					return fmt.Errorf("%s: %w", t.kind, err)
 				}
 			}
@@ -211,9 +211,12 @@ func (b *bench) floorBeside(t target, op operation, a algorithm) *floor {
 	return b.floors[a.flag]
 }
 
-// runRound runs a load, and right before it the same on floor unless that is nil. Beside requests that come evenly WeChat is
-// asked for nothing else: they cannot be faster.
-func (b *bench) runRound(ctx context.Context, l load, f *floor, request requester, s *samples) error {
+// runRound runs a load on a target whose database is in memory, and right before it the same on floor unless that is nil.
+// Beside requests that come evenly WeChat is asked for nothing else: they cannot be faster.
+func (b *bench) runRound(ctx context.Context, t target, l load, f *floor, request requester, s *samples) error {
+	if err := warm(t.store); err != nil {
+		return err
+	}
 	if f != nil {
 		onFloor := l
 		onFloor.addresses = []string{f.address}
