@@ -225,10 +225,10 @@ func testTemporaryAvatar(t *testing.T, s *harness.Server) {
 	t.Parallel()
 	u := newSelf(t, s, "oTemporary")
 	for _, avatar := range []string{"http://tmp/a.jpg", "wxfile://tmp_a.jpg"} {
-		assert.Contains(t, u.update(t, "", fieldsOf{"avatar": avatar}), "upload the file")
+		assert.Contains(t, u.update(t, "", fieldsOf{"avatar": avatar}), "/api/mini-program/avatar")
 		reply := s.Call(t, "POST", harness.PathProfile, u.token, fieldsOf{"avatarUrl": avatar, "nickName": "x"})
 		assert.Equal(t, http.StatusBadRequest, reply.Status)
-		assert.Contains(t, reply.Map(t)["msg"], "upload the file")
+		assert.Contains(t, reply.Map(t)["msg"], "/api/mini-program/avatar")
 	}
 	u.unchanged(t)
 }
