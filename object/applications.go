@@ -33,7 +33,7 @@ func (a *Authority) Applications() *Family[sdk.Application] {
 		judge:  a.judgeApplication,
 		stored: a.followApplication,
 		unused: a.applicationUnused,
-		erase:  a.eraseApplication,
+		detach: a.store.endOwnTokens, // another application may get its name and client id
 	}}
 }
 
@@ -325,16 +325,6 @@ func (s *Store) endOwnTokens(tx *txn, app *sdk.Application) error {
 		}
 	}
 	return nil
-}
-
-// eraseApplication deletes an application with the tokens that it has got for itself: another one may get its name and
-// client id.
-func (a *Authority) eraseApplication(tx *txn, _ *Caller, row *sdk.Application) error {
-	if err := a.store.endOwnTokens(tx, row); err != nil {
-		return err
-	}
-	_, err := tx.exec("DELETE FROM "+a.store.applications.name+" WHERE "+byName, row.Owner, row.Name)
-	return err
 }
 
 // applicationUnused refuses to delete what Casdoor has made, or users signed up with.

@@ -22,7 +22,7 @@ type Family[T any] struct {
 //	Get:         home, reveal, show
 //	List:        seek; show for each row
 //	Add, Update: home, fill; in one transaction guard, judge, the row itself, stored; changed
-//	Delete:      unused; in one transaction guard, home, deletable, erase or the row itself; changed
+//	Delete:      unused; in one transaction guard, home, deletable, detach, erase or the row itself; changed
 type trait[T any] struct {
 	name       string              // Casdoor's, as in its paths: "provider"; required
 	listing    string              // the last part of the path that lists it; empty: "get-" + name + "s"
@@ -65,9 +65,10 @@ type trait[T any] struct {
 	// unused refuses to delete a row that others need, outside the transaction: it may read whole tables.
 	unused func(ctx context.Context, row *T) error
 
-	// deletable refuses to delete a row. erase deletes it, with all that hangs on it, where that is more than the row.
+	// deletable refuses to delete a row. detach deletes what hangs on it. erase stands for the deletion of the row itself.
 	deletable func(q querier, c *Caller, row *T) error
-	erase     func(tx *txn, c *Caller, row *T) error
+	detach    func(tx *txn, row *T) error
+	erase     func(tx *txn, row *T) error
 
 	// changed is called when a change is committed.
 	changed func()

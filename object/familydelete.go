@@ -42,8 +42,13 @@ func (f *Family[T]) Delete(ctx context.Context, c *Caller, owner, name string) (
 				return false, err
 			}
 		}
+		if f.detach != nil {
+			if err := f.detach(tx, row); err != nil {
+				return false, err
+			}
+		}
 		if f.erase != nil {
-			return true, f.erase(tx, c, row)
+			return true, f.erase(tx, row)
 		}
 		_, err = tx.exec("DELETE FROM "+f.table.name+" WHERE "+byName, owner, name)
 		return true, err

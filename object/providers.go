@@ -40,13 +40,9 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 			}
 			return err
 		},
-		erase: func(tx *txn, _ *Caller, row *sdk.Provider) error {
-			for _, table := range []string{a.store.options.name, a.store.providers.name} {
-				if _, err := tx.exec("DELETE FROM "+table+" WHERE "+byName, row.Owner, row.Name); err != nil {
-					return err
-				}
-			}
-			return nil
+		detach: func(tx *txn, row *sdk.Provider) error {
+			_, err := tx.exec("DELETE FROM "+a.store.options.name+" WHERE "+byName, row.Owner, row.Name)
+			return err
 		},
 	}}
 }

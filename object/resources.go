@@ -25,14 +25,8 @@ func (a *Authority) Resources() *Family[sdk.Resource] {
 		userColumn: "user",
 		deepNames:  true,
 		fill:       a.fillResource,
-		erase: func(tx *txn, _ *Caller, row *sdk.Resource) error {
-			if err := a.tables.dropResource(tx, row); err != nil {
-				return err
-			}
-			_, err := tx.exec("DELETE FROM "+a.store.resources.name+" WHERE "+byName, row.Owner, row.Name)
-			return err
-		},
-		changed: a.wake, // the file goes
+		detach:     a.tables.dropResource,
+		changed:    a.wake, // the file goes
 	}}
 }
 

@@ -259,7 +259,7 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 }
 
 // eraseUser deletes a user with all that says who they are, softly or wholly as the organization says.
-func (a *Authority) eraseUser(tx *txn, _ *Caller, row *sdk.User) error {
+func (a *Authority) eraseUser(tx *txn, row *sdk.User) error {
 	org, err := a.store.organizations.named(tx, adminOwner, row.Owner)
 	if ignoreMissing(err) != nil {
 		return err
