@@ -259,7 +259,7 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 		}
 		c.miniPrograms = append(c.miniPrograms, miniProgram{item, row, *options})
 	}
-	cert, err := s.certs.get(s.read(ctx), "WHERE name=? AND owner IN (?, ?)", certOf(app), adminOwner, app.Organization)
+	cert, err := s.certFor(s.read(ctx), certOf(app), app.Organization)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, certOf(app))
@@ -273,6 +273,11 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 
 // certOf returns the cert that an application signs with: as in Casdoor the built-in one, where it names none.
 func certOf(app *sdk.Application) string { return cmp.Or(app.Cert, builtInCert) }
+
+// certFor returns the cert of that name that applications of an organization may sign with: its own, or one for all.
+func (s *Store) certFor(q querier, name, organization string) (*sdk.Cert, error) {
+	return s.certs.get(q, "WHERE name=? AND owner IN (?, ?)", name, adminOwner, organization)
+}
 
 // itemsOf returns the providers that an application names. A null in its JSON names none.
 func itemsOf(app *sdk.Application) []*sdk.ProviderItem {

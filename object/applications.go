@@ -223,7 +223,7 @@ func (a *Authority) judgeSigning(tx *txn, row, old *sdk.Application) error {
 		old.Organization == row.Organization {
 		return nil
 	}
-	cert, err := a.store.certs.get(tx, "WHERE name=? AND owner IN (?, ?)", row.Cert, adminOwner, row.Organization)
+	cert, err := a.store.certFor(tx, row.Cert, row.Organization)
 	if errors.Is(err, ErrNotFound) {
 		return refuse(InvalidRequest, "the cert %s does not exist", row.Cert)
 	}
