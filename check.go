@@ -30,7 +30,7 @@ const checkTimeout = 10 * time.Second
 func check(ctx context.Context, c console) error {
 	r := newReport(c.w, c.cfg)
 	r.redis(ctx, c.cfg)
-	r.sealKey(ctx, c.cfg)
+	sealer := r.sealKey(ctx, c.cfg)
 	r.run(ctx, "database", func(ctx context.Context) (_ []object.Finding, err error) {
 		c.store, err = object.OpenAsItIs(ctx, storeConfig(c.cfg, c.log))
 		if missing, ok := errors.AsType[object.NotMadeError](err); ok {
@@ -42,7 +42,7 @@ func check(ctx context.Context, c console) error {
 		return r.err()
 	}
 	defer c.store.Close()
-	r.run(ctx, "seal key", func(ctx context.Context) ([]object.Finding, error) { return diagnoseSealing(ctx, c) })
+	r.sealed(ctx, c.store, sealer)
 	r.run(ctx, "applications", c.store.DiagnoseApplications)
 	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseProviders(ctx, r.registry(c.cfg, c.log))
@@ -145,12 +145,17 @@ func (r *report) redis(ctx context.Context, cfg *conf.Config) {
 	})
 }
 
-// sealKey reads the seal key, and makes none.
-func (r *report) sealKey(ctx context.Context, cfg *conf.Config) {
+// sealKey reads the seal key, and makes none. The returned sealer has no key where it is still to be made, and is nil where
+// it cannot be read.
+func (r *report) sealKey(ctx context.Context, cfg *conf.Config) (sealer *object.Sealer) {
 	r.run(ctx, "seal key", func(context.Context) ([]object.Finding, error) {
 		text := "seal key"
-		_, err := cfg.ReadSealKeys()
-		if errors.Is(err, fs.ErrNotExist) {
+		keys, err := cfg.ReadSealKeys()
+		switch {
+		case err == nil:
+			sealer, err = object.NewSealer(keys)
+		case errors.Is(err, fs.ErrNotExist):
+			sealer = new(object.Sealer)
 			text += ": " + cfg.SealKeyFile + " is made at the first start"
 			_, err = os.Stat(filepath.Dir(cfg.SealKeyFile))
 		}
@@ -159,26 +164,21 @@ func (r *report) sealKey(ctx context.Context, cfg *conf.Config) {
 		}
 		return []object.Finding{{Severity: object.Fine, Text: text}}, nil
 	})
+	return sealer
 }
 
-// diagnoseSealing looks whether the seal keys open what is sealed in the database.
-func diagnoseSealing(ctx context.Context, c console) ([]object.Finding, error) {
-	if c.store.Bare() {
-		return nil, nil // nothing is sealed
+// sealed looks whether the sealer opens what is sealed in the database.
+func (r *report) sealed(ctx context.Context, store *object.Store, sealer *object.Sealer) {
+	if sealer == nil || store.Bare() {
+		return
 	}
-	sealer := new(object.Sealer) // without a key, where it is still to be made
-	keys, err := c.cfg.ReadSealKeys()
-	if err == nil {
-		sealer, err = object.NewSealer(keys)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // as sealKey has said
-	}
-	lacks, err := c.store.LacksKey(ctx, sealer)
-	if !lacks {
-		return nil, err
-	}
-	return []object.Finding{{Severity: object.Warning, Text: "seal key: " + lacksKey}}, nil
+	r.run(ctx, "seal key", func(ctx context.Context) ([]object.Finding, error) {
+		lacks, err := store.LacksKey(ctx, sealer)
+		if !lacks {
+			return nil, err
+		}
+		return []object.Finding{{Severity: object.Warning, Text: "seal key: " + lacksKey}}, nil
+	})
 }
 
 // registry knows WeChat's mini programs, and hears what WeChat's clock says.

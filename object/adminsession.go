@@ -128,12 +128,18 @@ func (a *Authority) mayEnter(ctx context.Context, in PasswordSignIn, app *sdk.Ap
 // isWithin reports whether an address is in one of the networks of a list, which commas part. An empty list holds all, and
 // any other one the server's own machine, as in Casdoor.
 func isWithin(address, list string) bool {
+	if list == "" {
+		return true
+	}
 	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return false
+	}
 	ip = ip.Unmap()
-	return list == "" || err == nil && (ip.IsLoopback() || slices.ContainsFunc(strings.Split(list, ","), func(network string) bool {
+	return ip.IsLoopback() || slices.ContainsFunc(strings.Split(list, ","), func(network string) bool {
 		prefix, err := netip.ParsePrefix(strings.TrimSpace(network))
 		return err == nil && prefix.Contains(ip)
-	}))
+	})
 }
 
 // passwordMark ties a session to the password that it began with, so that it ends with it, whoever changes it. Without
