@@ -65,7 +65,7 @@ func TestManyFirstSignIns(t *testing.T) {
 func TestOneCodeTwice(t *testing.T) {
 	t.Parallel()
 	const n = 2
-	s := harness.Start(t, harness.Options{UpstreamTimeout: 18 * time.Second})
+	s := harness.Start(t, harness.Options{UpstreamTimeout: patience})
 	// WeChat answers when both are there, and a little later, so that the second has come as far as the first.
 	s.Fake.Inject(fakewechat.PathCode2Session, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
 		assert.Eventually(t, func() bool { return s.Metric(t, "minidoor_sign_ins_in_flight") == n }, 10*time.Second,

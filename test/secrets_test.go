@@ -137,7 +137,7 @@ func TestNoSecretIsLoggedOrReplied(t *testing.T) {
 			rec := &recording{}
 			s := harness.Start(t, harness.Options{
 				Push: fakewechat.PushSettings{Token: pushToken, EncodingAESKey: pushAESKey},
-				Wrap: rec.wrap, RefreshTokenJWT: jwt, UpstreamTimeout: limitFor("", 0),
+				Wrap: rec.wrap, RefreshTokenJWT: jwt, UpstreamTimeout: patience,
 				Application: harness.Row{"enablePassword": true},
 				Organization: harness.Row{"masterPassword": "master-of-the-organization",
 					"defaultPassword": "default-of-it"},
