@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/minidoor/minidoor/object/blob"
 )
 
 // Backup copies a SQLite database into the new file target, which its owner alone may read. It may run while servers
@@ -57,5 +59,5 @@ func syncFolder(folder string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(blob.SyncFolder(f), f.Close())
 }

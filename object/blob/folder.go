@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime"
 	"time"
 )
 
@@ -124,12 +125,20 @@ func (f *Folder) place(temporary string, k parsed) error {
 	}
 	dir, err := f.root.Open(k.dir())
 	if err == nil {
-		err = errors.Join(dir.Sync(), dir.Close())
+		err = errors.Join(SyncFolder(dir), dir.Close())
 	}
 	if err != nil {
 		_ = f.root.Remove(k.path())
 	}
 	return err
+}
+
+// SyncFolder has the names in an open folder on the disk. Windows flushes no folders; its file system logs names itself.
+func SyncFolder(dir *os.File) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	return dir.Sync()
 }
 
 // Delete removes a file. A file that is not there is removed already.
