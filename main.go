@@ -44,12 +44,23 @@ const memoryTarget = 140 << 20
 const syncingThreads = 2
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE) // a log whose reader has gone is no reason to end
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	if err := run(ctx, os.Args[1:], process{env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr}); err != nil {
 		fmt.Fprintln(os.Stderr, "minidoor:", err)
 		os.Exit(1)
 	}
+}
+
+// endings returns the signals that end a server in order: of a terminal that is closed too, unless it was started to outlive
+// that, by nohup.
+func endings() []os.Signal {
+	signals := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // options are the flags.

@@ -29,7 +29,7 @@ func serve(
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(&tellingListener{Listener: listener, log: log}) }()
 	select {
 	case err := <-failed:
 		return err
@@ -48,6 +48,25 @@ func serve(
 		time.Sleep(time.Millisecond)
 	}
 	return err
+}
+
+// tellingListener tells why it takes no connection: too many files are open, for one. net/http tries again, and says so among
+// what clients do wrong.
+type tellingListener struct {
+	net.Listener
+
+	log  *slog.Logger
+	told time.Time // the last one; only the loop of http.Server asks
+}
+
+// Accept implements net.Listener.
+func (l *tellingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil && !errors.Is(err, net.ErrClosed) && time.Since(l.told) >= refusalPause {
+		l.told = time.Now()
+		l.log.Error("no connection is taken", "cause", err)
+	}
+	return conn, err
 }
 
 // counted knows how many requests run.

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,4 +46,39 @@ func TestServeCutsOffWhatDoesNotEnd(t *testing.T) {
 		t.Error("a handler still runs")
 	}
 	assert.Contains(t, log.String(), `msg="requests are cut off" requests=1`)
+}
+
+// fullListener takes a connection only when it has failed three times.
+type fullListener struct {
+	net.Listener
+
+	failed int
+}
+
+func (l *fullListener) Accept() (net.Conn, error) {
+	if l.failed < 3 {
+		l.failed++
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	return l.Listener.Accept()
+}
+
+// A server that can take no connections for a while says why, once, and goes on when it can.
+func TestServeTellsThatNoConnectionIsTaken(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	var log bytes.Buffer
+	ended := make(chan error)
+	go func() {
+		ended <- Serve(ctx, &fullListener{Listener: listener}, http.NotFoundHandler(), slog.New(slog.NewTextHandler(&log, nil)))
+	}()
+	reply, err := http.Get("http://" + listener.Addr().String())
+	require.NoError(t, err)
+	assert.NoError(t, reply.Body.Close())
+	stop()
+	assert.NoError(t, <-ended)
+	assert.Equal(t, 1, strings.Count(log.String(), `level=ERROR msg="no connection is taken" cause="accept: too many open files"`),
+		log.String())
 }

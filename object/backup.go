@@ -29,9 +29,10 @@ func Backup(ctx context.Context, cfg StoreConfig, target string) error {
 		return err
 	}
 	defer os.Remove(temp.Name())
+	defer os.Remove(temp.Name() + "-journal") // SQLite leaves it behind where the disk is full
 	defer temp.Close()
 	if err := vacuumInto(ctx, cfg.DataSourceName, temp.Name()); err != nil {
-		return fmt.Errorf("read %s: %w", cfg.DataSourceName, err)
+		return fmt.Errorf("copy %s into %s: %w", cfg.DataSourceName, folder, err)
 	}
 	if err := temp.Sync(); err != nil { // SQLite leaves that to its caller
 		return err

@@ -33,6 +33,7 @@ func testBackup(t *testing.T, binary string) {
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
 	output := failToRun(t, process.Config{Binary: binary, Args: []string{"-backup", copied}, Env: w.cfg.Env})
 	assert.Contains(t, output, "file already exists")
+	w.backupIntoFullDisk(t)
 	c.stop(t)
 
 	// To restore is to copy, here to where no log of another database lies beside.
@@ -60,4 +61,17 @@ func (w *world) backup(t *testing.T, file string) (output string) {
 	require.NoError(t, err)
 	require.NoError(t, p.Wait(), p.Output())
 	return p.Output()
+}
+
+// backupIntoFullDisk runs -backup where files may not grow as large as the database: nothing is left of the attempt.
+func (w *world) backupIntoFullDisk(t *testing.T) {
+	t.Helper()
+	folder := t.TempDir()
+	cfg := w.cfg
+	cfg.Binary = "sh"
+	cfg.Args = []string{"-c", `ulimit -f 64; exec "$0" -backup "$1"`, w.cfg.Binary, filepath.Join(folder, "copy.db")}
+	assert.Contains(t, failToRun(t, cfg), "minidoor: back-up: copy ")
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -34,7 +36,9 @@ func TestProcess(t *testing.T) {
 	t.Parallel()
 	binary := buildMinidoor(t)
 	for name, test := range map[string]func(t *testing.T, binary string){
-		"SIGTERM drains":          testDrain,
+		"SIGTERM drains":          func(t *testing.T, binary string) { testDrain(t, binary, syscall.SIGTERM) },
+		"SIGHUP drains":           testHangup,
+		"log without a reader":    testUnreadLog,
 		"restart keeps all":       testRestart,
 		"bad configuration":       testBadConfiguration,
 		"broken starts":           testBrokenStarts,
@@ -168,7 +172,7 @@ func (c *child) holds(t *testing.T, token string) (name string, ok bool) {
 	return name, reply["status"] == "ok"
 }
 
-func testDrain(t *testing.T, binary string) {
+func testDrain(t *testing.T, binary string, end syscall.Signal) {
 	w := newWorld(t, binary, testdb.SQLite(t))
 	c := w.start(t)
 	arrived, release := make(chan struct{}), make(chan struct{})
@@ -184,7 +188,7 @@ func testDrain(t *testing.T, binary string) {
 	signIn.Go(func() { answer, answerErr = c.try(t.Context(), harness.PathToken, "", form) })
 	<-arrived
 
-	require.NoError(t, c.process.Signal(syscall.SIGTERM))
+	require.NoError(t, c.process.Signal(end))
 	address := strings.TrimPrefix(c.URL, "http://")
 	require.Eventually(t, func() bool {
 		conn, err := net.Dial("tcp", address)
@@ -207,6 +211,43 @@ func testDrain(t *testing.T, binary string) {
 	_, ok := w.start(t).holds(t, tokens.AccessToken)
 	assert.True(t, ok, "the token that was issued last is lost")
 }
+
+// testHangup is about a server whose terminal is closed.
+func testHangup(t *testing.T, binary string) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored here, as by nohup, and so it is by what is started here")
+	}
+	testDrain(t, binary, syscall.SIGHUP)
+}
+
+// testUnreadLog is about a server whose log goes into a pipe, which breaks: people sign in as before.
+func testUnreadLog(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	server := exec.CommandContext(t.Context(), binary)
+	server.Dir = w.cfg.Dir
+	w.cfg.Env["httpaddr"], w.cfg.Env["httpport"] = "127.0.0.1", "0"
+	for name, value := range w.cfg.Env {
+		server.Env = append(server.Env, name+"="+value)
+	}
+	log, err := server.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	var address []string
+	for lines := bufio.NewScanner(log); address == nil && lines.Scan(); {
+		address = listeningAt.FindStringSubmatch(lines.Text())
+	}
+	require.NotNil(t, address, "the server does not listen")
+	require.NoError(t, log.Close())
+
+	client := &harness.Server{URL: "http://" + address[1], Fake: w.fake}
+	for range 3 { // the first one's line in the log comes behind its answer
+		client.SignIn(t, "oUnread")
+	}
+	require.NoError(t, server.Process.Signal(syscall.SIGTERM))
+	assert.NoError(t, server.Wait(), "it has not ended by itself")
+}
+
+var listeningAt = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 
 var firstPassword = regexp.MustCompile(`First start: user built-in/admin, password \S+ \(shown this once\)`)
 
