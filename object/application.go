@@ -221,19 +221,15 @@ func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
 	if shared {
 		app.Organization = organization
 	}
-	c, err := s.clientOf(ctx, app)
-	if err != nil {
-		return nil, err
-	}
-	if shared && c.Organization.Name != organization {
+	c, err := s.clientOf(ctx, app, home)
+	if err == nil && shared && c.Organization.Name != organization {
 		return nil, ErrNotFound
 	}
-	c.home = home
-	return c, nil
+	return c, err
 }
 
-func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, error) {
-	c := &Client{Application: app}
+func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string) (*Client, error) {
+	c := &Client{Application: app, home: home}
 	var err error
 	c.Organization, err = s.organization(ctx, app.Organization)
 	if errors.Is(err, ErrNotFound) && !app.IsShared { // a shared one's is named by the request
@@ -259,7 +255,7 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application) (*Client, er
 		}
 		c.miniPrograms = append(c.miniPrograms, miniProgram{item, row, *options})
 	}
-	cert, err := s.certFor(s.read(ctx), certOf(app), app.Organization)
+	cert, err := s.certFor(s.read(ctx), certOf(app), home) // a shared application's for everybody, as in Casdoor
 	switch {
 	case errors.Is(err, ErrNotFound):
 		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, certOf(app))

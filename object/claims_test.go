@@ -98,6 +98,44 @@ func TestEncodeCustom(t *testing.T) {
 	assert.Equal(t, "read", encode(t, w, app, user, "read")["scope"])
 }
 
+func TestEncodeAttributes(t *testing.T) {
+	t.Parallel()
+	existing := func(name, field string) *sdk.JwtItem {
+		return &sdk.JwtItem{Name: name, Category: "Existing Field", Value: field}
+	}
+	app := &sdk.Application{
+		TokenFormat: "JWT-Custom", TokenFields: []string{"Owner", "Properties.Level"},
+		TokenAttributes: []*sdk.JwtItem{
+			{Name: "plain", Value: "blue", Type: "String"},
+			{Name: "list", Category: "Static Value", Value: "blue", Type: "Array"},
+			{Name: "filled", Value: "$user.owner/$user.name <$user.email> $user.id", Type: "String"},
+			{Name: "teams", Value: "team:$user.groups", Type: "Array"},
+			{Name: "team", Value: "$user.groups", Type: "String"},
+			{Name: "nobody's", Value: "$user.roles", Type: "Array"},
+			{Name: "sub", Value: "somebody", Type: "String"}, {Name: "tokenType", Value: "x", Type: "String"},
+			{Value: "without a name"}, nil,
+			existing("nick", "DisplayName"), existing("colour", "Properties.color"), existing("may", "Permissions"),
+			existing("are", "Roles"), existing("missing", "NoSuchField"), existing("secret", "Password"),
+			existing("scope", "Tag"),
+		},
+	}
+	user := secretive()
+	user.DisplayName, user.Properties["Level"] = "$user.id", "3"
+	user.Email, user.Groups = "$user.id@example.com", []string{"org/red", "org/green"}
+	user.Permissions = []*sdk.Permission{{Name: "read"}}
+	claims := encode(t, newClaimWriter(), app, user, "")
+	for _, always := range []string{"aud", "iat", "azp", "jti", "nonce"} {
+		delete(claims, always)
+	}
+	assert.Equal(t, map[string]any{
+		"owner": "org", "Level": "3", "plain": "blue", "list": []any{"blue"}, "nick": "$user.id", "colour": "red",
+		"filled": "org/wechat-oAlice <$user.id@example.com> id", "teams": []any{"team:org/red", "team:org/green"},
+		"team": "org/red", "may": []any{"read"}, "are": []any{}, "scope": "staff", "sub": "id",
+		"tokenType": "access-token",
+	}, claims)
+	assert.Equal(t, "read", encode(t, newClaimWriter(), app, user, "read")["scope"], "what was granted, not the attribute")
+}
+
 func TestEveryClaimHasItsColumn(t *testing.T) {
 	t.Parallel()
 	columns := claimColumns(openStore(t).users)

@@ -89,7 +89,7 @@ func (f *Family[T]) get(ctx context.Context, c *Caller, action, owner, name stri
 	if err := f.open(c, action); err != nil {
 		return nil, err
 	}
-	row, err := f.table.named(f.authority.store.read(ctx), owner, name)
+	row, err := f.find(ctx, owner, name)
 	if err != nil {
 		return nil, f.missing(c, action, owner, name, err)
 	}
@@ -97,6 +97,17 @@ func (f *Family[T]) get(ctx context.Context, c *Caller, action, owner, name stri
 		return nil, err
 	}
 	return row, f.present(ctx, c, row, false)
+}
+
+// find returns a row by its key. As in Casdoor, what is every organization's is found under any of their names too: that
+// is where SDKs look, when they are given the bare name of a cert or provider.
+func (f *Family[T]) find(ctx context.Context, owner, name string) (*T, error) {
+	q := f.authority.store.read(ctx)
+	row, err := f.table.named(q, owner, name)
+	if errors.Is(err, ErrNotFound) && f.owned == byOwnerOrAdmin {
+		return f.table.named(q, adminOwner, name)
+	}
+	return row, err
 }
 
 // open refuses callers who may never do this, before anything is read.

@@ -163,7 +163,7 @@ func (d initData) unknown(text []byte) []string {
 // casdoorsInitData are Casdoor's lists of rows that we have no tables of, and leave alone.
 const casdoorsInitData = `ldaps models permissions payments products resources roles syncers tokens webhooks groups adapters
 enforcers plans pricings invitations records sessions subscriptions transactions orders sites rules forms keys tickets servers
-agents entries`
+agents entries third_party_links enforcerPolicies`
 
 // jsonKeys returns the keys that JSON has for the fields of T.
 func jsonKeys[T any]() (keys []string) {

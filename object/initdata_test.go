@@ -17,7 +17,8 @@ func TestUnknownInitData(t *testing.T) {
 		"organization": [],
 		"providers": [{"owner": "admin", "name": "a", "clinetId": "x"}, {"clinetId": "y"}],
 		"miniProgramProviders": [{"checkNickname": true, "checkNicknam": true, "pushEncodingAESKey": ""}],
-		"users": [null, "x"], "applications": null, "syncers": [{"any": "thing"}]
+		"users": [null, "x"], "applications": null, "syncers": [{"any": "thing"}],
+		"third_party_links": null, "enforcerPolicies": {}
 	}`
 	var data initData
 	require.NoError(t, json.Unmarshal([]byte(text), &data))

@@ -42,6 +42,14 @@ func TestManageProviders(t *testing.T) {
 	require.Len(t, page, 1)
 	assert.Equal(t, "Second 🐼", page[0].DisplayName)
 
+	shared, err := sdk.GetProvider(harness.Provider)
+	require.NoError(t, err)
+	require.NotNil(t, shared, "every organization's, by its bare name")
+	assert.Equal(t, "admin", shared.Owner)
+	missing, err := sdk.GetProvider("none")
+	require.NoError(t, err)
+	assert.Nil(t, missing)
+
 	deleted, err := sdk.DeleteProvider(p)
 	require.NoError(t, err)
 	assert.True(t, deleted)

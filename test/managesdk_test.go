@@ -205,6 +205,7 @@ func checkCerts(t *testing.T, s *harness.Server, sdk, root *casdoorsdk.Client) {
 		want   string
 	}{
 		"everybody's, the own application signs with it": {sdk, "admin/cert-built-in", `^\*\*\*$`},
+		"everybody's, by its bare name":                  {sdk, "cert-built-in", `^\*\*\*$`},
 		"everybody's, built-in asks":                     {root, "admin/cert-built-in", "PRIVATE KEY"},
 		"the own one, another application signs with it": {sdk, "shop/cert-2", `^\*\*\*$`},
 		"the own one, the application signs with it":     {clientOf(t, s, "app-2"), "shop/cert-2", "PRIVATE KEY"},

@@ -176,6 +176,13 @@ func (s *suite) testSharedApplication(t *testing.T) {
 	next, err := owner.service.Refresh(t.Context(), req.Client, token.RefreshToken, issuer)
 	require.NoError(t, err)
 	assert.Equal(t, []any{id}, decode(t, next.AccessToken)["aud"])
+
+	// It signs for the guests too with its own organization's cert.
+	cert := "cert-" + owner.name
+	owner.apply(t, row{"certs": []row{{"owner": owner.name, "name": cert, "cryptoAlgorithm": "ES256"}}})
+	owner.changeApplication(t, "app-"+owner.name, row{"cert": cert})
+	req.Client = owner.clientOf(t, id)
+	assert.Equal(t, guest.name, owner.principal(t, owner.send(t, req)).User.Owner)
 }
 
 // testCustomFields checks that no choice of fields puts a secret into a token, or overwrites what makes it valid.
