@@ -70,7 +70,7 @@ func (s *Store) schemaOf(ctx context.Context, prefix string) (found schema, err 
 			return nil, err
 		}
 	}
-	for _, table := range []string{"record", "resource"} { // which a Casdoor may do without
+	for _, table := range []string{"record", "resource", "role", "permission"} { // which a Casdoor may do without
 		known, err := s.engine.Context(ctx).IsTableExist(prefix + table)
 		if err != nil {
 			return nil, err

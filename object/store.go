@@ -52,8 +52,10 @@ type Store struct {
 	certs         *table[sdk.Cert]
 	users         *table[sdk.User]
 	tokens        *table[sdk.Token]
-	records       *table[sdk.Record]   // nil where a Casdoor keeps none
-	resources     *table[sdk.Resource] // as above
+	records       *table[sdk.Record]     // nil where a Casdoor keeps none
+	resources     *table[sdk.Resource]   // as above
+	roles         *table[sdk.Role]       // nil but beside a Casdoor
+	permissions   *table[sdk.Permission] // as above
 	identities    *table[Identity]
 	sessions      *table[Session]
 	unions        *table[Union]
@@ -243,6 +245,9 @@ func (s *Store) mapTables(found schema) error {
 	}
 	if has := found.has("resource"); has != nil || !s.beside {
 		err = errors.Join(err, mapTable(s, &s.resources, has))
+	}
+	if role, permission := found.has("role"), found.has("permission"); s.beside && role != nil && permission != nil {
+		err = errors.Join(err, mapTable(s, &s.roles, role), mapTable(s, &s.permissions, permission))
 	}
 	if err == nil {
 		s.tokenBy = tokenColumnsOf(s.tokens)

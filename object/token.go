@@ -43,6 +43,7 @@ func (s *Service) issue(ctx context.Context, g grant) (*Token, *sdk.Token, error
 	if g.client.keyErr != nil {
 		return nil, nil, g.client.keyErr
 	}
+	g.user = g.client.rights.of(g.user)
 	app := g.client.Application
 	name, id := g.family, app.Owner+"/"+g.family
 	if name == "" {

@@ -38,6 +38,7 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 	if kind == Captured {
 		maps.Copy(tests, map[string]func(*testing.T){
 			"SettingsAreSeen":     s.testSettings,
+			"RolesAndPermissions": s.testRights,
 			"WechatColumnIsNoKey": s.testColumnIsNoKey,
 			"Decisions":           s.testDecisions,
 			"DoubtLasts":          s.testDoubtLasts,
