@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -242,7 +243,7 @@ func (w *claimWriter) custom(app *sdk.Application, user *sdk.User, grant grantCl
 		property, isProperty := strings.CutPrefix(name, "Properties.")
 		switch {
 		case isProperty:
-			if value, ok := user.Properties[property]; ok {
+			if value, ok := user.Properties[property]; ok && !isReserved(property) {
 				claims[property] = value
 			}
 		case name == "provider" || name == "signinMethod":
@@ -255,10 +256,15 @@ func (w *claimWriter) custom(app *sdk.Application, user *sdk.User, grant grantCl
 			}
 		}
 	}
-	for _, taken := range []string{"tokenType", "azp", "iss", "sub", "aud", "exp", "nbf", "iat", "jti"} {
-		delete(claims, taken)
-	}
 	return claims
+}
+
+// isReserved is true for the claims that make a token valid or say whose it is, in any case: Go's readers have none. An
+// organization's admins choose properties, and other organizations may trust the same cert.
+func isReserved(claim string) bool {
+	return slices.ContainsFunc([]string{
+		"tokenType", "azp", "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "owner", "name", "id",
+	}, func(reserved string) bool { return strings.EqualFold(reserved, claim) })
 }
 
 func permissionNames(user *sdk.User) []string {

@@ -17,7 +17,9 @@ func secretive() *sdk.User {
 	return &sdk.User{
 		Owner: "org", Name: "wechat-oAlice", Id: "id", DisplayName: "小明 \"<&>\u2028", Email: "a@example.com",
 		EmailVerified: true, Gender: "other", Address: []string{"1", "2"}, Score: -3, Tag: "staff", IsAdmin: true,
-		Properties: map[string]string{"color": "red", "jti": "stolen"},
+		Properties: map[string]string{
+			"color": "red", "jti": "stolen", "EXP": "stolen", "owner": "stolen", "Name": "stolen", "id": "stolen",
+		},
 		Password:   "SECRET", PasswordSalt: "SECRET", PasswordType: "SECRET", Hash: "SECRET", PreHash: "SECRET",
 		TotpSecret: "SECRET", AccessToken: "SECRET", OriginalToken: "SECRET", OriginalRefreshToken: "SECRET",
 		RecoveryCodes: []string{"SECRET"}, ManagedAccounts: []sdk.ManagedAccount{{Password: "SECRET"}},
@@ -82,7 +84,8 @@ func TestEncodeCustom(t *testing.T) {
 		"Owner", "EmailVerified", "Properties.color", "Properties.jti", "Properties.missing", "permissionNames", "provider",
 		"signinMethod", "Password", "PasswordSalt", "PasswordType", "Hash", "PreHash", "AccessToken", "OriginalToken",
 		"OriginalRefreshToken", "TotpSecret", "RecoveryCodes", "ManagedAccounts", "MfaAccounts", "FaceIds",
-		"WebauthnCredentials", "NoSuchField", "", "owner",
+		"WebauthnCredentials", "NoSuchField", "", "owner", "Properties.owner", "Properties.Name", "Properties.id",
+		"Properties.EXP",
 	}}
 	user := secretive()
 	user.Permissions = []*sdk.Permission{{Name: "read"}}
