@@ -20,7 +20,7 @@ func secretive() *sdk.User {
 		Properties: map[string]string{
 			"color": "red", "jti": "stolen", "EXP": "stolen", "owner": "stolen", "Name": "stolen", "id": "stolen",
 		},
-		Password:   "SECRET", PasswordSalt: "SECRET", PasswordType: "SECRET", Hash: "SECRET", PreHash: "SECRET",
+		Password: "SECRET", PasswordSalt: "SECRET", PasswordType: "SECRET", Hash: "SECRET", PreHash: "SECRET",
 		TotpSecret: "SECRET", AccessToken: "SECRET", OriginalToken: "SECRET", OriginalRefreshToken: "SECRET",
 		RecoveryCodes: []string{"SECRET"}, ManagedAccounts: []sdk.ManagedAccount{{Password: "SECRET"}},
 		MfaAccounts: []sdk.MfaAccount{{SecretKey: "SECRET"}},
