@@ -27,6 +27,7 @@ func newProxy(deps *Deps) *httputil.ReverseProxy {
 			r.Out.Host = r.In.Host
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
 			dropSession(r.Out)
+			dropUpgrade(r.Out.Header)
 			deps.forward(r.In, r.Out.Header)
 		},
 		Transport:    newProxyTransport(),
@@ -56,6 +57,15 @@ func dropSession(r *http.Request) {
 	r.Header.Del("Cookie")
 	for _, cookie := range slices.DeleteFunc(cookies, isSessionCookie) {
 		r.AddCookie(cookie)
+	}
+}
+
+// dropUpgrade keeps a request from leaving HTTP/1.1, but for a WebSocket: what stands before the Casdoor may speak HTTP/2 in
+// clear, and requests inside such a connection would get past the gateway unseen.
+func dropUpgrade(h http.Header) {
+	if upgrade := h.Get("Upgrade"); upgrade != "" && !strings.EqualFold(upgrade, "websocket") {
+		h.Del("Upgrade")
+		h.Del("Connection")
 	}
 }
 

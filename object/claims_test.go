@@ -17,8 +17,10 @@ func secretive() *sdk.User {
 	return &sdk.User{
 		Owner: "org", Name: "wechat-oAlice", Id: "id", DisplayName: "小明 \"<&>\u2028", Email: "a@example.com",
 		EmailVerified: true, Gender: "other", Address: []string{"1", "2"}, Score: -3, Tag: "staff", IsAdmin: true,
-		Properties: map[string]string{"color": "red", "jti": "stolen"},
-		Password:   "SECRET", PasswordSalt: "SECRET", PasswordType: "SECRET", Hash: "SECRET", PreHash: "SECRET",
+		Properties: map[string]string{
+			"color": "red", "jti": "stolen", "EXP": "stolen", "owner": "stolen", "Name": "stolen", "id": "stolen",
+		},
+		Password: "SECRET", PasswordSalt: "SECRET", PasswordType: "SECRET", Hash: "SECRET", PreHash: "SECRET",
 		TotpSecret: "SECRET", AccessToken: "SECRET", OriginalToken: "SECRET", OriginalRefreshToken: "SECRET",
 		RecoveryCodes: []string{"SECRET"}, ManagedAccounts: []sdk.ManagedAccount{{Password: "SECRET"}},
 		MfaAccounts: []sdk.MfaAccount{{SecretKey: "SECRET"}},
@@ -82,7 +84,8 @@ func TestEncodeCustom(t *testing.T) {
 		"Owner", "EmailVerified", "Properties.color", "Properties.jti", "Properties.missing", "permissionNames", "provider",
 		"signinMethod", "Password", "PasswordSalt", "PasswordType", "Hash", "PreHash", "AccessToken", "OriginalToken",
 		"OriginalRefreshToken", "TotpSecret", "RecoveryCodes", "ManagedAccounts", "MfaAccounts", "FaceIds",
-		"WebauthnCredentials", "NoSuchField", "", "owner",
+		"WebauthnCredentials", "NoSuchField", "", "owner", "Properties.owner", "Properties.Name", "Properties.id",
+		"Properties.EXP",
 	}}
 	user := secretive()
 	user.Permissions = []*sdk.Permission{{Name: "read"}}
@@ -117,6 +120,7 @@ func TestEncodeAttributes(t *testing.T) {
 			existing("nick", "DisplayName"), existing("colour", "Properties.color"), existing("may", "Permissions"),
 			existing("are", "Roles"), existing("missing", "NoSuchField"), existing("secret", "Password"),
 			existing("scope", "Tag"),
+			existing("Name", "Name"), existing("id", "Owner"), {Name: "owner", Value: "stolen", Type: "String"},
 		},
 	}
 	user := secretive()
@@ -131,7 +135,7 @@ func TestEncodeAttributes(t *testing.T) {
 		"owner": "org", "Level": "3", "plain": "blue", "list": []any{"blue"}, "nick": "$user.id", "colour": "red",
 		"filled": "org/wechat-oAlice <$user.id@example.com> id", "teams": []any{"team:org/red", "team:org/green"},
 		"team": "org/red", "may": []any{"read"}, "are": []any{}, "scope": "staff", "sub": "id",
-		"tokenType": "access-token",
+		"tokenType": "access-token", "Name": "wechat-oAlice",
 	}, claims)
 	assert.Equal(t, "read", encode(t, newClaimWriter(), app, user, "read")["scope"], "what was granted, not the attribute")
 }

@@ -120,8 +120,11 @@ func (f *Family[T]) restore(row, old *T, names []string) {
 
 // isBlank is true for a field that holds nothing, in whatever way JSON says so.
 func isBlank(field reflect.Value) bool {
-	if field.Kind() == reflect.Slice {
+	switch field.Kind() {
+	case reflect.Slice:
 		return field.Len() == 0 || field.Type() == reflect.TypeFor[json.RawMessage]() && string(field.Bytes()) == "null"
+	case reflect.Map:
+		return field.Len() == 0
 	}
 	return field.IsZero()
 }

@@ -16,6 +16,7 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 		homeColumn: "owner",
 		owned:      byOwnerOrAdmin,
 		secrets:    []string{"client_secret", "client_secret2"},
+		hidden:     []string{"http_headers"}, // with what a service for e-mail or SMS is shown, a password perhaps
 		fill: func(_ context.Context, _ *Caller, row, old *sdk.Provider) error {
 			return completeProvider(row, old)
 		},

@@ -58,6 +58,38 @@ func TestManageProviders(t *testing.T) {
 	assert.False(t, deleted)
 }
 
+// The headers that a service is sent may hold a password. Everybody may read providers, and organizations list those of
+// "admin": nobody is shown the headers, nor finds them out by searching.
+func TestManageProviderHeaders(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	sdk, where := s.SDK(), "FROM provider WHERE name='sms'"
+	_, err := sdk.AddProvider(&casdoorsdk.Provider{
+		Name: "sms", Category: "SMS", Type: "Custom HTTP SMS", HttpHeaders: map[string]string{"Authorization": "secret-3"},
+	})
+	require.NoError(t, err)
+	for _, auth := range []string{"", "&clientId=" + harness.ClientID + "&clientSecret=" + harness.ClientSecret} {
+		for _, path := range []string{"provider?id=shop/sms", "providers?owner=shop", "providers?p=1&pageSize=9"} {
+			assert.NotContains(t, s.Call(t, "GET", "/api/get-"+path+auth, "", nil).Body, "secret-3", path)
+		}
+	}
+	_, _, err = sdk.GetPaginationProviders(1, 10, map[string]string{"field": "httpHeaders", "value": "secret-3"})
+	require.EqualError(t, err, `there is no column "httpHeaders"`)
+
+	found, err := sdk.GetProvider("sms")
+	require.NoError(t, err)
+	for _, sentBack := range []map[string]string{nil, {}} {
+		found.DisplayName, found.HttpHeaders = found.DisplayName+"+", sentBack
+		_, err = sdk.UpdateProvider(found)
+		require.NoError(t, err)
+		assert.Contains(t, s.Value(t, "SELECT http_headers "+where), "secret-3", "they stay when they come back empty")
+	}
+	found.HttpHeaders = map[string]string{"Authorization": "secret-4"}
+	_, err = sdk.UpdateProvider(found)
+	require.NoError(t, err)
+	assert.Contains(t, s.Value(t, "SELECT http_headers "+where), "secret-4")
+}
+
 // A value that no column holds is its sender's fault, and not the server's; neither answer nor log repeats it.
 func TestManageRefusesValues(t *testing.T) {
 	t.Parallel()

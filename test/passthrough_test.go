@@ -233,3 +233,30 @@ func TestPassThroughOfStreams(t *testing.T) {
 		}
 	})
 }
+
+// A connection that changes to HTTP/2 would carry requests that the gateway does not see.
+func TestPassThroughUpgradesToWebSocketsOnly(t *testing.T) {
+	t.Parallel()
+	upgrades := make(chan http.Header, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		upgrades <- r.Header
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "h2c")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+	}))
+	t.Cleanup(upstream.Close)
+	target, err := url.Parse(upstream.URL)
+	require.NoError(t, err)
+	gateway := httptest.NewServer(controllers.New(controllers.Deps{Upstream: target}))
+	t.Cleanup(gateway.Close)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway.URL, nil)
+	require.NoError(t, err)
+	r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"h2c"}, "Http2-Settings": {"AAMAAABkAAQAAP__"}}
+	reply, err := once(t, "127.0.0.1").Do(r)
+	require.NoError(t, err)
+	require.NoError(t, reply.Body.Close())
+	assert.Equal(t, http.StatusBadGateway, reply.StatusCode)
+	seen := <-upgrades
+	assert.NotContains(t, seen, "Upgrade")
+	assert.NotContains(t, seen, "Connection")
+}
