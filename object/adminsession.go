@@ -156,21 +156,21 @@ func (a *Authority) SessionCaller(ctx context.Context, token string) (*Caller, e
 	q := a.store.read(ctx)
 	row, err := a.store.adminSessions.get(q, "WHERE token_hash=?", tokenHash(token))
 	if errors.Is(err, ErrNotFound) || err == nil && row.ExpiresTime <= a.stamp() {
-		return nil, loginFirst()
+		return nil, LoginFirst()
 	}
 	if err != nil {
 		return nil, err
 	}
 	user, err := a.store.users.get(q, "WHERE id=? AND COALESCE(owner, '')=?", row.UserID, row.Organization)
 	if errors.Is(err, ErrNotFound) {
-		return nil, loginFirst()
+		return nil, LoginFirst()
 	}
 	if err != nil {
 		return nil, err
 	}
 	mark := passwordMark(token, user)
 	if user.Password == "" || !sameSecret(mark, row.PasswordMark) {
-		return nil, loginFirst()
+		return nil, LoginFirst()
 	}
 	if err := usable(user); err != nil {
 		return nil, err
@@ -184,8 +184,6 @@ func (a *Authority) SessionCaller(ctx context.Context, token string) (*Caller, e
 	}
 	return userCaller(user), err
 }
-
-func loginFirst() *Refusal { return refuse(InvalidToken, "Please login first") }
 
 // EndSession ends the session of a token. One that is unknown has ended already.
 func (a *Authority) EndSession(ctx context.Context, token string) error {

@@ -102,7 +102,7 @@ func (f *Family[T]) get(ctx context.Context, c *Caller, action, owner, name stri
 // open refuses callers who may never do this, before anything is read.
 func (f *Family[T]) open(c *Caller, action string) error {
 	if c.may(action) == nothing {
-		return notAllowed()
+		return NotAllowed()
 	}
 	if f.table == nil {
 		return refuse(Unsupported, "this server keeps no %ss", f.name)
