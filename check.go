@@ -27,7 +27,7 @@ const checkTimeout = 10 * time.Second
 
 // check tries all settings and writes a line about each; what does not work is an error, and so is what an admin has to
 // decide. It changes nothing, and opens the store itself.
-func check(ctx context.Context, c console) error {
+func check(ctx context.Context, c workplace) error {
 	r := newReport(c.w, c.cfg)
 	r.redis(ctx, c.cfg)
 	sealer := r.sealKey(ctx, c.cfg)

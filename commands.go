@@ -17,10 +17,10 @@ import (
 )
 
 // command is what the program does in place of serving.
-type command func(ctx context.Context, c console) error
+type command func(ctx context.Context, c workplace) error
 
-// console is what a command works with.
-type console struct {
+// workplace is what a command works with.
+type workplace struct {
 	cfg   *conf.Config
 	store *object.Store
 	log   *slog.Logger
@@ -45,7 +45,7 @@ func (o *options) defineCommands(flags *flag.FlagSet) {
 			if !ok || !ok2 || owner == "" || name == "" || openID == "" {
 				return errors.New("want owner/name=OpenID")
 			}
-			return o.setCommand(func(ctx context.Context, c console) error {
+			return o.setCommand(func(ctx context.Context, c workplace) error {
 				if err := c.store.Assign(ctx, owner, name, openID); err != nil {
 					return err
 				}
@@ -77,7 +77,7 @@ func runCommand(ctx context.Context, c command, cfg *conf.Config, log *slog.Logg
 	}
 	defer store.Close()
 	tellFirstStart(p.stdout, first)
-	return c(ctx, console{cfg, store, log, p.stdout})
+	return c(ctx, workplace{cfg, store, log, p.stdout})
 }
 
 // needStarted is an error where no server has been started on the database yet: a command is not to make what a start
@@ -113,7 +113,7 @@ func backup(ctx context.Context, file string, cfg *conf.Config, w io.Writer) err
 }
 
 // checkAdoption reports; what an admin has to decide is an error.
-func checkAdoption(ctx context.Context, c console) error {
+func checkAdoption(ctx context.Context, c workplace) error {
 	store, w := c.store, c.w
 	if !store.Beside() {
 		_, err := fmt.Fprintln(w, "ok: the database is minidoor's own")
@@ -128,10 +128,9 @@ func checkAdoption(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case a.Done:
+	if a.Done {
 		fmt.Fprintf(w, "ok: users are adopted: %d of %d\n", a.Adopted, a.Users)
-	default:
+	} else {
 		fmt.Fprintf(w, "open: users are adopted at the next start: %d of %d seen\n", a.Seen, a.Users)
 	}
 	conflicts, err := store.Conflicts(ctx)
@@ -148,7 +147,7 @@ func checkAdoption(ctx context.Context, c console) error {
 	return nil
 }
 
-func adoptAgain(ctx context.Context, c console) error {
+func adoptAgain(ctx context.Context, c workplace) error {
 	if !c.store.Beside() {
 		return errors.New("the database is minidoor's own: there is no Casdoor to adopt users from")
 	}
@@ -175,7 +174,7 @@ func adoptionProgress(w io.Writer) func(object.Adoption) {
 }
 
 // reseal reports; a SessionKey whose key is missing is an error.
-func reseal(ctx context.Context, c console) error {
+func reseal(ctx context.Context, c workplace) error {
 	keys, err := c.cfg.SealKeyRing()
 	if err != nil {
 		return err

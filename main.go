@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/minidoor/minidoor/conf"
 	"github.com/minidoor/minidoor/controllers"
@@ -44,6 +45,7 @@ const memoryTarget = 140 << 20
 const syncingThreads = 2
 
 func main() {
+	redis.SetLogger(silence{})
 	signal.Ignore(syscall.SIGPIPE) // a log whose reader has gone is no reason to end
 	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
@@ -62,6 +64,13 @@ func endings() []os.Signal {
 	}
 	return signals
 }
+
+// silence keeps the clients of Redis from writing lines in a form of their own to standard error, about what they return
+// too.
+type silence struct{}
+
+// Printf does nothing.
+func (silence) Printf(context.Context, string, ...any) {}
 
 // options are the flags.
 type options struct {
@@ -132,7 +141,7 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	case o.check && cfg.Remote():
 		return checkRemote(ctx, cfg, log, p.stdout)
 	case o.check:
-		return check(ctx, console{cfg: cfg, log: log, w: p.stdout})
+		return check(ctx, workplace{cfg: cfg, log: log, w: p.stdout})
 	case o.command != nil:
 		return runCommand(ctx, o.command, cfg, log, p)
 	}

@@ -42,8 +42,8 @@ func setLimits(deps *controllers.Deps, cfg *conf.Config, store *object.Store) (r
 		limits.Redis = redis.NewClient(o)
 		release = func() { _ = limits.Redis.Close() }
 	}
-	deps.Limits, err = controllers.NewLimits(limits)
-	return release, err
+	deps.Limits = controllers.NewLimits(limits)
+	return release, nil
 }
 
 // sweep begins to sweep, if cfg says so. end must be called before the store is closed.

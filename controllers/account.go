@@ -135,15 +135,3 @@ func (c *AccountController) User() {
 		return c.Deps.Authority.FindUser(c.Ctx.Request.Context(), caller, owner, field, value)
 	})
 }
-
-// notAllowed is what Casdoor says to those who may not.
-const notAllowed = "Unauthorized operation"
-
-func unauthorized() *object.Refusal {
-	return &object.Refusal{Code: object.AccessDenied, Message: notAllowed}
-}
-
-// loginFirst is what Casdoor says to those who show nothing.
-func loginFirst() *object.Refusal {
-	return &object.Refusal{Code: object.InvalidToken, Message: "Please login first"}
-}

@@ -97,7 +97,7 @@ func (c *AvatarController) ownResource(p *object.Principal, query url.Values) (o
 		return object.Avatar{}, badRequest("of resources this server takes those with tag=avatar only")
 	}
 	if query.Get("owner") != p.User.Owner || query.Get("user") != p.User.Name {
-		return object.Avatar{}, unauthorized()
+		return object.Avatar{}, object.NotAllowed()
 	}
 	return c.take(p)
 }

@@ -63,7 +63,7 @@ func (b *Base) refuse(e *APIError) {
 func (b *Base) principal() (*object.Principal, error) {
 	token, ok := bearer(b.Ctx.Request)
 	if !ok {
-		return nil, loginFirst()
+		return nil, object.LoginFirst()
 	}
 	return b.principalOf(token)
 }

@@ -44,7 +44,7 @@ func (b *Base) require(least object.Role, refusal error) error {
 	case err != nil:
 		return err
 	case caller.Role == object.Nobody:
-		return loginFirst()
+		return object.LoginFirst()
 	case caller.Role < least:
 		return refusal
 	}

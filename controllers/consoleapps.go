@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,6 +105,17 @@ func (v *visit) viewApplication() error {
 		data.IsOld = data.OldUntil.Before(time.Now())
 	}
 	return v.render(http.StatusOK, "application", data)
+}
+
+// miniProgramCode returns what a mini program needs to sign in here, with its values filled in.
+func miniProgramCode(server, clientID string) string {
+	text, err := consoleFiles.ReadFile("pages/console/minidoor.js.txt")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	values := strings.NewReplacer(
+		`"{server}"`, strconv.QuoteToASCII(server), `"{clientId}"`, strconv.QuoteToASCII(clientID))
+	return values.Replace(string(text))
 }
 
 // hoursOf returns how long an access token of an application lives.

@@ -70,7 +70,7 @@ func pageFuncs(w *words) template.FuncMap {
 	return template.FuncMap{
 		"t":       w.text,
 		"maybe":   w.maybe,
-		"when":    func(stamp string) template.HTML { return timeTag(w, stamp) },
+		"when":    timeTag,
 		"stamp":   func(at time.Time) string { return at.Format(time.RFC3339) },
 		"number":  grouped,
 		"avatar":  avatarAddress,
@@ -96,7 +96,7 @@ func dict(pairs ...any) (map[string]any, error) {
 
 // timeTag shows a point in time, in UTC; the script turns it into the visitor's own time. What is no time is shown as
 // it is.
-func timeTag(w *words, stamp string) template.HTML {
+func timeTag(stamp string) template.HTML {
 	at, err := time.Parse(time.RFC3339, stamp)
 	if err != nil {
 		return template.HTML(template.HTMLEscapeString(stamp))

@@ -42,12 +42,12 @@ type providerData struct {
 	Options   *object.ProviderOptions // nil: the caller may not see them
 	PushURL   string                  // where the platform sends messages to; empty: nowhere
 	MayChange bool
-	Test      *verdict // nil: it has not been tested
+	Test      *testResult // nil: it has not been tested
 }
 
 func (v *visit) viewProvider() error { return v.showProvider(v.r.URL.Query(), nil) }
 
-func (v *visit) showProvider(in url.Values, test *verdict) error {
+func (v *visit) showProvider(in url.Values, test *testResult) error {
 	owner, name := idOf(in)
 	row, err := v.provider(owner, name)
 	if err != nil {

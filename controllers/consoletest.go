@@ -7,8 +7,8 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// verdict is what a test of a provider has found. Key names the texts that say it.
-type verdict struct {
+// testResult is what a test of a provider has found. Key names the texts that say it.
+type testResult struct {
 	OK        bool
 	Key       string
 	Steps     []string // what to do, one after the other
@@ -35,15 +35,15 @@ func (v *visit) testProvider() error {
 	if failed {
 		v.Deps.Logger.InfoContext(v.r.Context(), "provider tested", "provider", name, "cause", failure.Error())
 	}
-	return v.showProvider(in, v.verdictOn(failure))
+	return v.showProvider(in, v.resultOf(failure))
 }
 
-// verdictOn says in the visitor's words what a failure means; nil is a success.
-func (v *visit) verdictOn(e *provider.Error) *verdict {
+// resultOf says in the visitor's words what a failure means; nil is a success.
+func (v *visit) resultOf(e *provider.Error) *testResult {
 	if e == nil {
-		return &verdict{OK: true, Key: "ok"}
+		return &testResult{OK: true, Key: "ok"}
 	}
-	found := &verdict{Key: faultKey(e), Address: e.Address, Code: e.Code, RequestID: e.RequestID}
+	found := &testResult{Key: faultKey(e), Address: e.Address, Code: e.Code, RequestID: e.RequestID}
 	if found.Key == "address" && e.Address == "" {
 		found.Key = "someAddress"
 	}

@@ -3,7 +3,6 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -62,24 +61,26 @@ func limitReasons() []string {
 }
 
 // NewLimits returns the limits of cfg, and has cfg.Metrics show them.
-func NewLimits(cfg LimitsConfig) (*Limits, error) {
+func NewLimits(cfg LimitsConfig) *Limits {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	l := &Limits{
-		signIns: gate{max: int64(cfg.MaxSignIns)}, working: gate{max: int64(cfg.MaxWaiting)},
-		uploads: gate{max: int64(cfg.MaxUploads)},
-		backlog: cfg.Backlog, refusals: newRefusals(cfg.Metrics, cfg.Logger, cfg.Now), redis: cfg.Redis,
-	}
 	shared := newSharedLimits(cfg)
-	var errs [4]error
-	l.perIP, errs[0] = newLimit("ip", cfg.PerIP, cfg.Now, shared)
-	l.perApplication, errs[1] = newLimit("application", cfg.PerApplication, cfg.Now, shared)
-	l.perOpenID, errs[2] = newLimit("openid", cfg.PerOpenID, cfg.Now, shared)
-	l.failed, errs[3] = newFailures(cfg, shared)
+	l := &Limits{
+		perIP:          newLimit("ip", cfg.PerIP, cfg.Now, shared),
+		perApplication: newLimit("application", cfg.PerApplication, cfg.Now, shared),
+		perOpenID:      newLimit("openid", cfg.PerOpenID, cfg.Now, shared),
+		failed:         newFailures(cfg, shared),
+		signIns:        gate{max: int64(cfg.MaxSignIns)},
+		working:        gate{max: int64(cfg.MaxWaiting)},
+		uploads:        gate{max: int64(cfg.MaxUploads)},
+		backlog:        cfg.Backlog,
+		refusals:       newRefusals(cfg.Metrics, cfg.Logger, cfg.Now),
+		redis:          cfg.Redis,
+	}
 	cfg.Metrics.watchLimits(l, shared)
-	return l, errors.Join(errs[:]...)
+	return l
 }
 
 // limit is one kind of limit: of this instance, and of all where they share. A nil *limit is none.
@@ -89,12 +90,11 @@ type limit struct {
 	shared *sharedLimits
 }
 
-func newLimit(name string, perMinute int, now func() time.Time, shared *sharedLimits) (*limit, error) {
+func newLimit(name string, perMinute int, now func() time.Time, shared *sharedLimits) *limit {
 	if perMinute == 0 {
-		return nil, nil
+		return nil
 	}
-	local, err := newBuckets(perMinute, now)
-	return &limit{name, local, shared}, err
+	return &limit{name, newBuckets(perMinute, now), shared}
 }
 
 // take counts one event, and returns 0 if it is within the limit, or else how long to wait. What is too much for this

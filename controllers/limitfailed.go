@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -22,16 +21,12 @@ type failures struct {
 	shares  *shares
 }
 
-func newFailures(cfg LimitsConfig, shared *sharedLimits) (*failures, error) {
-	l, err := newLimit("failed", cfg.FailedPerIP, cfg.Now, shared)
-	if l == nil || err != nil {
-		return nil, err
+func newFailures(cfg LimitsConfig, shared *sharedLimits) *failures {
+	l := newLimit("failed", cfg.FailedPerIP, cfg.Now, shared)
+	if l == nil {
+		return nil
 	}
-	f := &failures{limit: l, share: cfg.FailedShare}
-	var err2 error
-	f.blocked, err = newBlocks(cfg.Now)
-	f.shares, err2 = newShares(cfg.Now)
-	return f, cmp.Or(err, err2)
+	return &failures{limit: l, share: cfg.FailedShare, blocked: newBlocks(cfg.Now), shares: newShares(cfg.Now)}
 }
 
 // wait returns how long a client address has to wait, or 0.

@@ -20,9 +20,18 @@ type buckets struct {
 	known *lru.Cache[string, *rate.Limiter]
 }
 
-func newBuckets(perMinute int, now func() time.Time) (*buckets, error) {
-	known, err := lru.New[string, *rate.Limiter](maxBuckets)
-	return &buckets{rate.Limit(float64(perMinute) / time.Minute.Seconds()), perMinute, now, known}, err
+func newBuckets(perMinute int, now func() time.Time) *buckets {
+	perSecond := rate.Limit(float64(perMinute) / time.Minute.Seconds())
+	return &buckets{perSecond, perMinute, now, newLRU[*rate.Limiter](maxBuckets)}
+}
+
+// newLRU returns a cache of at most so many entries, which is more than none.
+func newLRU[V any](most int) *lru.Cache[string, V] {
+	c, err := lru.New[string, V](most)
+	if err != nil {
+		panic(err)
+	}
+	return c
 }
 
 func (b *buckets) of(key string) *rate.Limiter {
@@ -66,10 +75,7 @@ type blocks struct {
 	until *lru.Cache[string, time.Time]
 }
 
-func newBlocks(now func() time.Time) (*blocks, error) {
-	until, err := lru.New[string, time.Time](maxBuckets)
-	return &blocks{now, until}, err
-}
+func newBlocks(now func() time.Time) *blocks { return &blocks{now, newLRU[time.Time](maxBuckets)} }
 
 func (b *blocks) add(key string, wait time.Duration) { b.until.Add(key, b.now().Add(wait)) }
 
@@ -98,9 +104,8 @@ const (
 	maxShares   = 1024
 )
 
-func newShares(now func() time.Time) (*shares, error) {
-	known, err := lru.New[string, *share](maxShares)
-	return &shares{now: now, known: known}, err
+func newShares(now func() time.Time) *shares {
+	return &shares{now: now, known: newLRU[*share](maxShares)}
 }
 
 // count counts a sign-in, and returns the share that failed lately, in per cent.

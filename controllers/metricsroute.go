@@ -41,7 +41,7 @@ func (c *MetricsController) mayRead() error {
 	case isBearer && c.Deps.isMetricsToken(token):
 		return nil
 	}
-	return c.require(object.Global, forbidden(notAllowed, nil))
+	return c.require(object.Global, forbidden(object.NotAllowed().Message, nil))
 }
 
 // isBuiltIn says the same to a client that does not exist and to one whose secret is wrong.
@@ -52,7 +52,7 @@ func (c *MetricsController) isBuiltIn(clientID, secret string) error {
 	case refused:
 		return &object.Refusal{Code: object.InvalidClient, Message: "client id or secret is invalid"}
 	case err == nil && caller.Role != object.Global:
-		return forbidden(notAllowed, nil)
+		return forbidden(object.NotAllowed().Message, nil)
 	}
 	return err
 }

@@ -124,7 +124,7 @@ func (c *PasswordController) EndSession() {
 func (c *PasswordController) LogoutEverywhere() {
 	caller, err := c.caller()
 	if err == nil && caller.UserID == "" {
-		err = loginFirst()
+		err = object.LoginFirst()
 	}
 	var p params
 	if err == nil {

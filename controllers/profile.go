@@ -79,7 +79,7 @@ func (c *ProfileController) updateAny() {
 func aboutSelf(user *sdk.User, query url.Values, fields map[string]json.RawMessage) error {
 	for name, self := range map[string]string{"id": user.GetId(), "userId": user.Id, "owner": user.Owner} {
 		if named := query.Get(name); named != "" && named != self {
-			return unauthorized()
+			return object.NotAllowed()
 		}
 	}
 	if query.Get("id") != "" || query.Get("userId") != "" {
@@ -88,7 +88,7 @@ func aboutSelf(user *sdk.User, query url.Values, fields map[string]json.RawMessa
 	for name, self := range map[string]string{"owner": user.Owner, "name": user.Name} {
 		var named string
 		if raw, ok := fields[name]; ok && (json.Unmarshal(raw, &named) != nil || named != "" && named != self) {
-			return unauthorized()
+			return object.NotAllowed()
 		}
 	}
 	return nil

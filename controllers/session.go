@@ -8,7 +8,7 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// sessionCookie holds the token of an admin's session.
+// sessionCookie holds the token of a session that a password has begun.
 const sessionCookie = "minidoor_session"
 
 // hostPrefix begins its name over https: a browser takes such a cookie from this very server alone. Any other one a

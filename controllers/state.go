@@ -34,7 +34,7 @@ func (c *StateController) Health() {
 //
 //	@router /api/get-version-info [get]
 func (c *StateController) Version() {
-	if err := c.require(object.Admin, unauthorized()); err != nil {
+	if err := c.require(object.Admin, object.NotAllowed()); err != nil {
 		c.fail(err)
 		return
 	}

@@ -129,6 +129,12 @@ func (w *WeChat) fetchToken(ctx context.Context) (string, error) {
 	return t.Token, nil
 }
 
+// Diagnose implements provider.TokenDiagnoser. WeChat answers with the token there is, if it finds no fault.
+func (w *WeChat) Diagnose(ctx context.Context) error {
+	_, err := shared(ctx, w, opStableToken, "diagnose", w.fetchToken)
+	return err
+}
+
 // renewAfter returns how long to use a token that lives for life.
 func renewAfter(life time.Duration) time.Duration {
 	if life > tokenMargin {

@@ -49,8 +49,8 @@ const (
 	busyRetry    = 5 * time.Second
 )
 
-// verdict is what an errcode means.
-type verdict struct {
+// meaning is what an errcode says.
+type meaning struct {
 	kind       provider.Kind
 	retryAfter time.Duration
 	advice     advice
@@ -62,31 +62,31 @@ type advice struct {
 	hint  string
 }
 
-// verdictOf is the table of WeChat's errcodes. It holds for every call; op tells apart what depends on it.
-func verdictOf(op string, code int) verdict {
+// meaningOf is the table of WeChat's errcodes. It holds for every call; op tells apart what depends on it.
+func meaningOf(op string, code int) meaning {
 	if kind := kindOf(op, code); kind != 0 {
-		return verdict{kind: kind}
+		return meaning{kind: kind}
 	}
 	switch code {
 	case 40029, 40163, 41008:
-		return verdict{kind: provider.KindInvalidCode}
+		return meaning{kind: provider.KindInvalidCode}
 	case 40226:
-		return verdict{kind: provider.KindRefused}
+		return meaning{kind: provider.KindRefused}
 	case 45011, 44991, 87020: // calls a minute; the last: of the same content
-		return verdict{kind: provider.KindThrottled, retryAfter: time.Minute}
+		return meaning{kind: provider.KindThrottled, retryAfter: time.Minute}
 	case 45009: // calls a day
-		return verdict{kind: provider.KindThrottled, retryAfter: time.Hour}
+		return meaning{kind: provider.KindThrottled, retryAfter: time.Hour}
 	case 87007, 87009:
-		return verdict{kind: provider.KindInvalidSession}
+		return meaning{kind: provider.KindInvalidSession}
 	case 89506:
-		return verdict{provider.KindMisconfigured, 24 * time.Hour, refusedIP()}
+		return meaning{provider.KindMisconfigured, 24 * time.Hour, refusedIP()}
 	case 89507:
-		return verdict{provider.KindMisconfigured, time.Hour, refusedIP()}
+		return meaning{provider.KindMisconfigured, time.Hour, refusedIP()}
 	}
 	if a := adviceOf(op, code); a.hint != "" {
-		return verdict{kind: provider.KindMisconfigured, advice: a}
+		return meaning{kind: provider.KindMisconfigured, advice: a}
 	}
-	return verdict{kind: provider.KindUnavailable, retryAfter: busyRetry}
+	return meaning{kind: provider.KindUnavailable, retryAfter: busyRetry}
 }
 
 // kindOf is the part of the table that depends on the call, or returns 0.
@@ -147,22 +147,22 @@ func refusedIP() advice { return advice{provider.FaultAddressRefused, hintRefuse
 
 // platformError is an answer of WeChat that holds an errcode.
 func platformError(r request, code int, errmsg string) *provider.Error {
-	v := verdictOf(r.op, code)
+	m := meaningOf(r.op, code)
 	message, rid := splitMessage(r.secrets.clean(errmsg))
 	address := ""
 	if code == 40164 {
 		address = addressIn(message)
-		v.advice.hint = strings.Replace(v.advice.hint, outgoing, strings.TrimSpace(outgoing+" "+address), 1)
+		m.advice.hint = strings.Replace(m.advice.hint, outgoing, strings.TrimSpace(outgoing+" "+address), 1)
 	}
 	return &provider.Error{
 		Op:         r.op,
-		Kind:       v.kind,
+		Kind:       m.kind,
 		Code:       code,
 		Message:    truncate(message, maxMessage),
 		RequestID:  truncate(rid, maxRequestID),
-		RetryAfter: v.retryAfter,
-		Hint:       v.advice.hint,
-		Fault:      v.advice.fault,
+		RetryAfter: m.retryAfter,
+		Hint:       m.advice.hint,
+		Fault:      m.advice.fault,
 		Address:    address,
 	}
 }

@@ -37,9 +37,6 @@ func NewRedis(endpoint provider.Secret) (*Redis, error) {
 	return &Redis{redis.NewClient(o)}, nil
 }
 
-// The clients would write lines in a form of their own to standard error, about what they return too.
-func init() { redis.SetLogger(silence{}) }
-
 // RedisOptions are those of a client of the Redis at Casdoor's form of an endpoint, as NewRedis takes it: for small
 // commands, each with a deadline, on any version of Redis.
 func RedisOptions(endpoint provider.Secret) (*redis.Options, error) {

@@ -2,7 +2,6 @@ package idp
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -76,6 +75,3 @@ type silence struct{}
 func (silence) Errorf(string, ...any) {}
 func (silence) Warnf(string, ...any)  {}
 func (silence) Debugf(string, ...any) {}
-
-// Printf is for go-redis.
-func (silence) Printf(context.Context, string, ...any) {}

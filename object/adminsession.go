@@ -12,7 +12,8 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// AdminSession is what a browser is signed in by, with a password. The browser has the token; who reads the row can
+// AdminSession is what a browser is signed in by, with a password: any user's, in spite of its name, which the table
+// has. The browser has the token; who reads the row can
 // do nothing with it.
 type AdminSession struct {
 	TokenHash    string `xorm:"varchar(64) notnull pk"`
@@ -156,21 +157,21 @@ func (a *Authority) SessionCaller(ctx context.Context, token string) (*Caller, e
 	q := a.store.read(ctx)
 	row, err := a.store.adminSessions.get(q, "WHERE token_hash=?", tokenHash(token))
 	if errors.Is(err, ErrNotFound) || err == nil && row.ExpiresTime <= a.stamp() {
-		return nil, loginFirst()
+		return nil, LoginFirst()
 	}
 	if err != nil {
 		return nil, err
 	}
 	user, err := a.store.users.get(q, "WHERE id=? AND COALESCE(owner, '')=?", row.UserID, row.Organization)
 	if errors.Is(err, ErrNotFound) {
-		return nil, loginFirst()
+		return nil, LoginFirst()
 	}
 	if err != nil {
 		return nil, err
 	}
 	mark := passwordMark(token, user)
 	if user.Password == "" || !sameSecret(mark, row.PasswordMark) {
-		return nil, loginFirst()
+		return nil, LoginFirst()
 	}
 	if err := usable(user); err != nil {
 		return nil, err
@@ -184,8 +185,6 @@ func (a *Authority) SessionCaller(ctx context.Context, token string) (*Caller, e
 	}
 	return userCaller(user), err
 }
-
-func loginFirst() *Refusal { return refuse(InvalidToken, "Please login first") }
 
 // EndSession ends the session of a token. One that is unknown has ended already.
 func (a *Authority) EndSession(ctx context.Context, token string) error {

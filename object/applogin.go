@@ -42,7 +42,7 @@ func (a *Authority) applicationOf(
 	ctx context.Context, c *Caller, action string, org *sdk.Organization, name string,
 ) (*sdk.Application, error) {
 	if c.may(action) == nothing {
-		return nil, notAllowed()
+		return nil, NotAllowed()
 	}
 	for _, known := range []string{name, org.DefaultApplication} {
 		if known == "" {
@@ -68,7 +68,7 @@ type AppLogin struct{ ClientID, ResponseType, RedirectURI string }
 // redirect to a foreign place, is a *Refusal.
 func (a *Authority) AppLogin(ctx context.Context, c *Caller, login AppLogin) (*sdk.Application, error) {
 	if c.may("get-app-login") == nothing {
-		return nil, notAllowed()
+		return nil, NotAllowed()
 	}
 	client, err := a.Client(ctx, login.ClientID)
 	if isA[*Refusal](err) {

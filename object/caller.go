@@ -51,7 +51,7 @@ func userCaller(user *sdk.User) *Caller {
 func (s *Service) ClientCaller(ctx context.Context, clientID, secret string) (*Caller, error) {
 	client, err := s.Client(ctx, clientID)
 	if isA[*Refusal](err) || err == nil && !client.Authentic(secret) {
-		return nil, notAllowed()
+		return nil, NotAllowed()
 	}
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (c *Client) caller() (*Caller, error) {
 	// A shared application acts for the organization that its client id names. It looks after another one than its own only
 	// if it looks after all: its own one's admins know the secret.
 	if caller.Organization != c.home && c.home != builtInName {
-		return nil, notAllowed()
+		return nil, NotAllowed()
 	}
 	if caller.Organization == builtInName {
 		caller.Role = Global
@@ -99,5 +99,8 @@ func (c *Client) caller() (*Caller, error) {
 	return caller, nil
 }
 
-// notAllowed is what Casdoor says to those who may not.
-func notAllowed() *Refusal { return refuse(AccessDenied, "Unauthorized operation") }
+// NotAllowed is what Casdoor says to those who may not.
+func NotAllowed() *Refusal { return refuse(AccessDenied, "Unauthorized operation") }
+
+// LoginFirst is what Casdoor says to those who show nothing.
+func LoginFirst() *Refusal { return refuse(InvalidToken, "Please login first") }

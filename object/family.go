@@ -113,7 +113,7 @@ func (f *Family[T]) find(ctx context.Context, owner, name string) (*T, error) {
 // open refuses callers who may never do this, before anything is read.
 func (f *Family[T]) open(c *Caller, action string) error {
 	if c.may(action) == nothing {
-		return notAllowed()
+		return NotAllowed()
 	}
 	if f.table == nil {
 		return refuse(Unsupported, "this server keeps no %ss", f.name)

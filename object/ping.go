@@ -22,12 +22,12 @@ type pings struct {
 
 // Ping reports whether the database, or the Casdoor in its place, answers, or did so within the last second.
 func (s *Service) Ping(ctx context.Context) error {
-	_, err := together(ctx, &s.pings.flight, "", pingPatience, func(ctx context.Context) (any, error) {
+	_, err := together(ctx, &s.pings.flight, "", pingPatience, func(ctx context.Context) (struct{}, error) {
 		if !s.now().Before(s.pings.until) {
 			s.pings.last = s.directory.Ping(ctx)
 			s.pings.until = s.now().Add(pingAge)
 		}
-		return nil, s.pings.last
+		return struct{}{}, s.pings.last
 	})
 	return err
 }

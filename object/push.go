@@ -52,13 +52,13 @@ func (s *Service) pushTarget(ctx context.Context, name string) (*pushTarget, err
 	if s.tables == nil {
 		return nil, noTables()
 	}
-	value, err := s.settings.load(ctx, "push/"+name, func(ctx context.Context) (any, error) {
+	program, err := load(ctx, s.settings.cache, "push/"+name, func(ctx context.Context) (miniProgram, error) {
 		return s.tables.pushProgram(ctx, name)
 	})
 	if err != nil {
 		return nil, err
 	}
-	target := &pushTarget{program: value.(miniProgram)}
+	target := &pushTarget{program: program}
 	var ok bool
 	if target.platform, ok = s.registry.ByType(target.program.row.Type); !ok {
 		return nil, ErrNotFound

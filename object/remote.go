@@ -41,11 +41,7 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	services.Sealer, services.RefreshTokenJWT = nil, true
 	r := &remote{
 		casdoor: newCasdoor(cfg), registry: services.Registry, log: services.Logger, keyring: newKeyring(),
-		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), warned: map[string]bool{},
-	}
-	var err error
-	if r.lists, err = newSettings(nil, services.Now); err != nil {
-		return nil, err
+		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), warned: map[string]bool{}, lists: newCache(services.Now),
 	}
 	if err := r.start(ctx); err != nil {
 		return nil, err
@@ -62,7 +58,7 @@ type remote struct {
 	keyring    *keyring
 	clientID   string
 	appSecrets map[string]provider.Secret
-	lists      *settings              // keeps the listing of applications
+	lists      *cache                 // of the listing of applications
 	home       atomic.Pointer[string] // the organization of our application; nil until it has been read
 
 	mu     sync.Mutex

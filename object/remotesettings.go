@@ -49,7 +49,7 @@ type listed struct {
 // no longer than a call may, and ctx should not end sooner: whoever came in between would share a call that fails.
 func (r *remote) listing(ctx context.Context) (*listing, error) {
 	const name = "applications"
-	value, err := r.lists.load(ctx, name, func(ctx context.Context) (any, error) {
+	l, err := load(ctx, r.lists, name, func(ctx context.Context) (*listing, error) {
 		apps, home, err := r.applications(ctx)
 		l := &listing{home: home, byClient: map[string]listed{}}
 		for _, a := range apps {
@@ -60,10 +60,7 @@ func (r *remote) listing(ctx context.Context) (*listing, error) {
 	if ctx.Err() != nil {
 		return nil, &casdoorError{action: name, problem: noAnswer}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return value.(*listing), nil
+	return l, err
 }
 
 // homeOf returns the organization of our application.

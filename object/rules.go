@@ -132,7 +132,7 @@ func (c *Caller) check(action string, h home) error {
 		reached >= self && own && h.user != "" && h.user == c.Name && c.UserID != "":
 		return nil
 	}
-	return notAllowed()
+	return NotAllowed()
 }
 
 // Actions returns all that the rules are about, by the last part of Casdoor's paths, in order.

@@ -78,7 +78,7 @@ func (f *Family[T]) selection(ctx context.Context, c *Caller, action string, q L
 		s.add(f.homeColumn+"=?", c.Organization)
 		s.add(f.table.dialect.quote(f.userColumn)+"=?", c.Name)
 	case reached < everything:
-		return nil, notAllowed()
+		return nil, NotAllowed()
 	}
 	switch {
 	case q.Owner == "" || f.owned == byNobody:

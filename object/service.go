@@ -86,19 +86,19 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(),
 		profileFields: profileFields(), accountFields: accountFields(),
+		settings:          newSettings(d, cfg.Now),
+		providers:         newLRU[string, madeProvider](maxProviders),
+		verified:          newLRU[[32]byte, verified](maxVerified),
+		sessions:          newLRU[[32]byte, checkedSession](maxCheckedSessions),
+		organizationTexts: newLRU[*sdk.Organization, []byte](maxOrganizationTexts),
 	}
 	s.tables, _ = d.(*tables)
-	var errs [6]error
-	s.verified, errs[0] = lru.New[[32]byte, verified](maxVerified)
-	s.sessions, errs[1] = lru.New[[32]byte, checkedSession](maxCheckedSessions)
-	s.pictures, errs[2] = picture.New(picture.Config{Sides: avatarSides()})
-	s.organizationTexts, errs[3] = lru.New[*sdk.Organization, []byte](maxOrganizationTexts)
-	s.settings, errs[4] = newSettings(d, s.now)
-	s.providers, errs[5] = lru.New[string, madeProvider](maxProviders)
-	return s, errors.Join(errs[:]...)
+	var err error
+	s.pictures, err = picture.New(picture.Config{Sides: avatarSides()})
+	return s, err
 }
 
-// Client returns the application with that client id. One that does not exist is an *Refusal with InvalidClient.
+// Client returns the application with that client id. One that does not exist is a *Refusal with InvalidClient.
 func (s *Service) Client(ctx context.Context, clientID string) (*Client, error) {
 	c, err := s.settings.client(ctx, clientID)
 	if errors.Is(err, ErrNotFound) {

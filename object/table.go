@@ -41,9 +41,9 @@ func newTable[T any](engine *xorm.Engine, d dialect, has func(column string) boo
 	if err != nil {
 		return nil, fmt.Errorf("columns of %T: %w", bean, err)
 	}
-	t := &table[T]{name: d.quote(engine.TableName(bean)), dialect: d, byName: map[string]int{}}
-	if t.inserts, err = lru.New[string, string](maxInserts); err != nil {
-		return nil, err
+	t := &table[T]{
+		name: d.quote(engine.TableName(bean)), dialect: d, byName: map[string]int{},
+		inserts: newLRU[string, string](maxInserts),
 	}
 	for _, c := range info.Columns() {
 		field, ok := reflect.TypeFor[T]().FieldByName(c.FieldName)

@@ -70,7 +70,7 @@ func provingColumns() []string {
 // fillUser completes and judges a user.
 func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User) error {
 	if c.Role == Member {
-		return notAllowed() // fields of the own account are UpdateAccount's
+		return NotAllowed() // fields of the own account are UpdateAccount's
 	}
 	if err := a.fillPassword(c, row, old); err != nil {
 		return err

@@ -117,7 +117,7 @@ func Start(t testing.TB, o Options) *Server {
 
 	deps := controllers.Deps{
 		Service: s.Service.Service, Authority: s.Service, Console: s.Service, Files: files, Version: Version, Logger: log,
-		Metrics: metrics, MetricsToken: MetricsToken, Limits: s.limits(t, o, log, metrics),
+		Metrics: metrics, MetricsToken: MetricsToken, Limits: s.limits(o, log, metrics),
 	}
 	metrics.WatchStore(s.Store)
 	s.Watch = object.NewWatch(s.Store, object.WatchConfig{Lost: metrics.LogLost, Logger: log})

@@ -15,10 +15,7 @@ import (
 // PathMetrics is where every server has its metrics, those beside a Casdoor too.
 const PathMetrics = "/api/mini-program/metrics"
 
-func (s *Server) limits(
-	t testing.TB, o Options, log *slog.Logger, metrics *controllers.Metrics,
-) *controllers.Limits {
-	t.Helper()
+func (s *Server) limits(o Options, log *slog.Logger, metrics *controllers.Metrics) *controllers.Limits {
 	cfg := o.Limits
 	cfg.Metrics, cfg.Logger = metrics, log
 	if cfg.Now == nil {
@@ -27,9 +24,7 @@ func (s *Server) limits(
 	if cfg.Backlog == nil {
 		cfg.Backlog = s.Store.Writing
 	}
-	limits, err := controllers.NewLimits(cfg)
-	require.NoError(t, err)
-	return limits
+	return controllers.NewLimits(cfg)
 }
 
 // Metric returns the value of a metric, named with its labels in alphabetical order as Prometheus shows it, or 0 where it

@@ -1,0 +1,159 @@
+package object
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+)
+
+// settingsTTL bounds for how long a change of an application, organization, provider or cert made elsewhere is
+// unseen.
+const settingsTTL = 3 * time.Second
+
+// settingsPatience bounds a read of settings that several may wait for.
+const settingsPatience = 10 * time.Second
+
+// maxSettings bounds the settings that are kept. Past it the one that was used least recently is read anew.
+const maxSettings = 4096
+
+// settings keeps what sign-ins need of the tables that only admins change: reading it costs more than a sign-in may.
+type settings struct {
+	*cache
+
+	directory directory
+
+	mu      sync.Mutex
+	renewed time.Time // when the keys were read anew for a token
+}
+
+func newSettings(d directory, now func() time.Time) *settings {
+	return &settings{cache: newCache(now), directory: d}
+}
+
+// client returns the application with that client id, which for a shared application may end in the organization, or
+// ErrNotFound.
+func (s *settings) client(ctx context.Context, clientID string) (*Client, error) {
+	return load(ctx, s.cache, "client/"+clientID, func(ctx context.Context) (*Client, error) {
+		return s.directory.client(ctx, clientID)
+	})
+}
+
+// keys returns the keys that tokens are signed with.
+func (s *settings) keys(ctx context.Context) ([]*key, error) {
+	return load(ctx, s.cache, "keys", s.directory.keys)
+}
+
+// keysRenewal is how long to the next time that the keys are read anew for a token: strangers can send any token.
+const keysRenewal = time.Second
+
+// newKeys is keys for a token that the known ones do not verify: it may be signed with one that has just been made, here or
+// on another instance.
+func (s *settings) newKeys(ctx context.Context) ([]*key, error) {
+	s.mu.Lock()
+	if now := s.now(); now.Sub(s.renewed) >= keysRenewal {
+		s.renewed = now
+		s.known.Remove("keys")
+	}
+	s.mu.Unlock()
+	return s.keys(ctx)
+}
+
+// organization returns an organization, or ErrNotFound.
+func (s *settings) organization(ctx context.Context, name string) (*sdk.Organization, error) {
+	return load(ctx, s.cache, "organization/"+name, func(ctx context.Context) (*sdk.Organization, error) {
+		row, err := s.directory.organization(ctx, name)
+		if err == nil && row.Name != name {
+			return nil, ErrNotFound // the database may take another case, or blanks at the end, for the same
+		}
+		return row, err
+	})
+}
+
+// cache keeps values by their names for settingsTTL.
+type cache struct {
+	now    func() time.Time
+	flight singleflight.Group
+	known  *lru.Cache[string, cached]
+}
+
+type cached struct {
+	value any
+	until time.Time
+}
+
+func newCache(now func() time.Time) *cache {
+	return &cache{now: now, known: newLRU[string, cached](maxSettings)}
+}
+
+// newLRU returns a cache of at most so many entries, which is more than none.
+func newLRU[K comparable, V any](most int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](most)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names. One
+// that PostgreSQL holds no text of is nobody's, and not asked for: that would be an error, and not ErrNotFound.
+func load[T any](
+	ctx context.Context, c *cache, name string, read func(context.Context) (T, error),
+) (value T, err error) {
+	if !storable(name) {
+		return value, ErrNotFound
+	}
+	if value, ok := recent[T](c, name); ok {
+		return value, nil
+	}
+	return together(ctx, &c.flight, name, settingsPatience, func(ctx context.Context) (T, error) {
+		if value, ok := recent[T](c, name); ok { // since this caller looked
+			return value, nil
+		}
+		value, err := read(ctx)
+		if err != nil {
+			c.known.Remove(name)
+			return value, err
+		}
+		c.known.Add(name, cached{value, c.now().Add(settingsTTL)})
+		return value, nil
+	})
+}
+
+// recent returns the value of name, and whether it may still be used.
+func recent[T any](c *cache, name string) (value T, ok bool) {
+	known, ok := c.known.Get(name)
+	if !ok || !c.now().Before(known.until) {
+		return value, false
+	}
+	return known.value.(T), true
+}
+
+// forget has everything read anew, so that a change made here counts at once.
+func (c *cache) forget() { c.known.Purge() }
+
+// together does something once for all who ask for it by one name at the same time. The first caller may leave; the
+// others still wait for it, but for no longer than patience.
+func together[T any](
+	ctx context.Context, flight *singleflight.Group, name string, patience time.Duration,
+	do func(context.Context) (T, error),
+) (value T, err error) {
+	answer := flight.DoChan(name, func() (_ any, err error) {
+		defer recovered(&err)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		return do(ctx)
+	})
+	select {
+	case a := <-answer:
+		if a.Err != nil {
+			return value, a.Err
+		}
+		return a.Val.(T), nil
+	case <-ctx.Done():
+		return value, ctx.Err()
+	}
+}

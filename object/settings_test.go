@@ -1,0 +1,150 @@
+package object
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	clock := newTestClock()
+	s := newCache(clock.Now)
+	reads := 0
+	read := func(context.Context) (int, error) {
+		reads++
+		return reads, nil
+	}
+	get := func() int {
+		value, err := load(t.Context(), s, "x", read)
+		require.NoError(t, err)
+		return value
+	}
+	assert.Equal(t, 1, get())
+	clock.advance(settingsTTL - time.Nanosecond)
+	assert.Equal(t, 1, get(), "kept")
+	clock.advance(time.Nanosecond)
+	assert.Equal(t, 2, get(), "read anew")
+
+	clock.advance(settingsTTL)
+	_, err := load(t.Context(), s, "x", func(context.Context) (int, error) { return 0, errOfJob })
+	require.ErrorIs(t, err, errOfJob)
+	assert.Equal(t, 3, get(), "an error is not kept, and neither is what was before it")
+	for range 3 {
+		_, err := load(t.Context(), s, "missing", func(context.Context) (int, error) { return 0, ErrNotFound })
+		assert.ErrorIs(t, err, ErrNotFound)
+	}
+	assert.Equal(t, 1, s.known.Len(), "names of what does not exist take no memory")
+	for i := range maxSettings {
+		_, err := load(t.Context(), s, fmt.Sprint(i), read)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, maxSettings, s.known.Len())
+}
+
+func TestSettingsOutlivePanics(t *testing.T) {
+	t.Parallel()
+	s := newCache(time.Now)
+	_, err := load(t.Context(), s, "x", func(context.Context) (int, error) {
+		var none *sdk.Application
+		return len(none.Name), nil
+	})
+	assert.ErrorContains(t, err, "nil pointer")
+	value, err := load(t.Context(), s, "x", func(context.Context) (int, error) { return 1, nil })
+	require.NoError(t, err)
+	assert.Equal(t, 1, value)
+}
+
+// keysOf is a directory that has only keys, and counts how often they are read.
+type keysOf struct {
+	directory
+	reads int
+}
+
+func (d *keysOf) keys(context.Context) ([]*key, error) {
+	d.reads++
+	return nil, nil
+}
+
+// Tokens that nobody has signed have the keys read once a second at most.
+func TestKeysAreReadAnewSeldom(t *testing.T) {
+	t.Parallel()
+	clock, d := newTestClock(), &keysOf{}
+	s := newSettings(d, clock.Now)
+	_, err := s.keys(t.Context())
+	require.NoError(t, err)
+	for i := range 3 {
+		for range 5 {
+			_, err := s.newKeys(t.Context())
+			require.NoError(t, err)
+		}
+		assert.Equal(t, 2+i, d.reads)
+		clock.advance(keysRenewal)
+	}
+}
+
+// TestSettingsAreReadOnce has many callers ask for a value that nobody has read, while the first of them leaves.
+func TestSettingsAreReadOnce(t *testing.T) {
+	t.Parallel()
+	s := newCache(time.Now)
+	ctx, leave := context.WithCancel(t.Context())
+	begun, end := make(chan struct{}), make(chan struct{})
+	reads := 0
+	read := func(ctx context.Context) (int, error) {
+		reads++
+		close(begun)
+		<-end
+		return reads, ctx.Err()
+	}
+	var wg sync.WaitGroup
+	ask := func() {
+		wg.Go(func() {
+			value, err := load(t.Context(), s, "x", read)
+			assert.NoError(t, err)
+			assert.Equal(t, 1, value)
+		})
+	}
+	wg.Go(func() {
+		_, err := load(ctx, s, "x", read)
+		assert.ErrorIs(t, err, context.Canceled)
+	})
+	<-begun
+	for range 16 {
+		ask()
+	}
+	leave()
+	close(end)
+	wg.Wait()
+	assert.Equal(t, 1, reads)
+}
+
+// A database that is silent keeps nobody for longer than they wait, and nobody for ever.
+func TestSettingsOfASilentDatabase(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newCache(time.Now)
+		silent := func(ctx context.Context) (int, error) {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}
+		start := time.Now()
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := load(impatient, s, "x", silent)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(start))
+		_, err = load(t.Context(), s, "x", silent)
+		assert.True(t, IsUnavailable(err))
+		assert.Equal(t, settingsPatience, time.Since(start))
+		value, err := load(t.Context(), s, "x", func(context.Context) (int, error) { return 1, nil })
+		require.NoError(t, err)
+		assert.Equal(t, 1, value, "the next one asks again")
+	})
+}
