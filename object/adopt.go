@@ -126,7 +126,7 @@ func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
 		if err := json.Unmarshal([]byte(row.Value), &a); err != nil || a.Done {
 			return err
 		}
-		b := &adoption{Store: s, tx: tx, state: &a, onlyColumn: a.OnlyColumn}
+		b := &adopter{Store: s, tx: tx, state: &a, onlyColumn: a.OnlyColumn}
 		users, end, err := s.nextUsers(tx, &a)
 		if err == nil {
 			err = b.adopt(users)

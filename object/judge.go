@@ -95,10 +95,18 @@ func (s *Service) checkText(ctx context.Context, m *member, field, text string) 
 			Op: "checkText", Kind: provider.KindMisconfigured, Hint: "mini programs of this type cannot check a nickname",
 		}
 	}
-	reason, refused := m.program.options.decide(field, verdict, err)
+	return s.decide(ctx, &m.program.options, field, verdict, err)
+}
+
+// decide applies the options to what the platform said about content, or to its failure, and logs what is taken over
+// unchecked: see checkText.
+func (s *Service) decide(
+	ctx context.Context, o *ProviderOptions, field string, v provider.Verdict, err error,
+) (reason string, refused error) {
+	reason, refused = o.decide(field, v, err)
 	if reason != "" {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "content is taken over unchecked", append(failureAttrs(err),
-			slog.String("field", field), slog.String("reason", reason), slog.String("provider", m.program.row.Name))...)
+		s.log.LogAttrs(ctx, slog.LevelWarn, "content is taken over unchecked",
+			append(failureAttrs(err), slog.String("field", field), slog.String("reason", reason), slog.String("provider", o.Name))...)
 	}
 	return reason, refused
 }
@@ -115,7 +123,7 @@ func failureAttrs(err error) []slog.Attr {
 	return attrs
 }
 
-// decide applies the options to what the platform said about content, or to its failure: see checkText.
+// decide is the Service's, which says what is done.
 func (o *ProviderOptions) decide(field string, v provider.Verdict, err error) (reason string, refused error) {
 	switch {
 	case provider.KindOf(err) == provider.KindInvalidContent:

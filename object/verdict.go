@@ -36,22 +36,13 @@ func (s *Service) checkAvatar(ctx context.Context, m *member, thumbs []picture.T
 	} else {
 		err = cannotCheckAvatars()
 	}
-	return s.decide(ctx, &m.program.options, verdict, err)
+	return s.decide(ctx, &m.program.options, avatarField, verdict, err)
 }
 
 func cannotCheckAvatars() error {
 	return &provider.Error{
 		Op: "checkAvatar", Kind: provider.KindMisconfigured, Hint: "mini programs of this type cannot check an avatar",
 	}
-}
-
-// decide applies the options to a verdict on an avatar, and logs what is taken over without one.
-func (s *Service) decide(ctx context.Context, o *ProviderOptions, v provider.Verdict, err error) (string, error) {
-	reason, err := o.decide(avatarField, v, err)
-	if reason != "" {
-		s.log.WarnContext(ctx, "content is taken over unchecked", "field", avatarField, "reason", reason)
-	}
-	return reason, err
 }
 
 // submit gives a stored upload to the platform, which fetches it. It reports whether there will be a verdict; where
@@ -68,7 +59,7 @@ func (s *Service) submit(ctx context.Context, u *avatarUpload, row *Upload) (pen
 		row.Due = timestamp(s.now().Add(verdictPatience))
 		return true, nil
 	}
-	reason, err := s.decide(ctx, options, provider.Verdict{}, err)
+	reason, err := s.decide(ctx, options, avatarField, provider.Verdict{}, err)
 	u.marked = append(u.marked, s.avatarMark(u.update.user.Id, reason))
 	return false, err
 }
@@ -146,7 +137,7 @@ func (s *Service) settle(ctx context.Context, u *Upload) error {
 		verdict.Suggestion = provider.Suggestion(media.Suggestion)
 	}
 	options := &ProviderOptions{OnReview: u.OnReview, OnUnchecked: u.OnUnchecked}
-	reason, refused := s.decide(ctx, options, verdict, unchecked)
+	reason, refused := s.decide(ctx, options, avatarField, verdict, unchecked)
 	if refused != nil {
 		s.log.InfoContext(ctx, "avatar is refused", "user", u.UserID, "cause", refused)
 		return s.drop(ctx, u, uploadPending)

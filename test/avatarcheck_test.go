@@ -191,7 +191,7 @@ func TestAvatarUncheckedIsMarked(t *testing.T) {
 			assert.Equal(t, http.StatusOK, upload(t, c.Server, c.token, picturePart(c.data)).Status)
 			assert.NotEqual(t, c.before, avatarOf(t, c.Server, c.token))
 			assert.Equal(t, "avatar", c.Value(t, "SELECT field FROM mini_program_mark"))
-			assert.Len(t, c.Log.Lines("taken over unchecked", `"field":"avatar"`), 1)
+			assert.Len(t, c.Log.Lines("taken over unchecked", `"field":"avatar"`, "61010"), 1, "with its cause")
 		})
 	}
 }
