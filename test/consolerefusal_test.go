@@ -98,6 +98,8 @@ func TestConsoleRefusesOtherSites(t *testing.T) {
 		}
 	}
 	a.get("/console/users/view?id=" + harness.Organization + "/member")
+	reply := newAdmin(t, s).do(http.MethodPost, "/console/sign-in", form, map[string]string{"Origin": "https://evil.example"})
+	assert.Equal(t, http.StatusForbidden, reply.status, "nobody is signed in as somebody else")
 }
 
 // An organization's admin sees and changes what is the organization's, and nothing else.

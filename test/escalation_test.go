@@ -77,6 +77,13 @@ func checkSharedApplication(t *testing.T, s *harness.Server, root *casdoorsdk.Cl
 	require.EqualError(t, err, "Unauthorized operation")
 	_, err = shared.SetPassword("rival", "rival-boss", "", "taken-over-1")
 	require.EqualError(t, err, "Unauthorized operation")
+	done, err = root.AddApplication(&casdoorsdk.Application{
+		Name: "for-all", Organization: "built-in", IsShared: true, ClientId: "forall", ClientSecret: "forallsecret",
+	})
+	affected(t, done, err)
+	forAll := casdoorsdk.NewClient(s.URL, "forall-org-rival", "forallsecret", s.Certificate, "rival", "for-all")
+	_, err = forAll.GetUser("rival-boss")
+	require.NoError(t, err, "built-in's looks after every organization")
 	for _, answer := range []string{"4 remaining", "3 remaining", "2 remaining", "1 remaining", "0 remaining", "please wait"} {
 		reply := s.Call(t, "POST", "/api/login", "", fieldsOf{
 			"type": "login", "application": "shared", "organization": "rival", "username": "rival-boss", "password": "guess",

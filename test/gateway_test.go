@@ -159,6 +159,10 @@ func TestGatewayKnowsItsSignIns(t *testing.T) {
 	large := harness.Text{ContentType: formType, Body: "x=" + strings.Repeat("x", 2<<20) + "&tag=wechat_miniprogram"}
 	reply := s.Call(t, "POST", harness.PathToken, "", large)
 	assert.Equal(t, http.StatusRequestEntityTooLarge, reply.Status, "nothing passes that was not looked through")
+	encoded, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+harness.PathToken, strings.NewReader("unreadable"))
+	require.NoError(t, err)
+	encoded.Header.Set("Content-Encoding", "gzip")
+	assert.Equal(t, http.StatusBadRequest, s.Do(t, encoded).Status, "Casdoor would undo it")
 	assert.Equal(t, 4, casdoor.Calls(harness.PathToken))
 }
 
@@ -197,7 +201,7 @@ func TestGatewayClosesCasdoorsUpdateUser(t *testing.T) {
 			return s.Call(t, "POST", harness.PathUpdateUser+"?id=shop/boss", token, harness.Text{ContentType: formType, Body: text})
 		},
 		"two tokens": func() harness.Reply {
-			return s.Call(t, "POST", harness.PathUpdateUser+id+"&accessToken=x", token, body("score", 99))
+			return s.Call(t, "POST", harness.PathUpdateUser+id+"&accessToken=A", token, body("score", 99))
 		},
 		"malformed": func() harness.Reply {
 			return s.Call(t, "POST", harness.PathUpdateUser, token, harness.Text{ContentType: "application/json", Body: "{"})
@@ -209,6 +213,10 @@ func TestGatewayClosesCasdoorsUpdateUser(t *testing.T) {
 	assert.Equal(t, http.StatusRequestEntityTooLarge, s.Call(t, "POST", harness.PathUpdateUser, token, large).Status)
 	reply := s.Call(t, "POST", harness.PathUpdateUser, token, map[string]string{"displayName": "小明"}) // the example's form
 	assert.Equal(t, "Affected", reply.Map(t)["data"])
+	reply = s.Call(t, "POST", harness.PathUpdateUser+"?accessToken="+token, "", map[string]string{"displayName": "小红"})
+	assert.Equal(t, "Affected", reply.Map(t)["data"])
+	hidden := harness.Text{ContentType: formType, Body: "x=" + strings.Repeat("x", 2<<20) + "&accessToken=" + token}
+	assert.Equal(t, "error", s.Call(t, "POST", harness.PathUpdateUser, "", hidden).Map(t)["status"])
 	assert.Zero(t, casdoor.Calls(harness.PathUpdateUser))
 
 	s.Call(t, "POST", harness.PathUpdateUser+"?id=shop/boss", token, body("displayName", "x"))

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,17 @@ func (n *tenant) assertManagesNoMore(t *testing.T, token string) {
 	t.Helper()
 	_, err := n.service.TokenCaller(t.Context(), token)
 	assertRefused(t, err, object.InvalidToken)
+}
+
+// signFor signs a token anew that says that it is for another client, and has its row know it.
+func (n *tenant) signFor(t *testing.T, token, clientID string) string {
+	t.Helper()
+	claims := decode(t, token)
+	claims["aud"] = []string{clientID}
+	signed := n.sign(t, fastCert, claims)
+	_, name, _ := strings.Cut(claims["jti"].(string), "/")
+	n.exec(t, 1, `UPDATE "token" SET access_token_hash=? WHERE name=?`, hashOf(signed), name)
+	return signed
 }
 
 func builtInAdmin() *object.Caller {
@@ -69,6 +81,12 @@ func (s *suite) testClientTokens(t *testing.T) {
 	assertRefused(t, err, object.AccessDenied) // it speaks for the other organization, and looks after its own
 	n.changeApplication(t, app, row{"clientSecret": "once more"})
 	n.assertManagesNoMore(t, third)
+
+	// Who has a cert may sign that a token is another client's: the row says whose it is.
+	fourth := n.clientToken(t, n.client(t))
+	n.assertManages(t, n.signFor(t, fourth, app), app)
+	n.assertManagesNoMore(t, n.signFor(t, fourth, n.addApplication(t)))
+	n.assertManagesNoMore(t, n.signFor(t, fourth, app+"-org-"+other.name))
 }
 
 // testClientTokensFollow changes the secret after other changes: they hide no token from it.

@@ -163,6 +163,30 @@ func testManageSettings(t *testing.T, n *tenant) {
 	require.NoError(t, err)
 	assert.Equal(t, "renamed-"+n.name, second.Providers[0].Name)
 	assert.Equal(t, "***", second.Providers[0].Provider.ClientSecret)
+	for _, c := range []struct {
+		caller *object.Caller
+		sees   bool
+	}{
+		{&object.Caller{Role: object.Admin, Organization: n.name, UserID: "x"}, true},
+		{&object.Caller{Role: object.Admin, Organization: "another", UserID: "x"}, false},
+		{&object.Caller{Role: object.Member, Organization: n.name, UserID: "x"}, false},
+		{app, false}, // it knows its own
+		{&object.Caller{}, false},
+	} {
+		seen, err := n.service.Applications().Get(ctx, c.caller, "admin", "second-"+n.name)
+		require.NoError(t, err)
+		assert.Equal(t, c.sees, seen.ClientSecret != "***", "%+v", c.caller)
+	}
+	other := n.suite.tenant(t, setup{})
+	theirs := "theirs-" + other.name
+	require.NoError(t, n.service.Certs().Add(ctx, other.app(), jsonOf(t, row{
+		"owner": other.name, "name": theirs, "cryptoAlgorithm": "ES256",
+	})))
+	require.NoError(t, n.service.Providers().Add(ctx, other.app(), jsonOf(t, row{"owner": other.name, "name": theirs})))
+	for _, foreign := range []row{{"cert": theirs}, {"providers": []row{{"name": theirs}}}} {
+		_, err := n.service.Applications().Update(ctx, app, "admin", "second-"+n.name, nil, jsonOf(t, foreign))
+		assertRefused(t, err, object.InvalidRequest, "does not exist")
+	}
 	assert.Equal(t, "s", n.row(t, `SELECT client_secret FROM "provider" WHERE name=?`, "renamed-"+n.name)["client_secret"])
 	_, err = n.service.Certs().Delete(ctx, app, n.name, "cert-"+n.name)
 	assertRefused(t, err, object.InvalidRequest)

@@ -120,6 +120,8 @@ func (n *tenant) testSentNickname(t *testing.T, nickname, stored, reason string)
 		assert.Equal(t, stored, n.find(t, token.UserName).DisplayName)
 		assert.Equal(t, reason, n.reason(t, n.principal(t, token)), nickname)
 	}
+	req.Nickname = "fine"
+	assert.Empty(t, n.reason(t, n.principal(t, n.send(t, req))), "the mark goes with the nickname")
 }
 
 // reason is that of the mark that a user's nickname has.

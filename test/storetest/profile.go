@@ -207,6 +207,8 @@ func testPassword(t *testing.T, n *tenant) {
 		require.NoError(t, err)
 		assert.False(t, changed, "%v is no password", unchanged)
 	}
+	_, err = n.update(t, p, row{"password": "who finds a token"})
+	assertRefused(t, err, object.AccessDenied, "set-password")
 	assert.Equal(t, after["password"], n.stored(t, p)["password"])
 }
 

@@ -87,6 +87,10 @@ func testRefreshRefused(t *testing.T, n *tenant) {
 	assertRefused(t, err, object.InvalidGrant)
 	_, err = n.service.Authenticate(t.Context(), token.RefreshToken)
 	assertRefused(t, err, object.InvalidToken)
+	n.exec(t, 1, `UPDATE "application" SET is_shared=? WHERE name=?`, true, "app-"+n.name)
+	n.clock.advance(time.Minute)
+	_, err = n.service.Refresh(t.Context(), n.clientOf(t, "app-"+n.name+"-org-"+other.name), token.RefreshToken, issuer)
+	assertRefused(t, err, object.InvalidGrant)
 	n.refresh(t, token) // none of this has spent it
 }
 
@@ -96,9 +100,10 @@ func testForgedRefresh(t *testing.T, n *tenant) {
 	evil.apply(t, row{"certs": []row{{"owner": evil.name, "name": "cert-" + evil.name, "cryptoAlgorithm": "ES256"}}})
 	token := n.signIn(t, "oForged")
 	name := n.row(t, `SELECT name FROM "token" WHERE organization=? AND "user"=?`, n.name, token.UserName)["name"]
+	subject := n.principal(t, token).User.Id
 	forge := func(jti string) string {
 		return n.sign(t, "cert-"+evil.name, jwt.MapClaims{
-			"tokenType": "refresh-token", "jti": jti, "exp": n.clock.Now().Add(time.Hour).Unix(),
+			"tokenType": "refresh-token", "jti": jti, "sub": subject, "exp": n.clock.Now().Add(time.Hour).Unix(),
 		})
 	}
 	for _, jti := range []string{"admin/" + name, "admin/\x00" + name, "admin/" + name + "\x00", "", "/", "\x00"} {
@@ -157,6 +162,7 @@ func (s *suite) testTokenLife(t *testing.T) {
 		t.Run("clocks", func(t *testing.T) { testClocks(t, n) })
 		t.Run("logout", func(t *testing.T) { testLogout(t, n) })
 		t.Run("user made again", func(t *testing.T) { testUserMadeAgain(t, n) })
+		t.Run("cert deleted", func(t *testing.T) { testCertDeleted(t, n) })
 	})
 }
 
@@ -203,13 +209,25 @@ func testLogout(t *testing.T, n *tenant) {
 func testUserMadeAgain(t *testing.T, n *tenant) {
 	token := n.signIn(t, "oAgain")
 	n.exec(t, 1, `UPDATE "user" SET id=? WHERE owner=? AND name=?`, "another", n.name, token.UserName)
-	_, err := n.service.Authenticate(t.Context(), token.AccessToken)
-	assertRefused(t, err, object.InvalidToken)
+	n.assertDead(t, token)
 	n.exec(t, 1, `DELETE FROM "user" WHERE owner=? AND name=?`, n.name, token.UserName)
+	n.assertDead(t, token)
+}
+
+// testCertDeleted takes a cert away: what it has signed is refused, also where it was verified before.
+func testCertDeleted(t *testing.T, n *tenant) {
+	old := "old-" + n.name
+	n.apply(t, row{"certs": []row{{"owner": "admin", "name": old, "cryptoAlgorithm": "ES256"}}})
+	n.changeApplication(t, "app-"+n.name, row{"cert": old})
+	token := n.signIn(t, "oOldCert")
+	n.principal(t, token)
+	n.changeApplication(t, "app-"+n.name, row{"cert": fastCert})
+	n.principal(t, token)
+	done, err := n.service.Certs().Delete(t.Context(), builtInAdmin(), "admin", old)
+	require.NoError(t, err)
+	require.True(t, done)
 	_, err = n.service.Authenticate(t.Context(), token.AccessToken)
 	assertRefused(t, err, object.InvalidToken)
-	_, err = n.service.Refresh(t.Context(), n.client(t), token.RefreshToken, issuer)
-	assertRefused(t, err, object.InvalidGrant)
 }
 
 func (n *tenant) introspect(t *testing.T, c *object.Client, token string) object.Introspection {
@@ -244,9 +262,7 @@ func (s *suite) testIntrospect(t *testing.T) {
 			}
 			ended := n.signIn(t, "oEnded")
 			n.exec(t, 1, `UPDATE "token" SET expires_in=0 WHERE organization=? AND "user"=?`, n.name, ended.UserName)
-			for _, text := range []string{ended.AccessToken, ended.RefreshToken} {
-				n.assertInactive(t, n.client(t), text)
-			}
+			n.assertDead(t, ended)
 			n.exec(t, 1, `UPDATE "user" SET is_forbidden=? WHERE owner=? AND name=?`, true, n.name, token.UserName)
 			for _, text := range []string{token.AccessToken, token.RefreshToken} {
 				n.assertInactive(t, n.client(t), text)
