@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -110,12 +111,21 @@ func testHardDeletion(t *testing.T, n *tenant) {
 	req := n.request(t, "oAlice2 uAlice")
 	req.Client = n.clientOf(t, n.addApplication(t))
 	require.False(t, n.send(t, req).NewUser, "the same person in the other mini program")
-	n.fill(t, "oBob uBob")
+	bob := n.fill(t, "oBob uBob")
 	assert.Equal(t, map[string]int{"user": 2, "token": 4, "identity": 3, "session": 3, "union": 2}, n.traces(t))
+	for _, p := range []*object.Principal{alice, bob} {
+		n.leaveMore(t, p.User.Id)
+	}
 
 	require.NoError(t, n.service.Delete(t.Context(), alice, "", "oAlice uAlice"))
 	assert.Equal(t, map[string]int{"user": 1, "token": 1, "identity": 1, "session": 1, "union": 1}, n.traces(t))
 	assert.Empty(t, n.rows(t, "SELECT * FROM mini_program_mark WHERE user_id=?", alice.User.Id))
+	for _, table := range []string{"admin_session", "conflict", "upload"} {
+		left := n.rows(t, "SELECT * FROM mini_program_"+table+" WHERE organization=?", n.name)
+		left = slices.DeleteFunc(left, func(r map[string]string) bool { return r["state"] == "dropped" })
+		require.Len(t, left, 1, table)
+		assert.Equal(t, bob.User.Id, left[0]["user_id"], table)
+	}
 	for _, service := range []*object.Authority{n.service, n.newService(t, n.sealer)} {
 		_, err := service.Authenticate(t.Context(), token.AccessToken)
 		assertRefused(t, err, object.InvalidToken)
@@ -125,6 +135,17 @@ func testHardDeletion(t *testing.T, n *tenant) {
 	again := n.signIn(t, "oAlice uAlice")
 	assert.True(t, again.NewUser)
 	assert.NotEqual(t, alice.User.Id, n.principal(t, again).User.Id)
+}
+
+// leaveMore leaves what only some users have: a browser that is signed in, a picture that an admin keeps, and an OpenID that
+// an admin has given to them.
+func (n *tenant) leaveMore(t *testing.T, id string) {
+	t.Helper()
+	n.exec(t, 1, `INSERT INTO mini_program_admin_session (token_hash, session_id, organization, user_id, password_mark, `+
+		`created_time, expires_time, seen_time) VALUES (?, ?, ?, ?, '', '', '2999', '')`, "hash of "+id[:30], id, n.name, id)
+	n.exec(t, 1, `INSERT INTO mini_program_upload (file_key, organization, user_id, state, due, trace_id) `+
+		`VALUES (?, ?, ?, 'kept', '', '')`, id, n.name, id)
+	n.exec(t, 1, `INSERT INTO mini_program_conflict (organization, open_id, user_id) VALUES (?, ?, ?)`, n.name, "o"+id, id)
 }
 
 func testSoftDeletion(t *testing.T, n *tenant) {

@@ -70,6 +70,9 @@ func testSweepTokens(t *testing.T, s *suite) {
 		short.signIn(t, openID)
 		long.signIn(t, openID)
 	}
+	shortened := s.tenant(t, setup{application: row{"expireInHours": 720}})
+	shortened.signIn(t, "o1")
+	shortened.change(t, setup{application: row{"expireInHours": 1}})
 	kept := short.signIn(t, "o1")
 	const casdoors = "00000000-0000-4000-8000-000000000000"
 	s.exec(t, 1, `INSERT INTO token (owner, name, created_time, application, organization, "user", expires_in)
@@ -87,6 +90,7 @@ func testSweepTokens(t *testing.T, s *suite) {
 	assert.Equal(t, map[string]int64{"token": 5}, b.sweep(t))
 	assert.Len(t, short.tokenRows(t), 1)
 	assert.Len(t, long.tokenRows(t), 5)
+	assert.Len(t, shortened.tokenRows(t), 1, "the token goes on for as long as it says")
 	assert.Len(t, s.rows(t, "SELECT name FROM token WHERE name=?", casdoors), 1, "not ours")
 
 	short.clock.advance(6 * time.Hour)
