@@ -48,6 +48,8 @@ func newTransport() *http.Transport {
 		MaxConnsPerHost:     1024,
 		ReadBufferSize:      2 << 10, // more than a request or a reply has
 		WriteBufferSize:     1 << 10,
+		// As much as of the body.
+		MaxResponseHeaderBytes: maxReply,
 		// Shorter than servers keep an idle connection: a request on one that is just being closed is lost, because
 		// it must not be sent again.
 		IdleConnTimeout: 15 * time.Second,

@@ -30,6 +30,7 @@ func upstreamFaults() map[string]fakewechat.Fault {
 		"HTML":      fakewechat.HTML(),
 		"truncated": fakewechat.Truncated(),
 		"oversized": fakewechat.Oversized(),
+		"header":    fakewechat.OversizedHeader(),
 		"types":     fakewechat.WrongTypes(),
 		"empty":     fakewechat.Empty(),
 		"busy":      fakewechat.Errcode(-1),

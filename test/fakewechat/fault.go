@@ -73,6 +73,15 @@ func Oversized() Fault {
 	}
 }
 
+// OversizedHeader answers with the right answer, behind a header of 1 MiB.
+func OversizedHeader() Fault {
+	return func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		body := record(r, answer)
+		w.Header().Set("Padding", strings.Repeat("x", 1<<20))
+		w.Write(body) //nolint:errcheck // the client is gone
+	}
+}
+
 // Reset closes the connection when the request has been read, and answers nothing.
 func Reset() Fault {
 	return func(http.ResponseWriter, *http.Request, http.HandlerFunc) { panic(http.ErrAbortHandler) }
