@@ -20,7 +20,6 @@ type Client struct {
 
 	home         string // the organization that the application belongs to, whichever it acts for
 	miniPrograms []miniProgram
-	rights       *rights
 	key          *key
 	keyErr       error // why the application cannot sign; nil when it can
 }
@@ -119,9 +118,6 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string)
 			return nil, err
 		}
 		c.miniPrograms = append(c.miniPrograms, miniProgram{item, row, *options})
-	}
-	if c.rights, err = s.rights(ctx, c.Organization.Name); err != nil {
-		return nil, err
 	}
 	cert, err := s.certFor(s.read(ctx), certOf(app), home) // a shared application's for everybody, as in Casdoor
 	switch {

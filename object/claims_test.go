@@ -3,6 +3,7 @@ package object
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,6 +139,39 @@ func TestEncodeAttributes(t *testing.T) {
 		"tokenType": "access-token", "Name": "wechat-oAlice",
 	}, claims)
 	assert.Equal(t, "read", encode(t, newClaimWriter(), app, user, "read")["scope"], "what was granted, not the attribute")
+}
+
+// What a user has none of is an empty list, over which a back end may loop.
+func TestEncodeEmptyLists(t *testing.T) {
+	t.Parallel()
+	app := &sdk.Application{
+		TokenFormat: "JWT-Custom", TokenFields: []string{"Roles", "Permissions", "Groups", "Address", "Properties"},
+	}
+	claims := encode(t, newClaimWriter(), app, &sdk.User{Owner: "org", Name: "a", Id: "id"}, "")
+	for _, list := range []string{"roles", "permissions", "groups", "address"} {
+		assert.Equal(t, []any{}, claims[list], list)
+	}
+	assert.Equal(t, map[string]any{}, claims["properties"])
+}
+
+// Variables in an attribute multiply; a token of any size would be an organization's means against the others.
+func TestEncodeAttributesWithinBounds(t *testing.T) {
+	t.Parallel()
+	product := &sdk.JwtItem{Name: "product", Value: "$user.roles $user.permissions $user.groups", Type: "Array"}
+	app := &sdk.Application{TokenFormat: "JWT-Custom", TokenAttributes: []*sdk.JwtItem{
+		{Name: "first", Value: "$user.groups", Type: "Array"}, product, product,
+		{Name: "long", Value: strings.Repeat("$user.groups", 1<<16), Type: "String"},
+	}}
+	user := &sdk.User{Owner: "org", Name: "a", Id: "id"}
+	for range 300 {
+		user.Roles = append(user.Roles, &sdk.Role{Name: "role"})
+		user.Permissions = append(user.Permissions, &sdk.Permission{Name: "permission"})
+		user.Groups = append(user.Groups, "org/group")
+	}
+	claims := encode(t, newClaimWriter(), app, user, "")
+	assert.Len(t, claims["first"], 300)
+	assert.NotContains(t, claims, "product")
+	assert.NotContains(t, claims, "long")
 }
 
 func TestEveryClaimHasItsColumn(t *testing.T) {

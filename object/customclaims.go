@@ -24,9 +24,14 @@ func (w *claimWriter) custom(app *sdk.Application, user *sdk.User, grant grantCl
 			setClaim(claims, lowerFirst(name), chosen(user, name))
 		}
 	}
+	room := attributeRoom
 	for _, item := range app.TokenAttributes {
-		if item != nil && (!isReserved(item.Name) || isItself(item)) {
-			setClaim(claims, item.Name, attribute(user, item))
+		switch {
+		case item == nil || isReserved(item.Name) && !isItself(item):
+		case item.Category == existingField:
+			setClaim(claims, item.Name, fieldAttribute(user, item.Value))
+		default:
+			setClaim(claims, item.Name, textAttribute(user, item, &room))
 		}
 	}
 	if grant.Scope != "" {
@@ -35,8 +40,8 @@ func (w *claimWriter) custom(app *sdk.Application, user *sdk.User, grant grantCl
 	return claims
 }
 
-// isReserved is true for the claims that make a token valid or say whose it is, in any case: Go's readers have none. An
-// organization's admins choose properties and attributes, and other organizations may trust the same cert.
+// isReserved is true for the claims that make a token valid or say whose it is, whatever their case, which Go's JSON
+// readers ignore. An organization's admins choose properties and attributes, and others may trust the same cert.
 func isReserved(claim string) bool {
 	return slices.ContainsFunc([]string{
 		"tokenType", "azp", "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "owner", "name", "id",
@@ -58,21 +63,27 @@ func setClaim(claims map[string]any, name string, value any) {
 	}
 }
 
-// attribute is the value of a claim that an application's tokenAttributes describe: one of the user's fields, or a text
-// with the user's in place of its variables. A variable that stands for many makes a text of each.
-func attribute(user *sdk.User, item *sdk.JwtItem) any {
-	if item.Category == existingField {
-		switch item.Value {
-		case "Roles":
-			return roleNames(user)
-		case "Permissions":
-			return permissionNames(user)
-		}
-		return chosen(user, item.Value)
+// fieldAttribute is the value of an attribute that one of the user's fields is.
+func fieldAttribute(user *sdk.User, field string) any {
+	switch field {
+	case "Roles":
+		return roleNames(user)
+	case "Permissions":
+		return permissionNames(user)
 	}
-	texts := eachIn([]string{item.Value}, "$user.roles", roleNames(user))
-	texts = eachIn(texts, "$user.permissions", permissionNames(user))
-	texts = eachIn(texts, "$user.groups", user.Groups)
+	return chosen(user, field)
+}
+
+// attributeRoom bounds the texts that a token's attributes are made of, in bytes: variables in variables multiply. Those
+// that take more are left out.
+const attributeRoom = 64 << 10
+
+// textAttribute is the value of an attribute that is a text with what the user has in place of its variables. A variable
+// that stands for many makes a text of each.
+func textAttribute(user *sdk.User, item *sdk.JwtItem, room *int) any {
+	texts := eachIn([]string{item.Value}, "$user.roles", roleNames(user), room)
+	texts = eachIn(texts, "$user.permissions", permissionNames(user), room)
+	texts = eachIn(texts, "$user.groups", user.Groups, room)
 	one := strings.NewReplacer("$user.owner", user.Owner, "$user.name", user.Name, "$user.email", user.Email,
 		"$user.id", user.Id, "$user.phone", user.Phone)
 	for i := range texts {
@@ -87,15 +98,18 @@ func attribute(user *sdk.User, item *sdk.JwtItem) any {
 	return texts
 }
 
-// eachIn returns texts with each of the values in the variable's place.
-func eachIn(texts []string, variable string, values []string) []string {
+// eachIn returns texts with each of the values in the variable's place, or nothing where there is no room for them.
+func eachIn(texts []string, variable string, values []string, room *int) []string {
 	var filled []string
 	for _, text := range texts {
-		if !strings.Contains(text, variable) {
-			filled = append(filled, text)
-			continue
+		n, fill := strings.Count(text, variable), values
+		if n == 0 {
+			fill = []string{""} // it stays as it is
 		}
-		for _, value := range values {
+		for _, value := range fill {
+			if *room -= len(text) + n*len(value); *room < 0 {
+				return nil
+			}
 			filled = append(filled, strings.ReplaceAll(text, variable, value))
 		}
 	}
@@ -145,8 +159,13 @@ func userField(user *sdk.User, name string) any {
 		return nil
 	}
 	field := reflect.ValueOf(user).Elem().FieldByName(name)
-	if !field.IsValid() {
+	switch {
+	case !field.IsValid():
 		return nil
+	case field.Kind() == reflect.Map && field.IsNil():
+		field = reflect.MakeMap(field.Type())
+	case field.Kind() == reflect.Slice && field.IsNil():
+		field = reflect.MakeSlice(field.Type(), 0, 0)
 	}
 	return field.Interface()
 }

@@ -105,8 +105,11 @@ func (s *Service) decide(
 ) (reason string, refused error) {
 	reason, refused = o.decide(field, v, err)
 	if reason != "" {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "content is taken over unchecked",
-			append(failureAttrs(err), slog.String("field", field), slog.String("reason", reason), slog.String("provider", o.Name))...)
+		attrs := append(failureAttrs(err), slog.String("field", field), slog.String("reason", reason))
+		if o.Name != "" {
+			attrs = append(attrs, slog.String("provider", o.Name))
+		}
+		s.log.LogAttrs(ctx, slog.LevelWarn, "content is taken over unchecked", attrs...)
 	}
 	return reason, refused
 }
@@ -123,7 +126,7 @@ func failureAttrs(err error) []slog.Attr {
 	return attrs
 }
 
-// decide is the Service's, which says what is done.
+// decide is Service.decide without its line in the log.
 func (o *ProviderOptions) decide(field string, v provider.Verdict, err error) (reason string, refused error) {
 	switch {
 	case provider.KindOf(err) == provider.KindInvalidContent:

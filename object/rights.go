@@ -8,17 +8,20 @@ import (
 )
 
 // rights are the roles and permissions of an organization in a Casdoor, which puts them into tokens (object/permission.go,
-// object/role.go there). A nil *rights is that of a database of ours, which has none. It is shared: read it only.
+// object/role.go there). They are shared: read them only.
 type rights struct {
 	roles       given[sdk.Role]
 	permissions given[sdk.Permission]
 }
 
-// given finds rows by the ids, owner/name, of whom they are given to.
-type given[T any] struct{ toUser, toGroup, toRole map[string][]*T }
+// given are rows, and by the ids, owner/name, of whom they are given to.
+type given[T any] struct {
+	rows                    []*T
+	toUser, toGroup, toRole map[string][]*T
+}
 
-func newGiven[T any]() given[T] {
-	return given[T]{map[string][]*T{}, map[string][]*T{}, map[string][]*T{}}
+func newGiven[T any](rows []*T) given[T] {
+	return given[T]{rows, map[string][]*T{}, map[string][]*T{}, map[string][]*T{}}
 }
 
 func (g given[T]) add(row *T, users, groups, roles []string) {
@@ -32,21 +35,28 @@ func (g given[T]) add(row *T, users, groups, roles []string) {
 	give(g.toRole, roles)
 }
 
+// those returns the rows in a set, in their order.
+func (g given[T]) those(set map[*T]bool) (rows []*T) {
+	for _, row := range g.rows {
+		if set[row] {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
 // rights reads an organization's roles and permissions. Tokens do not say who else has one.
 func (s *Store) rights(ctx context.Context, organization string) (*rights, error) {
-	if s.roles == nil || s.permissions == nil {
-		return nil, nil
-	}
-	const ofOrganization = "WHERE owner=? ORDER BY name"
-	roles, err := s.roles.find(s.read(ctx), ofOrganization, organization)
+	const asCasdoorLists = "WHERE owner=? ORDER BY created_time DESC, name"
+	roles, err := s.roles.find(s.read(ctx), asCasdoorLists, organization)
 	if err != nil {
 		return nil, err
 	}
-	permissions, err := s.permissions.find(s.read(ctx), ofOrganization, organization)
+	permissions, err := s.permissions.find(s.read(ctx), asCasdoorLists, organization)
 	if err != nil {
 		return nil, err
 	}
-	r := &rights{newGiven[sdk.Role](), newGiven[sdk.Permission]()}
+	r := &rights{newGiven(roles), newGiven(permissions)}
 	for _, row := range roles {
 		r.roles.add(row, row.Users, row.Groups, row.Roles)
 		row.Users = nil
@@ -58,42 +68,53 @@ func (s *Store) rights(ctx context.Context, organization string) (*rights, error
 	return r, nil
 }
 
-// of returns the user with the roles and permissions that the user has: given to the user, to a group of the user's, and
-// through a role to which another one is given.
-func (r *rights) of(user *sdk.User) *sdk.User {
-	if r == nil {
-		return user
+// withRights returns the user of a token in that format with the roles and permissions that the format shows.
+func (s *Service) withRights(ctx context.Context, format string, user *sdk.User) (*sdk.User, error) {
+	t := s.tables
+	shown := format != "JWT-Empty" && format != "JWT-Standard"
+	if !shown || t == nil || t.roles == nil {
+		return user, nil
 	}
+	r, err := load(ctx, s.settings.cache, "rights/"+user.Owner, func(ctx context.Context) (*rights, error) {
+		return t.rights(ctx, user.Owner)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.of(user), nil
+}
+
+// of returns a copy of the user with the roles and permissions that are given to the user, to a group of the user's, or to
+// a role of the user's: whoever has a role has those that hold it, too.
+func (r *rights) of(user *sdk.User) *sdk.User {
 	id, groups := user.Owner+"/"+user.Name, user.Groups
-	roles := slices.Clone(r.roles.toUser[id])
-	permissions := slices.Clone(r.permissions.toUser[id])
+	roles := map[*sdk.Role]bool{}
+	next := slices.Clone(r.roles.toUser[id])
 	for _, group := range groups {
-		roles = append(roles, r.roles.toGroup[group]...)
+		next = append(next, r.roles.toGroup[group]...)
+	}
+	may := slices.Clone(r.permissions.toUser[id])
+	for len(next) > 0 {
+		role := next[0]
+		if next = next[1:]; roles[role] {
+			continue
+		}
+		roles[role] = true
+		id := role.Owner + "/" + role.Name
+		next = append(next, r.roles.toRole[id]...)
+		may = append(may, r.permissions.toRole[id]...)
 	}
 	if len(groups) > 0 {
 		groups = append(slices.Clone(groups), "*", user.Owner+"/*") // any group
 	}
 	for _, group := range groups {
-		permissions = append(permissions, r.permissions.toGroup[group]...)
+		may = append(may, r.permissions.toGroup[group]...)
 	}
-	roles = distinct(roles)
-	for i := 0; i < len(roles); i++ { // it grows meanwhile
-		id := roles[i].Owner + "/" + roles[i].Name
-		roles = distinct(append(roles, r.roles.toRole[id]...))
-		permissions = append(permissions, r.permissions.toRole[id]...)
+	permissions := map[*sdk.Permission]bool{}
+	for _, permission := range may {
+		permissions[permission] = true
 	}
-	whole := *user
-	whole.Roles, whole.Permissions = roles, distinct(permissions)
-	return &whole
-}
-
-// distinct leaves each row where it is for the first time.
-func distinct[T any](rows []*T) []*T {
-	var first []*T
-	for _, row := range rows {
-		if !slices.Contains(first, row) {
-			first = append(first, row)
-		}
-	}
-	return first
+	entitled := *user
+	entitled.Roles, entitled.Permissions = r.roles.those(roles), r.permissions.those(permissions)
+	return &entitled
 }

@@ -43,8 +43,13 @@ func (s *Service) issue(ctx context.Context, g grant) (*Token, *sdk.Token, error
 	if g.client.keyErr != nil {
 		return nil, nil, g.client.keyErr
 	}
-	g.user = g.client.rights.of(g.user)
 	app := g.client.Application
+	var err error
+	if g.refresh { // a person's
+		if g.user, err = s.withRights(ctx, app.TokenFormat, g.user); err != nil {
+			return nil, nil, err
+		}
+	}
 	name, id := g.family, app.Owner+"/"+g.family
 	if name == "" {
 		name = newID()
@@ -58,7 +63,6 @@ func (s *Service) issue(ctx context.Context, g grant) (*Token, *sdk.Token, error
 		RegisteredClaims: g.registered(id, issued, life),
 	}
 	token := &Token{ExpiresIn: life, Scope: g.scope, UserName: g.user.Name, Application: app.Name}
-	var err error
 	if token.AccessToken, err = s.sign(ctx, g, claims); err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -17,32 +18,36 @@ func (s *besideSuite) testRights(t *testing.T) {
 	assert.Empty(t, claims["permissions"])
 
 	const buyer = `["shop/nobody","shop/wechat-oBuyer"]`
-	b.addRole(t, "buyer", buyer, `null`, `[]`)
-	b.addRole(t, "customer", `[]`, `[]`, `["shop/buyer"]`)
-	b.addRole(t, "everybody", `[]`, `[]`, `["shop/customer","shop/everybody"]`)
-	b.addRole(t, "member", `[]`, `["shop/vip"]`, `[]`)
-	b.addRole(t, "stranger", `["shop/wechat-oBuyers","else/wechat-oBuyer"]`, `["shop/vips"]`, `["shop/nothing"]`)
-	b.addPermission(t, "own", buyer, `null`, `null`)
-	b.addPermission(t, "as customer", `[]`, `[]`, `["shop/customer","shop/buyer"]`)
-	b.addPermission(t, "as member", `[]`, `[]`, `["shop/member"]`)
-	b.addPermission(t, "in a group", `[]`, `["*"]`, `[]`)
-	b.addPermission(t, "nobody's", `["*"]`, `["shop/vips"]`, `["shop/stranger"]`)
+	b.give(t, "role", shop, "buyer", buyer, `null`, `[]`)
+	b.give(t, "role", shop, "customer", `[]`, `[]`, `["shop/buyer"]`)
+	b.give(t, "role", shop, "everybody", `[]`, `[]`, `["shop/customer","shop/everybody"]`)
+	b.give(t, "role", shop, "member", `[]`, `["shop/vip"]`, `[]`)
+	b.give(t, "role", shop, "stranger", `["shop/wechat-oBuyers","else/wechat-oBuyer"]`, `["shop/vips"]`, `["shop/nothing"]`)
+	b.give(t, "permission", shop, "own", buyer, `null`, `null`)
+	b.give(t, "permission", shop, "as customer", `[]`, `[]`, `["shop/customer","shop/buyer"]`)
+	b.give(t, "permission", shop, "as member", `[]`, `[]`, `["shop/member"]`)
+	b.give(t, "permission", shop, "in a group", `[]`, `["*"]`, `[]`)
+	b.give(t, "permission", shop, "in a group of the shop", `[]`, `["shop/*"]`, `[]`)
+	b.give(t, "permission", shop, "nobody's", `["*"]`, `["shop/vips"]`, `["shop/stranger"]`)
+	for _, table := range []string{"role", "permission"} {
+		b.give(t, table, "else", "another organization's", buyer, `["shop/vip","*"]`, `["shop/buyer"]`)
+	}
 
 	for name, c := range map[string]struct {
 		groups             string
 		roles, permissions []string
 	}{
-		"of the user": {`[]`, []string{"buyer", "customer", "everybody"}, []string{"own", "as customer"}},
+		"of the user": {`[]`, []string{"everybody", "customer", "buyer"}, []string{"own", "as customer"}},
 		"in groups": {
-			`["shop/new","shop/vip"]`, []string{"buyer", "member", "customer", "everybody"},
-			[]string{"own", "in a group", "as customer", "as member"},
+			`["shop/new","shop/vip"]`, []string{"member", "everybody", "customer", "buyer"},
+			[]string{"own", "in a group", "in a group of the shop", "as customer", "as member"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.exec(t, 1, `UPDATE "user" SET "groups"=? WHERE name=?`, c.groups, "wechat-oBuyer")
 			b.clock.advance(5 * time.Second)
 			claims := decode(t, b.signIn(t, "oBuyer").AccessToken)
-			assert.ElementsMatch(t, c.roles, namesIn(t, claims["roles"]))
+			assert.Equal(t, c.roles, namesIn(t, claims["roles"]), "the newest is the first, as in Casdoor's list")
 			assert.ElementsMatch(t, c.permissions, namesIn(t, claims["permissions"]))
 		})
 	}
@@ -50,16 +55,12 @@ func (s *besideSuite) testRights(t *testing.T) {
 	assert.NotContains(t, stored["roles"]+stored["permissions"], "shop", "the user's row has none of them")
 }
 
-func (b *beside) addRole(t *testing.T, name, users, groups, roles string) {
+// give adds a row to the table of roles or to that of permissions, newer than those that are there.
+func (b *beside) give(t *testing.T, table, owner, name, users, groups, roles string) {
 	t.Helper()
-	b.exec(t, 1, `INSERT INTO "role" (owner, name, users, "groups", roles, is_enabled) VALUES (?, ?, ?, ?, ?, ?)`,
-		shop, name, users, groups, roles, true)
-}
-
-func (b *beside) addPermission(t *testing.T, name, users, groups, roles string) {
-	t.Helper()
-	b.exec(t, 1, `INSERT INTO "permission" (owner, name, users, "groups", roles, is_enabled) VALUES (?, ?, ?, ?, ?, ?)`,
-		shop, name, users, groups, roles, true)
+	created := fmt.Sprintf("2026-01-%02dT00:00:00Z", 10+len(b.rows(t, `SELECT name FROM "`+table+`"`)))
+	b.exec(t, 1, `INSERT INTO "`+table+`" (owner, name, created_time, users, "groups", roles, is_enabled) `+
+		`VALUES (?, ?, ?, ?, ?, ?, ?)`, owner, name, created, users, groups, roles, true)
 }
 
 // namesIn returns the names of the rows in a claim, which tell nobody else's.
