@@ -41,7 +41,7 @@ func (w *claimWriter) encode(app *sdk.Application, user *sdk.User, grant grantCl
 	case "JWT-Standard":
 		about, err = json.Marshal(standardClaims(user, grant.Scope))
 	case "JWT-Custom":
-		about, err = json.Marshal(w.custom(app, user, grant))
+		about, err = json.Marshal(customClaims(app, user, grant))
 	default:
 		err = fmt.Errorf("application %s: unknown tokenFormat %q", app.Name, app.TokenFormat)
 	}

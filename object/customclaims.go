@@ -9,8 +9,8 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// custom are the claims that the application's tokenFields and tokenAttributes choose. Secrets cannot be chosen.
-func (w *claimWriter) custom(app *sdk.Application, user *sdk.User, grant grantClaims) map[string]any {
+// customClaims are the claims that the application's tokenFields and tokenAttributes choose. Secrets cannot be chosen.
+func customClaims(app *sdk.Application, user *sdk.User, grant grantClaims) map[string]any {
 	claims := map[string]any{"nonce": "", "scope": ""}
 	for _, name := range app.TokenFields {
 		property, isProperty := strings.CutPrefix(name, propertyPrefix)
