@@ -10,18 +10,16 @@ import (
 // rights are the roles and permissions of an organization in a Casdoor, which puts them into tokens (object/permission.go,
 // object/role.go there). They are shared: read them only.
 type rights struct {
+	all         []*sdk.Role // the newest first, as Casdoor lists them
 	roles       given[sdk.Role]
 	permissions given[sdk.Permission]
 }
 
-// given are rows, and by the ids, owner/name, of whom they are given to.
-type given[T any] struct {
-	rows                    []*T
-	toUser, toGroup, toRole map[string][]*T
-}
+// given finds rows by the ids, owner/name, of whom they are given to.
+type given[T any] struct{ toUser, toGroup, toRole map[string][]*T }
 
-func newGiven[T any](rows []*T) given[T] {
-	return given[T]{rows, map[string][]*T{}, map[string][]*T{}, map[string][]*T{}}
+func newGiven[T any]() given[T] {
+	return given[T]{map[string][]*T{}, map[string][]*T{}, map[string][]*T{}}
 }
 
 func (g given[T]) add(row *T, users, groups, roles []string) {
@@ -35,28 +33,17 @@ func (g given[T]) add(row *T, users, groups, roles []string) {
 	give(g.toRole, roles)
 }
 
-// those returns the rows in a set, in their order.
-func (g given[T]) those(set map[*T]bool) (rows []*T) {
-	for _, row := range g.rows {
-		if set[row] {
-			rows = append(rows, row)
-		}
-	}
-	return rows
-}
-
 // rights reads an organization's roles and permissions. Tokens do not say who else has one.
 func (s *Store) rights(ctx context.Context, organization string) (*rights, error) {
-	const asCasdoorLists = "WHERE owner=? ORDER BY created_time DESC, name"
-	roles, err := s.roles.find(s.read(ctx), asCasdoorLists, organization)
+	roles, err := s.roles.find(s.read(ctx), "WHERE owner=? ORDER BY created_time DESC, name", organization)
 	if err != nil {
 		return nil, err
 	}
-	permissions, err := s.permissions.find(s.read(ctx), asCasdoorLists, organization)
+	permissions, err := s.permissions.find(s.read(ctx), "WHERE owner=? ORDER BY name", organization)
 	if err != nil {
 		return nil, err
 	}
-	r := &rights{newGiven(roles), newGiven(permissions)}
+	r := &rights{roles, newGiven[sdk.Role](), newGiven[sdk.Permission]()}
 	for _, row := range roles {
 		r.roles.add(row, row.Users, row.Groups, row.Roles)
 		row.Users = nil
@@ -85,36 +72,41 @@ func (s *Service) withRights(ctx context.Context, format string, user *sdk.User)
 }
 
 // of returns a copy of the user with the roles and permissions that are given to the user, to a group of the user's, or to
-// a role of the user's: whoever has a role has those that hold it, too.
+// a role of the user's, in Casdoor's order. Whoever has a role has those that hold it, too.
 func (r *rights) of(user *sdk.User) *sdk.User {
 	id, groups := user.Owner+"/"+user.Name, user.Groups
-	roles := map[*sdk.Role]bool{}
 	next := slices.Clone(r.roles.toUser[id])
 	for _, group := range groups {
 		next = append(next, r.roles.toGroup[group]...)
 	}
-	may := slices.Clone(r.permissions.toUser[id])
+	has := map[*sdk.Role]bool{}
 	for len(next) > 0 {
 		role := next[0]
-		if next = next[1:]; roles[role] {
-			continue
+		if next = next[1:]; !has[role] {
+			has[role] = true
+			next = append(next, r.roles.toRole[role.Owner+"/"+role.Name]...)
 		}
-		roles[role] = true
-		id := role.Owner + "/" + role.Name
-		next = append(next, r.roles.toRole[id]...)
-		may = append(may, r.permissions.toRole[id]...)
 	}
+	entitled := *user
+	entitled.Roles = nil
+	permissions := slices.Clone(r.permissions.toUser[id])
 	if len(groups) > 0 {
 		groups = append(slices.Clone(groups), "*", user.Owner+"/*") // any group
 	}
 	for _, group := range groups {
-		may = append(may, r.permissions.toGroup[group]...)
+		permissions = append(permissions, r.permissions.toGroup[group]...)
 	}
-	permissions := map[*sdk.Permission]bool{}
-	for _, permission := range may {
-		permissions[permission] = true
+	for _, role := range r.all {
+		if has[role] {
+			entitled.Roles = append(entitled.Roles, role)
+			permissions = append(permissions, r.permissions.toRole[role.Owner+"/"+role.Name]...)
+		}
 	}
-	entitled := *user
-	entitled.Roles, entitled.Permissions = r.roles.those(roles), r.permissions.those(permissions)
+	seen := map[*sdk.Permission]bool{}
+	entitled.Permissions = slices.DeleteFunc(permissions, func(p *sdk.Permission) bool {
+		again := seen[p]
+		seen[p] = true
+		return again
+	})
 	return &entitled
 }
