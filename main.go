@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/minidoor/minidoor/conf"
 	"github.com/minidoor/minidoor/controllers"
@@ -45,7 +45,7 @@ const memoryTarget = 140 << 20
 const syncingThreads = 2
 
 func main() {
-	redis.SetLogger(silence{})
+	logging.Disable()              // go-redis would write lines in a form of its own, about what it returns too
 	signal.Ignore(syscall.SIGPIPE) // a log whose reader has gone is no reason to end
 	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
@@ -64,13 +64,6 @@ func endings() []os.Signal {
 	}
 	return signals
 }
-
-// silence keeps the clients of Redis from writing lines in a form of their own to standard error, about what they return
-// too.
-type silence struct{}
-
-// Printf does nothing.
-func (silence) Printf(context.Context, string, ...any) {}
 
 // options are the flags.
 type options struct {

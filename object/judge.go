@@ -126,7 +126,8 @@ func failureAttrs(err error) []slog.Attr {
 	return attrs
 }
 
-// decide is Service.decide without its line in the log.
+// decide says why the options have content stored with a Mark, or is the error that keeps it from being stored: see
+// checkText.
 func (o *ProviderOptions) decide(field string, v provider.Verdict, err error) (reason string, refused error) {
 	switch {
 	case provider.KindOf(err) == provider.KindInvalidContent:

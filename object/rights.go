@@ -74,7 +74,7 @@ func (s *Service) withRights(ctx context.Context, format string, user *sdk.User)
 // of returns a copy of the user with the roles and permissions that are given to the user, to a group of the user's, or to
 // a role of the user's, in Casdoor's order. Whoever has a role has those that hold it, too.
 func (r *rights) of(user *sdk.User) *sdk.User {
-	id, groups := user.Owner+"/"+user.Name, user.Groups
+	id, groups := user.GetId(), user.Groups
 	next := slices.Clone(r.roles.toUser[id])
 	for _, group := range groups {
 		next = append(next, r.roles.toGroup[group]...)
@@ -84,7 +84,7 @@ func (r *rights) of(user *sdk.User) *sdk.User {
 		role := next[0]
 		if next = next[1:]; !has[role] {
 			has[role] = true
-			next = append(next, r.roles.toRole[role.Owner+"/"+role.Name]...)
+			next = append(next, r.roles.toRole[roleID(role)]...)
 		}
 	}
 	entitled := *user
@@ -99,7 +99,7 @@ func (r *rights) of(user *sdk.User) *sdk.User {
 	for _, role := range r.all {
 		if has[role] {
 			entitled.Roles = append(entitled.Roles, role)
-			permissions = append(permissions, r.permissions.toRole[role.Owner+"/"+role.Name]...)
+			permissions = append(permissions, r.permissions.toRole[roleID(role)]...)
 		}
 	}
 	seen := map[*sdk.Permission]bool{}
@@ -110,3 +110,5 @@ func (r *rights) of(user *sdk.User) *sdk.User {
 	})
 	return &entitled
 }
+
+func roleID(role *sdk.Role) string { return role.Owner + "/" + role.Name }

@@ -246,7 +246,7 @@ func (s *Store) mapTables(found schema) error {
 	if has := found.has("resource"); has != nil || !s.beside {
 		err = errors.Join(err, mapTable(s, &s.resources, has))
 	}
-	if role, permission := found.has("role"), found.has("permission"); s.beside && role != nil && permission != nil {
+	if role, permission := found.has("role"), found.has("permission"); role != nil && permission != nil {
 		err = errors.Join(err, mapTable(s, &s.roles, role), mapTable(s, &s.permissions, permission))
 	}
 	if err == nil {

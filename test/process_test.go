@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -220,34 +219,17 @@ func testHangup(t *testing.T, binary string) {
 	testDrain(t, binary, syscall.SIGHUP)
 }
 
-// testUnreadLog is about a server whose log goes into a pipe, which breaks: people sign in as before.
+// testUnreadLog is about a server whose log goes to somebody who leaves: people sign in as before.
 func testUnreadLog(t *testing.T, binary string) {
 	w := newWorld(t, binary, testdb.SQLite(t))
-	server := exec.CommandContext(t.Context(), binary)
-	server.Dir = w.cfg.Dir
-	w.cfg.Env["httpaddr"], w.cfg.Env["httpport"] = "127.0.0.1", "0"
-	for name, value := range w.cfg.Env {
-		server.Env = append(server.Env, name+"="+value)
-	}
-	log, err := server.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, server.Start())
-	var address []string
-	for lines := bufio.NewScanner(log); address == nil && lines.Scan(); {
-		address = listeningAt.FindStringSubmatch(lines.Text())
-	}
-	require.NotNil(t, address, "the server does not listen")
-	require.NoError(t, log.Close())
-
-	client := &harness.Server{URL: "http://" + address[1], Fake: w.fake}
+	w.cfg.Binary, w.cfg.Args = "bash", []string{"-c", `exec "$0" 2> >(grep -m 1 listening)`, binary}
+	c := w.start(t)
 	for range 3 { // the first one's line in the log comes behind its answer
-		client.SignIn(t, "oUnread")
+		c.SignIn(t, "oUnread")
 	}
-	require.NoError(t, server.Process.Signal(syscall.SIGTERM))
-	assert.NoError(t, server.Wait(), "it has not ended by itself")
+	require.NoError(t, c.process.Signal(syscall.SIGTERM))
+	assert.NoError(t, c.process.Wait(), "it has not ended by itself")
 }
-
-var listeningAt = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 
 var firstPassword = regexp.MustCompile(`First start: user built-in/admin, password \S+ \(shown this once\)`)
 
