@@ -84,7 +84,8 @@ type server struct {
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, timeout := limitsOf(r.URL.Path)
-	ctx, cancel := context.WithTimeout(withRequestID(r), timeout)
+	ctx, serving := withServing(r)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
 	route, methods := routeOf(s.allowed, r.URL.Path)
@@ -92,7 +93,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w, done := s.deps.Metrics.request(conn, r, route)
 	defer done()
 	header := w.Header()
-	header.Set(requestIDHeader, requestID(ctx))
+	header.Set(requestIDHeader, serving.id)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
 	s.deps.sayGoodbye(header)
@@ -100,22 +101,34 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back
 	}
+	if s.refuses(w, r, route, methods) {
+		return
+	}
+	r.Body = http.MaxBytesReader(conn, r.Body, body) // of net/http itself: it closes the connection then
+	hideForm(r)
+	s.next.ServeHTTP(w, r)
+	if serving.last != nil {
+		serving.last(w)
+	}
+}
+
+// refuses answers a request that is not for beego, and reports whether it did.
+func (s *server) refuses(w http.ResponseWriter, r *http.Request, route, methods string) bool {
 	form := shapeOf(r.URL.Path)
 	if err := s.limit(r); err != nil {
 		s.deny(w, r, form, apiError(err))
 	} else if route == routeUnknown {
 		s.deny(w, r, casdoorShape, notFound())
 	} else if !allows(methods, r.Method) {
-		header.Set("Allow", methods)
+		w.Header().Set("Allow", methods)
 		s.deny(w, r, form, methodNotAllowed(methods))
 	} else if err := s.deps.sameSite(r); err != nil {
 		logError(s.deps.Logger, r, "request refused", err)
 		s.deny(w, r, form, err)
 	} else {
-		r.Body = http.MaxBytesReader(conn, r.Body, body) // of net/http itself: it closes the connection then
-		hideForm(r)
-		s.next.ServeHTTP(w, r)
+		return false
 	}
+	return true
 }
 
 // deny answers with an error: in a form of the API, or on a page.

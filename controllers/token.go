@@ -106,33 +106,56 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	return client, c.Deps.Limits.application(c.Ctx.Request.Context(), client.ID())
 }
 
-// signIn answers a mini program, and writes the one log line that each sign-in has. What the request says of itself is
-// not logged: a client that mixes its parameters up would have its secret there.
-func (c *TokenController) signIn(p params) {
-	start := time.Now()
-	ctx := c.Ctx.Request.Context()
-	var token *object.Token
-	client, err := c.client(p, false)
-	if err == nil {
-		token, err = c.exchange(ctx, client, p)
+// HandlerFunc implements web.ControllerInterface. beego would call the method by reflection, on a stack that those who wait
+// for a sign-in would hold: see serving.
+func (c *TokenController) HandlerFunc(method string) bool {
+	if method != "AccessToken" {
+		return false
 	}
-	err = orLeft(c.Ctx.Request, err)
-	took := time.Since(start)
-	c.Deps.Metrics.signIn(took, token, err)
-	event := c.event(client, p, took, token, err)
-	c.Deps.Watch.Add(event)
-	attrs := []slog.Attr{slog.String("application", event.Application), slog.Float64("seconds", took.Seconds())}
+	c.AccessToken()
+	return true
+}
+
+// signIn answers a mini program.
+func (c *TokenController) signIn(p params) {
+	start, r, deps := time.Now(), c.Ctx.Request, c.Deps
+	client, err := c.client(p, false)
+	var token *object.Token
+	if err == nil {
+		token, err = c.exchange(r.Context(), client, p)
+	}
+	err = orLeft(r, err)
+	event := c.event(client, p, time.Since(start), token, err)
+	deps.Metrics.signIn(event.Took, token, err)
+	deps.Watch.Add(event)
+	servingOf(r.Context()).last = func(w http.ResponseWriter) {
+		deps.logSignIn(r, &event, err)
+		answerSignIn(w, r, token, err)
+	}
+}
+
+// logSignIn writes the one line that each sign-in has. What the request says of itself is not logged: a client that mixes
+// its parameters up would have its secret there.
+func (d *Deps) logSignIn(r *http.Request, event *object.SignInEvent, err error) {
+	attrs := []slog.Attr{
+		slog.String("application", event.Application), slog.Float64("seconds", event.Took.Seconds()),
+	}
 	if err != nil {
-		e := apiError(err)
-		logError(c.Deps.Logger, c.Ctx.Request, "sign-in", e, append(attrs, upstreamAttrs(err)...)...)
-		c.refuse(e)
+		logError(d.Logger, r, "sign-in", apiError(err), append(attrs, upstreamAttrs(err)...)...)
 		return
 	}
-	c.Deps.Logger.LogAttrs(ctx, slog.LevelInfo, "sign-in", append(attrs, slog.String("outcome", "ok"),
-		slog.Bool("new_user", token.NewUser))...)
+	d.Logger.LogAttrs(r.Context(), slog.LevelInfo, "sign-in", append(attrs, slog.String("outcome", "ok"),
+		slog.Bool("new_user", event.NewUser))...)
+}
+
+func answerSignIn(w http.ResponseWriter, r *http.Request, token *object.Token, err error) {
+	if err != nil {
+		writeError(w, shapeOf(r.URL.Path), apiError(err))
+		return
+	}
 	reply := newTokenReply(token)
 	reply.NewUser = &token.NewUser
-	c.reply(reply)
+	writeJSON(w, http.StatusOK, reply)
 }
 
 // event is what is kept of a sign-in. client and token are nil where there are none.

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"math/big"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -199,13 +200,21 @@ func (k *key) sign(algorithm string, claims []byte) (string, error) {
 	}
 	encoding := base64.RawURLEncoding
 	const signatureSize = 1024 // of an RSA key of 6144 bits
-	token := make([]byte, 0, len(header)+encoding.EncodedLen(len(claims))+signatureSize)
-	token = encoding.AppendEncode(append(token, header...), claims)
-	signature, err := jwt.GetSigningMethod(algorithm).Sign(string(token), k.private)
+	var token strings.Builder
+	token.Grow(len(header) + encoding.EncodedLen(len(claims)) + signatureSize)
+	token.WriteString(header)
+	payload := base64.NewEncoder(encoding, &token)
+	_, err := payload.Write(claims)
+	if err = errors.Join(err, payload.Close()); err != nil {
+		return "", err
+	}
+	signature, err := jwt.GetSigningMethod(algorithm).Sign(token.String(), k.private)
 	if err != nil {
 		return "", err
 	}
-	return string(encoding.AppendEncode(append(token, '.'), signature)), nil
+	token.WriteByte('.')
+	token.WriteString(encoding.EncodeToString(signature))
+	return token.String(), nil
 }
 
 // jwk returns the public half as JWKS shows it (RFC 7517).

@@ -147,12 +147,14 @@ func (o *ProviderOptions) decide(field string, v provider.Verdict, err error) (r
 // nicknamePatience bounds what judging the nickname adds to a sign-in.
 const nicknamePatience = 2 * time.Second
 
-// judgeSentNickname judges the nickname of a sign-in, once, if it is a new one. One that is not to be stored is
-// forgotten: it keeps nobody from signing in.
+// wantsJudgement reports whether the nickname of a sign-in is a new one that is to be judged, and has not been.
+func (p *person) wantsJudgement() bool {
+	return p.program.options.CheckNickname && !p.judged && p.nickname != "" && p.nickname != p.user.DisplayName
+}
+
+// judgeSentNickname judges the nickname of a sign-in. One that is not to be stored is forgotten: it keeps nobody from
+// signing in.
 func (s *Service) judgeSentNickname(ctx context.Context, p *person) {
-	if !p.program.options.CheckNickname || p.judged || p.nickname == "" || p.nickname == p.user.DisplayName {
-		return
-	}
 	p.judged = true
 	ctx, cancel := context.WithTimeout(ctx, nicknamePatience)
 	defer cancel()

@@ -151,6 +151,13 @@ func (q *queue[A]) close() {
 	q.running.Wait()
 }
 
+// runEach serves a queue of functions.
+func runEach(batch []*job[func() error]) {
+	for _, j := range batch {
+		j.done <- j.ask()
+	}
+}
+
 // untilLast returns a context that ends when the most patient caller's does, or when the time that is given is over.
 func untilLast[A any](batch []*job[A], most time.Duration) (context.Context, context.CancelFunc) {
 	longest := time.Now().Add(most)

@@ -59,9 +59,10 @@ type Service struct {
 	accountWriter     *claimWriter
 	organizationTexts *lru.Cache[*sdk.Organization, []byte] // as JSON, as Account shows them
 
-	signing *queue[func() error] // signatures, as many at a time as there are processors
-	scans   chan struct{}        // holds one value while somebody reads a whole table
-	chores  chan struct{}        // holds a value when there is something to do for KeepHouse
+	admissions *queue[func() error] // sign-ins whose code has been exchanged: see admitting
+	signing    *queue[func() error] // signatures, as many at a time as there are processors
+	scans      chan struct{}        // holds one value while somebody reads a whole table
+	chores     chan struct{}        // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
 	providers *lru.Cache[string, madeProvider] // by owner/name of the row
@@ -82,8 +83,9 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	s := &Service{
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
-		signing: newQueue(runtime.GOMAXPROCS(0), 1, signEach),
-		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
+		admissions: newQueue(admitting(d), 1, runEach),
+		signing:    newQueue(runtime.GOMAXPROCS(0), 1, runEach),
+		scans:      make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(),
 		profileFields: profileFields(), accountFields: accountFields(),
 		settings:          newSettings(d, cfg.Now),
@@ -96,6 +98,16 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	var err error
 	s.pictures, err = picture.New(picture.Config{Sides: avatarSides()})
 	return s, err
+}
+
+// admitting returns how many sign-ins are admitted at a time: enough to share queries and commits. The others of a crowd
+// wait before they hold a user, claims and a deep stack, for which the garbage collector would take half the processors'
+// time. A remote Casdoor has as many calls at a time.
+func admitting(d directory) int {
+	if _, ok := d.(*remote); ok {
+		return maxCalls
+	}
+	return 64 * runtime.GOMAXPROCS(0)
 }
 
 // Client returns the application with that client id. One that does not exist is a *Refusal with InvalidClient.

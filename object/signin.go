@@ -61,6 +61,9 @@ var errRaced = errors.New("another sign-in was faster")
 // errNameTaken is errRaced where what has changed is that another user has the new user's name.
 var errNameTaken = fmt.Errorf("%w: the name is taken", errRaced)
 
+// errUnjudged means that the nickname is to be judged first.
+var errUnjudged = errors.New("the nickname is to be judged")
+
 // SignIn exchanges the code, finds or makes the user by OpenID and issues a token. What it refuses is a *Refusal; a
 // platform that fails is a *provider.Error. When it returns a token, everything is stored durably.
 func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error) {
@@ -86,14 +89,22 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 	}
 	s.takeProfile(p)
 	// From here on another sign-in of the same person may be faster. Nothing is locked meanwhile: who has lost looks again,
-	// and then finds what the other one has stored.
-	const attempts = 5
+	// and then finds what the other one has stored. So does who had a nickname judged in between.
+	const attempts = 6
 	for range attempts {
 		var token *Token
-		if token, err = s.admit(ctx, p); !errors.Is(err, errRaced) {
+		err = s.admissions.do(ctx, func() (err error) {
+			token, err = s.admit(ctx, p)
+			return err
+		})
+		switch {
+		case errors.Is(err, errUnjudged):
+			s.judgeSentNickname(ctx, p)
+		case errors.Is(err, errRaced):
+			p.nameTaken = p.nameTaken || errors.Is(err, errNameTaken)
+		default:
 			return token, err
 		}
-		p.nameTaken = p.nameTaken || errors.Is(err, errNameTaken)
 	}
 	return nil, err
 }
@@ -143,7 +154,8 @@ func (s *Service) takeProfile(p *person) {
 	}
 }
 
-// admit finds or makes the user, issues the token and stores it all. It returns errRaced when it must be run again.
+// admit finds or makes the user, issues the token and stores it all. It returns errRaced when it must be run again, and
+// errUnjudged when judgeSentNickname must be called before.
 func (s *Service) admit(ctx context.Context, p *person) (*Token, error) {
 	req := &p.request
 	if err := s.directory.find(ctx, p); err != nil {
@@ -157,7 +169,9 @@ func (s *Service) admit(ctx context.Context, p *person) (*Token, error) {
 	} else if err := usable(p.user); err != nil {
 		return nil, err
 	}
-	s.judgeSentNickname(ctx, p)
+	if p.wantsJudgement() {
+		return nil, errUnjudged
+	}
 	changed := p.applyTo(p.user, req.ClientIP, s.stamp())
 	token, row, err := s.issue(ctx, grant{client: req.Client, user: p.user, issuer: req.Issuer, refresh: true})
 	if err != nil {

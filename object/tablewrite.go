@@ -9,29 +9,34 @@ import (
 )
 
 // values returns the columns of a row as arguments of a statement.
-func (t *table[T]) values(row *T, columns []column) ([]any, error) {
-	values := make([]any, len(columns))
+func (t *table[T]) values(row *T, columns []column) (values []any, err error) {
+	values = make([]any, len(columns))
 	v := reflect.ValueOf(row).Elem()
 	for i, c := range columns {
-		field := v.FieldByIndex(c.field)
-		if !c.json || field.Kind() == reflect.Pointer && field.IsNil() {
-			if field.Kind() == reflect.Int && field.Int() != int64(int32(field.Int())) && t.dialect.driver != "sqlite" {
-				return nil, refuse(InvalidRequest, "%s is out of range", c.name) // of INTEGER, which servers have 4 bytes for
-			}
-			values[i] = plainValue(field)
-			continue
-		}
-		text, err := json.Marshal(field.Interface())
-		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", c.name, err)
-		}
-		if c.binary {
-			values[i] = text
-		} else {
-			values[i] = string(text)
+		if values[i], err = t.value(v, c); err != nil {
+			return nil, err
 		}
 	}
 	return values, nil
+}
+
+// value returns a column of a row as an argument.
+func (t *table[T]) value(row reflect.Value, c column) (any, error) {
+	field := row.FieldByIndex(c.field)
+	if !c.json || field.Kind() == reflect.Pointer && field.IsNil() {
+		if field.Kind() == reflect.Int && field.Int() != int64(int32(field.Int())) && t.dialect.driver != "sqlite" {
+			return nil, refuse(InvalidRequest, "%s is out of range", c.name) // of INTEGER, which servers have 4 bytes for
+		}
+		return plainValue(field), nil
+	}
+	text, err := json.Marshal(field.Interface())
+	if err != nil {
+		return nil, fmt.Errorf("column %s: %w", c.name, err)
+	}
+	if c.binary {
+		return text, nil
+	}
+	return string(text), nil
 }
 
 // plainValue returns a bare string for a text of any type: a driver would ask a Secret how it prints.
@@ -70,7 +75,7 @@ func (t *table[T]) sendInsert(tx *txn, row *T, suffix string, taken error) error
 // times cheaper than an argument.
 func (t *table[T]) insertSQL(row *T, suffix string) (statement, error) {
 	marks := make([]byte, len(t.columns), len(t.columns)+len(suffix))
-	var filled []column
+	var args []any
 	v := reflect.ValueOf(row).Elem()
 	for i, c := range t.columns {
 		switch {
@@ -80,7 +85,11 @@ func (t *table[T]) insertSQL(row *T, suffix string) (statement, error) {
 			marks[i] = '0'
 		default:
 			marks[i] = '?'
-			filled = append(filled, c)
+			value, err := t.value(v, c)
+			if err != nil {
+				return statement{}, err
+			}
+			args = append(args, value)
 		}
 	}
 	form := string(append(marks, suffix...))
@@ -89,8 +98,7 @@ func (t *table[T]) insertSQL(row *T, suffix string) (statement, error) {
 		query = t.insertText(marks, suffix)
 		t.inserts.Add(form, query)
 	}
-	values, err := t.values(row, filled)
-	return statement{query: query, args: values}, err
+	return statement{query: query, args: args}, nil
 }
 
 // insertText returns the text of an INSERT, as the driver takes it; marks tells for each column whether it is left out (-),

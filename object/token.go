@@ -99,13 +99,6 @@ func (s *Service) sign(ctx context.Context, g grant, claims grantClaims) (string
 	return token, err
 }
 
-// signEach makes signatures.
-func signEach(batch []*job[func() error]) {
-	for _, j := range batch {
-		j.done <- j.ask()
-	}
-}
-
 // tokenHash is the form in which Casdoor keeps tokens; the hash of no token is empty.
 func tokenHash(token string) string {
 	if token == "" {
