@@ -15,6 +15,8 @@ type crowd struct {
 	Algorithm string  `json:"algorithm"`
 	InFlight  int     `json:"inFlight"`
 	SignIns   int     `json:"signIns"` // that succeeded
+	Rate      float64 `json:"rate"`    // of them, a second
+	Floor     float64 `json:"floor"`   // floor's rate under the same crowd, right before; 0: not measured
 	Failures  int64   `json:"failures"`
 	PeakMiB   float64 `json:"peakMiB"` // of the server, from its start
 	P99       float64 `json:"p99"`     // milliseconds
@@ -48,7 +50,7 @@ func (b *bench) measureCrowds(ctx context.Context, r *report) error {
 }
 
 func (b *bench) measureCrowd(ctx context.Context, t target, c *crowd) error {
-	op := operations()[0]
+	op, a := operations()[0], b.algorithms[0]
 	var failed atomic.Int64
 	l := load{
 		addresses: t.addresses(), workers: b.crowd, duration: max(b.duration, crowdTime), want: []byte(op.want),
@@ -57,11 +59,21 @@ func (b *bench) measureCrowd(ctx context.Context, t target, c *crowd) error {
 	if b.duration < time.Second { // a smoke test
 		l.duration = b.duration
 	}
-	var samples []sample
-	if err := b.run(ctx, l, op.requests(t.site, b.algorithms[0], nil), &samples); err != nil {
+	var ours, floors []sample
+	if f := b.floorBeside(t, op, a); f != nil {
+		onFloor := l
+		onFloor.addresses = []string{f.address}
+		if err := b.run(ctx, onFloor, op.requests(t.site, a, nil), &floors); err != nil {
+			return fmt.Errorf("floor: %w", err)
+		}
+		c.Floor = floors[0].Rate
+		failed.Store(0) // which are floor's
+	}
+	if err := b.run(ctx, l, op.requests(t.site, a, nil), &ours); err != nil {
 		return err
 	}
 	peak, err := t.servers[0].PeakRSS()
-	c.SignIns, c.P99, c.Failures, c.PeakMiB = samples[0].Count, milliseconds(samples[0].P99), failed.Load(), mebibytes(peak)
+	c.SignIns, c.Rate, c.P99 = ours[0].Count, ours[0].Rate, milliseconds(ours[0].P99)
+	c.Failures, c.PeakMiB = failed.Load(), mebibytes(peak)
 	return err
 }

@@ -32,8 +32,9 @@ func (r *report) print(w io.Writer) {
 	}
 	fmt.Fprint(w, ".\n\n")
 	for _, c := range r.Crowds {
-		fmt.Fprintf(w, "%d in flight, %s, %s, %d users: %d sign-ins, %d failures, p99 %.0f ms, peak memory %.1f MiB\n",
-			c.InFlight, c.Algorithm, c.DB, c.Users, c.SignIns, c.Failures, c.P99, c.PeakMiB)
+		fmt.Fprintf(w, "%d in flight, %s, %s, %d users: %d sign-ins, %.0f a second (floor %s), %d failures, p99 %.0f ms, "+
+			"peak memory %.1f MiB\n", c.InFlight, c.Algorithm, c.DB, c.Users, c.SignIns, c.Rate, orDash("%.0f", c.Floor),
+			c.Failures, c.P99, c.PeakMiB)
 	}
 	for _, i := range r.Idle {
 		fmt.Fprintf(w, "Idle memory, %s, %d users: %.1f MiB\n", i.DB, i.Users, i.MiB)
