@@ -17,6 +17,10 @@ import (
 // Refresh spends a refresh token for a new access token and a new refresh token. One that is not valid, or no longer,
 // is a *Refusal with InvalidGrant. issuer is the iss of the new token.
 func (a *Authority) Refresh(ctx context.Context, c *Client, refreshToken, issuer string) (*Token, error) {
+	return a.inTurn(ctx, func() (*Token, error) { return a.refresh(ctx, c, refreshToken, issuer) })
+}
+
+func (a *Authority) refresh(ctx context.Context, c *Client, refreshToken, issuer string) (*Token, error) {
 	row, err := a.rowToRefresh(ctx, c, refreshToken)
 	if err != nil {
 		return nil, err

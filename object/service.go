@@ -59,10 +59,10 @@ type Service struct {
 	accountWriter     *claimWriter
 	organizationTexts *lru.Cache[*sdk.Organization, []byte] // as JSON, as Account shows them
 
-	admissions *queue[func() error] // sign-ins whose code has been exchanged: see admitting
-	signing    *queue[func() error] // signatures, as many at a time as there are processors
-	scans      chan struct{}        // holds one value while somebody reads a whole table
-	chores     chan struct{}        // holds a value when there is something to do for KeepHouse
+	turns   *queue[func() error] // to issue a token: see inTurn
+	signing *queue[func() error] // signatures, as many at a time as there are processors
+	scans   chan struct{}        // holds one value while somebody reads a whole table
+	chores  chan struct{}        // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
 	providers *lru.Cache[string, madeProvider] // by owner/name of the row
@@ -71,6 +71,9 @@ type Service struct {
 // maxProviders bounds the providers that are kept, at about 6 KB each: some come and go. One that is forgotten is made
 // anew, and has to get another access token.
 const maxProviders = 4096
+
+// turnsPerProcessor is how many tokens are being issued at a time: enough to share queries and commits.
+const turnsPerProcessor = 64
 
 // madeProvider is a provider, and the settings that it was made with.
 type madeProvider struct {
@@ -83,9 +86,9 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	s := &Service{
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
-		admissions: newQueue(admitting(d), 1, runEach),
-		signing:    newQueue(runtime.GOMAXPROCS(0), 1, runEach),
-		scans:      make(chan struct{}, 1), chores: make(chan struct{}, 1),
+		turns:   newQueue(turnsPerProcessor*runtime.GOMAXPROCS(0), 1, runEach),
+		signing: newQueue(runtime.GOMAXPROCS(0), 1, runEach),
+		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(),
 		profileFields: profileFields(), accountFields: accountFields(),
 		settings:          newSettings(d, cfg.Now),
@@ -100,14 +103,17 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	return s, err
 }
 
-// admitting returns how many sign-ins are admitted at a time: enough to share queries and commits. The others of a crowd
-// wait before they hold a user, claims and a deep stack, for which the garbage collector would take half the processors'
-// time. A remote Casdoor has as many calls at a time.
-func admitting(d directory) int {
-	if _, ok := d.(*remote); ok {
-		return maxCalls
+// inTurn issues a token when it is the caller's turn. Those of a crowd wait for it before they hold a user, claims and a deep
+// stack: the garbage collector would take half the processors' time for that.
+func (s *Service) inTurn(ctx context.Context, issue func() (*Token, error)) (token *Token, err error) {
+	if s.tables == nil { // a remote Casdoor has limits of its own
+		return issue()
 	}
-	return 64 * runtime.GOMAXPROCS(0)
+	err = s.turns.do(ctx, func() (err error) {
+		token, err = issue()
+		return err
+	})
+	return token, err
 }
 
 // Client returns the application with that client id. One that does not exist is a *Refusal with InvalidClient.

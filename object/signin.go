@@ -93,10 +93,7 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 	const attempts = 6
 	for range attempts {
 		var token *Token
-		err = s.admissions.do(ctx, func() (err error) {
-			token, err = s.admit(ctx, p)
-			return err
-		})
+		token, err = s.inTurn(ctx, func() (*Token, error) { return s.admit(ctx, p) })
 		switch {
 		case errors.Is(err, errUnjudged):
 			s.judgeSentNickname(ctx, p)
