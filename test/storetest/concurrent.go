@@ -3,7 +3,10 @@ package storetest
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -49,6 +52,36 @@ func (s *suite) testConcurrent(t *testing.T) {
 	t.Run("one e-mail address", func(t *testing.T) { testEmailAtOnce(t, n) })
 	t.Run("one of what is unique", func(t *testing.T) { testUniqueAtOnce(t, n) })
 	t.Run("what is deleted", func(t *testing.T) { testUseAtOnce(t, n) })
+	t.Run("nicknames that WeChat is slow to judge", s.testSlowJudgement)
+}
+
+// testSlowJudgement has more people wait for WeChat's judgement of their nicknames than are signed in at a time: it keeps
+// nobody else from signing in.
+func (s *suite) testSlowJudgement(t *testing.T) {
+	n := s.tenant(t, setup{options: row{"checkNickname": true}})
+	many := 64*runtime.GOMAXPROCS(0) + 1
+	asked, answer := make(chan struct{}, many), make(chan struct{})
+	n.wechat.whileChecking = func() {
+		asked <- struct{}{}
+		<-answer
+	}
+	errs := make([]error, many)
+	var waiting sync.WaitGroup
+	for i := range errs {
+		req := n.request(t, fmt.Sprint("oSlow", i))
+		req.Nickname = "fine"
+		waiting.Go(func() { _, errs[i] = n.service.SignIn(t.Context(), req) })
+	}
+	allAsk := assert.Eventually(t, func() bool { return len(asked) == many }, time.Minute, time.Millisecond)
+	if allAsk {
+		n.signIn(t, "oOther")
+	}
+	close(answer)
+	waiting.Wait()
+	for i, err := range errs {
+		require.NoError(t, err)
+		assert.Equal(t, "fine", n.user(t, fmt.Sprint("oSlow", i)).DisplayName)
+	}
 }
 
 // testNamesakes has several people sign in who want the same name where the database ignores case.
