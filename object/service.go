@@ -72,7 +72,7 @@ type Service struct {
 // anew, and has to get another access token.
 const maxProviders = 4096
 
-// turnsPerProcessor is how many tokens are being issued at a time: enough to share queries and commits.
+// turnsPerProcessor is how many tokens are being issued at a time for each processor: enough to share queries and commits.
 const turnsPerProcessor = 64
 
 // madeProvider is a provider, and the settings that it was made with.
