@@ -33,7 +33,7 @@ func found(s Severity, format string, args ...any) Finding {
 }
 
 // DiagnoseProviders tries the AppID and AppSecret of each provider that the registry knows the type of, and looks for
-// options of providers that are not there.
+// types that are misspelt and options of providers that are not there.
 func (s *Store) DiagnoseProviders(ctx context.Context, registry *provider.Registry) ([]Finding, error) {
 	rows, err := s.providers.find(s.read(ctx), "ORDER BY owner, name")
 	if err != nil {
@@ -43,6 +43,9 @@ func (s *Store) DiagnoseProviders(ctx context.Context, registry *provider.Regist
 	for _, row := range rows {
 		if platform, ours := registry.ByType(row.Type); ours {
 			all = append(all, diagnose(ctx, platform, row))
+		} else if meant, ok := registry.MeantBy(row.Type); ok {
+			all = append(all, found(Problem, "provider %s/%s: there is no type %q, write %s", row.Owner, row.Name, row.Type,
+				meant.Type))
 		}
 	}
 	if len(all) == 0 {

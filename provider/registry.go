@@ -1,6 +1,10 @@
 package provider
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
 
 // Factory makes the Provider of one mini program. It reports a Config that can never work, such as one without
 // AppSecret, as an *Error of KindMisconfigured.
@@ -51,6 +55,21 @@ func (r *Registry) ByTag(tag string) (Platform, bool) {
 // ByType returns the platform of Casdoor's provider type typ.
 func (r *Registry) ByType(typ string) (Platform, bool) {
 	return r.find(func(p Platform) bool { return p.Type == typ })
+}
+
+// MeantBy returns the platform whose type an unknown one is but for case, spaces and signs.
+func (r *Registry) MeantBy(typ string) (Platform, bool) {
+	return r.find(func(p Platform) bool { return strings.EqualFold(bare(p.Type), bare(typ)) })
+}
+
+// bare returns the letters and digits of a text.
+func bare(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsLetter(c) || unicode.IsDigit(c) {
+			return c
+		}
+		return -1
+	}, text)
 }
 
 // ByPrefix returns the platform whose users' names and properties begin with prefix.

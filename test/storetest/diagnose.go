@@ -54,10 +54,17 @@ func (s *suite) testDiagnose(t *testing.T) {
 	} {
 		assert.Contains(t, applications, f)
 	}
-	none, err := provider.NewRegistry()
+	s.apply(t, row{"providers": []row{{"owner": "admin", "name": "typo-" + n.name, "type": "Some Miniprogram"}}})
+	registry, err := provider.NewRegistry(provider.Platform{
+		Type: "SomeMiniProgram", Tag: "some", New: func(provider.Config) (provider.Provider, error) { return n.wechat, nil },
+	})
 	require.NoError(t, err)
-	providers, err := s.store.DiagnoseProviders(t.Context(), none)
+	providers, err := s.store.DiagnoseProviders(t.Context(), registry)
 	require.NoError(t, err)
+	assert.Contains(t, providers, object.Finding{
+		Severity: object.Problem,
+		Text:     `provider admin/typo-` + n.name + `: there is no type "Some Miniprogram", write SomeMiniProgram`,
+	})
 	assert.Contains(t, providers, object.Finding{
 		Severity: object.Warning, Text: "options are set for the provider admin/none-" + n.name + ", which does not exist",
 	})
