@@ -19,6 +19,7 @@ import (
 	"github.com/minidoor/minidoor/conf"
 	"github.com/minidoor/minidoor/idp"
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/object/blob"
 	"github.com/minidoor/minidoor/provider"
 )
 
@@ -30,6 +31,7 @@ const checkTimeout = 10 * time.Second
 func check(ctx context.Context, c workplace) error {
 	r := newReport(c.w, c.cfg)
 	r.redis(ctx, c.cfg)
+	r.avatars(ctx, c.cfg)
 	sealer := r.sealKey(ctx, c.cfg)
 	r.run(ctx, "database", func(ctx context.Context) (_ []object.Finding, err error) {
 		c.store, err = object.OpenAsItIs(ctx, storeConfig(c.cfg, c.log))
@@ -65,6 +67,7 @@ func check(ctx context.Context, c workplace) error {
 func checkRemote(ctx context.Context, cfg *conf.Config, log *slog.Logger, w io.Writer) error {
 	r := newReport(w, cfg)
 	r.redis(ctx, cfg)
+	r.avatars(ctx, cfg)
 	r.run(ctx, "Casdoor", func(ctx context.Context) ([]object.Finding, error) {
 		service, err := object.NewRemoteService(ctx, remoteConfig(cfg),
 			object.ServiceConfig{Registry: r.registry(cfg, log), Logger: log})
@@ -143,6 +146,33 @@ func (r *report) redis(ctx context.Context, cfg *conf.Config) {
 		}
 		return []object.Finding{{Severity: object.Fine, Text: "Redis: it answers"}}, nil
 	})
+}
+
+// avatars tries where they are kept.
+func (r *report) avatars(ctx context.Context, cfg *conf.Config) {
+	r.run(ctx, "avatars", func(ctx context.Context) ([]object.Finding, error) {
+		text := "avatars: files can be written to " + cfg.AvatarDir
+		var err error
+		if cfg.S3Endpoint != "" {
+			text = "avatars: the storage takes the keys of the bucket"
+			err = tryBucket(ctx, cfg)
+		} else if err = blob.TryFolder(cfg.AvatarDir); errors.Is(err, fs.ErrNotExist) {
+			text = "avatars: " + cfg.AvatarDir + " is made at the first start"
+			_, err = os.Stat(filepath.Dir(cfg.AvatarDir))
+		}
+		if err != nil {
+			return nil, err
+		}
+		return []object.Finding{{Severity: object.Fine, Text: text}}, nil
+	})
+}
+
+func tryBucket(ctx context.Context, cfg *conf.Config) error {
+	bucket, err := newBucket(cfg)
+	if err != nil {
+		return err
+	}
+	return bucket.Try(ctx)
 }
 
 // sealKey reads the seal key, and makes none. The returned sealer has no key where it is still to be made, and is nil where

@@ -137,10 +137,7 @@ func serviceConfig(
 // openFiles opens what avatars are kept in: the bucket where there is one, else the folder.
 func openFiles(deps *controllers.Deps, services *object.ServiceConfig, cfg *conf.Config) error {
 	if cfg.S3Endpoint != "" {
-		bucket, err := blob.NewBucket(blob.BucketConfig{
-			Endpoint: cfg.S3Endpoint, Region: cfg.S3Region, Bucket: cfg.S3Bucket, AccessKey: cfg.S3AccessKey.Reveal(),
-			SecretKey: cfg.S3SecretKey, PathStyle: cfg.S3PathStyle, PublicURL: cfg.S3PublicURL,
-		})
+		bucket, err := newBucket(cfg)
 		if err != nil {
 			return err
 		}
@@ -153,4 +150,11 @@ func openFiles(deps *controllers.Deps, services *object.ServiceConfig, cfg *conf
 	}
 	services.Files, services.FilesURL, deps.Files = folder, folder.URL(""), folder
 	return nil
+}
+
+func newBucket(cfg *conf.Config) (*blob.Bucket, error) {
+	return blob.NewBucket(blob.BucketConfig{
+		Endpoint: cfg.S3Endpoint, Region: cfg.S3Region, Bucket: cfg.S3Bucket, AccessKey: cfg.S3AccessKey.Reveal(),
+		SecretKey: cfg.S3SecretKey, PathStyle: cfg.S3PathStyle, PublicURL: cfg.S3PublicURL,
+	})
 }

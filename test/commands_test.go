@@ -179,6 +179,13 @@ func testCheck(t *testing.T, binary string) {
 		answer(rw, r)
 	}, 1)
 	assert.Regexp(t, `problem: clock: it differs by (1h0m\d+s|59m5\ds) from WeChat's`, check(true))
+	assert.Contains(t, output, "ok: avatars: files can be written to "+filepath.Join(filepath.Dir(file), "avatars"))
+	w.cfg.Env["avatarDir"] = file
+	assert.Contains(t, check(true), "problem: avatars: ")
+	w.cfg.Env["avatarDir"] = filepath.Join(t.TempDir(), "new")
+	assert.Contains(t, check(false), "ok: avatars: "+w.cfg.Env["avatarDir"]+" is made at the first start")
+	assert.NoDirExists(t, w.cfg.Env["avatarDir"])
+	delete(w.cfg.Env, "avatarDir")
 	sealKeyFile := w.cfg.Env["sealKeyFile"]
 	w.cfg.Env["sealKeyFile"] = filepath.Join(t.TempDir(), "new.key")
 	assert.Contains(t, check(false), "ok: seal key: "+w.cfg.Env["sealKeyFile"]+" is made at the first start")

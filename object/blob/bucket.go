@@ -109,6 +109,9 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	return bucketError("delete object", err)
 }
 
+// Try finds out whether the storage takes the keys, by deleting what is not there. Its error is a *BucketError.
+func (b *Bucket) Try(ctx context.Context) error { return b.Delete(ctx, NewKey(1, ".png")) }
+
 // BucketError is a failed call to the storage. It holds no URL, header or key, and may be logged as it is.
 type BucketError struct {
 	Op     string // "put object" or "delete object"

@@ -113,6 +113,7 @@ func TestBucket(t *testing.T) {
 			assert.True(t, ok)
 			assert.Equal(t, key, got)
 
+			require.NoError(t, b.Try(t.Context()))
 			require.NoError(t, b.Delete(t.Context(), key))
 			require.NoError(t, b.Delete(t.Context(), key))
 			objects, _, calls := fake.seen()

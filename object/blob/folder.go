@@ -50,6 +50,15 @@ func NewFolder(dir, public string) (*Folder, error) {
 	return f, nil
 }
 
+// TryFolder finds out whether files can be written to a directory. One that is not there yet is fs.ErrNotExist.
+func TryFolder(dir string) error {
+	file, err := os.CreateTemp(dir, "try-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
 // Close releases the directory. No other method may be called after it.
 func (f *Folder) Close() error { return f.root.Close() }
 
