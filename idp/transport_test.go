@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -69,6 +71,36 @@ func (s *tcpServer) serveConn(conn net.Conn, n int, serve func(int) string) int 
 }
 
 const goodSession = `{"openid":"` + testOpenID + `","session_key":"o0q0otL8aEzpcZL/FT9WsQ=="}`
+
+// TestSlowWeChat has WeChat answer nobody before all have asked: who had to wait for somebody else's connection would have
+// too little time left for the answer.
+func TestSlowWeChat(t *testing.T) {
+	t.Parallel()
+	const calls = 1500
+	var asked atomic.Int32
+	all := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == calls {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, goodSession)
+	}))
+	t.Cleanup(server.Close)
+	wechat := newTestWeChat(t, Options{Endpoint: server.URL, Timeout: time.Minute})
+	errs := make([]error, calls)
+	var callers sync.WaitGroup
+	for i := range errs {
+		callers.Go(func() { _, errs[i] = wechat.Exchange(t.Context(), fmt.Sprint("code-", i)) })
+	}
+	callers.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}
 
 func TestCodeIsNeverSentTwice(t *testing.T) {
 	t.Parallel()
