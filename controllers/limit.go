@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -39,7 +38,7 @@ type Limits struct {
 	perIP, perApplication, perOpenID *limit
 	failed                           *failures
 	signIns, working, uploads        gate
-	lastWork                         atomic.Int64 // how long signature and database took the last sign-in, in ns
+	pace                             pace // of what works with signature and database
 	backlog                          func() int
 	refusals                         *refusals
 	redis                            *redis.Client // nil: nothing is shared
@@ -168,7 +167,7 @@ func (l *Limits) signIn(ctx context.Context, network string) (*pass, error) {
 	if err := l.judge(ctx, overFailed, l.failed.wait(network)); err != nil {
 		return nil, err
 	}
-	if l.full() {
+	if l.full() || l.behind(l.signIns.count()) { // those at the platform are still to come
 		return nil, l.busy(ctx, overWaiting)
 	}
 	if !l.signIns.enter() {
@@ -193,8 +192,7 @@ func (p *pass) end(ctx context.Context, clientID string, err error) {
 		return
 	}
 	if !p.began.IsZero() {
-		p.limits.working.add(-1)
-		p.limits.lastWork.Store(int64(time.Since(p.began)))
+		p.limits.leave(p.began)
 	}
 	p.limits.signIns.add(-1)
 	p.limits.failed.judge(ctx, p.network, clientID, err)
@@ -208,7 +206,14 @@ func (l *Limits) work(ctx context.Context) (leave func(), err error) {
 	if l.full() || !l.working.enter() {
 		return nil, l.busy(ctx, overWaiting)
 	}
-	return func() { l.working.add(-1) }, nil
+	began := time.Now()
+	return func() { l.leave(began) }, nil
+}
+
+// leave counts that work is done.
+func (l *Limits) leave(began time.Time) {
+	l.working.add(-1)
+	l.pace.done(began, time.Now())
 }
 
 // upload lets a picture in, which takes room for temporary files; leave must be called when that is free again.
@@ -222,21 +227,25 @@ func (l *Limits) upload(ctx context.Context) (leave func(), err error) {
 	return func() { l.uploads.add(-1) }, nil
 }
 
-// A sign-in that would take longer than tooLong behind the platform's answer could be cut off by requestTimeout. Whether
-// it would is not known of the first few.
+// A sign-in that would take longer than tooLong behind the platform's answer could be cut off by requestTimeout. A few are
+// never behind.
 const (
 	tooLong = requestTimeout / 2
 	few     = 64
 )
 
-// full reports whether so many wait already, or for so long, that a new one had better come later.
+// full reports whether so many wait already, or so many for their pace, that a new one had better come later.
 func (l *Limits) full() bool {
 	waiting := l.working.count()
 	if l.backlog != nil {
 		waiting = max(waiting, int64(l.backlog()))
 	}
-	return l.working.max > 0 &&
-		(waiting >= l.working.max || waiting > few && time.Duration(l.lastWork.Load()) > tooLong)
+	return l.working.max > 0 && waiting >= l.working.max || l.behind(waiting)
+}
+
+// behind reports whether one behind so many would wait too long.
+func (l *Limits) behind(waiting int64) bool {
+	return l.working.max > 0 && waiting > few && l.pace.wait(waiting) > tooLong
 }
 
 func (l *Limits) busy(ctx context.Context, reason string) error {

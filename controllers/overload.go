@@ -29,6 +29,33 @@ func (g *gate) add(n int64) { g.inside.Add(n) }
 
 func (g *gate) count() int64 { return g.inside.Load() }
 
+// pace knows how long it takes from one request that is done to the next, while some wait: what waits takes so many times
+// as long.
+type pace struct {
+	mu   sync.Mutex
+	last time.Time     // when the last one was done
+	mean time.Duration // of the latest few dozen
+}
+
+// done counts a request that has begun then, and ends now.
+func (p *pace) done(began, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if began.Before(p.last) {
+		began = p.last
+	}
+	const several = 32
+	p.mean += (now.Sub(began) - p.mean) / several
+	p.last = now
+}
+
+// wait returns how long it takes until so many are done.
+func (p *pace) wait(waiting int64) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Duration(waiting) * p.mean
+}
+
 // busyRetry spreads those who were turned away together over some seconds.
 func busyRetry() time.Duration { return time.Second + rand.N(4*time.Second) }
 
