@@ -193,7 +193,7 @@ func shapeOf(path string) shape {
 	case strings.HasPrefix(path, "/api/login/oauth/"):
 		return oauthShape
 	case strings.HasPrefix(path, "/api/mini-program/"), strings.HasPrefix(path, filesPath), path == metricsPath,
-		isConsole(path):
+		strings.HasPrefix(path, wellKnownPath), isConsole(path):
 		return casdoorShape
 	default:
 		return sdkShape

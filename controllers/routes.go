@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -14,7 +15,7 @@ type route struct {
 	methods    string
 }
 
-// anyName ends a path whose last segment is a name.
+// anyName stands in a path for a name: as the last segment, or the one before.
 const anyName = ":name"
 
 // routes are those of mini programs, and all others where no other Casdoor has them.
@@ -38,6 +39,7 @@ func routes(deps *Deps) []route {
 		all = append(all, casdoorRoutes(base)...)
 		all = append(all, manageRoutes(base)...)
 		all = append(all, passwordRoutes(base)...)
+		all = append(all, wellKnownRoutes(base)...)
 	}
 	if deps.Console != nil {
 		all = append(all, consoleRoutes(base)...)
@@ -76,9 +78,20 @@ func casdoorRoutes(base Base) []route {
 		{"/api/user", &AccountController{base}, "get:Self"},
 		{"/api/get-user", &AccountController{base}, "get:User"},
 		{resourcePath, &AvatarController{base}, "post:Resource"},
-		{"/.well-known/openid-configuration", &WellKnownController{base}, "get:Discovery"},
-		{"/.well-known/jwks", &WellKnownController{base}, "get:Keys"},
 		{"/api/get-version-info", &StateController{base}, "get:Version"},
+	}
+}
+
+// wellKnownRoutes are those of Casdoor that verifiers of tokens need, for the server and for one application.
+func wellKnownRoutes(base Base) []route {
+	const one = wellKnownPath + anyName
+	return []route{
+		{wellKnownPath + "openid-configuration", &WellKnownController{base}, "get:Discovery"},
+		{wellKnownPath + "oauth-authorization-server", &WellKnownController{base}, "get:Discovery"},
+		{wellKnownPath + "jwks", &WellKnownController{base}, "get:Keys"},
+		{one + "/openid-configuration", &WellKnownController{base}, "get:ApplicationDiscovery"},
+		{one + "/oauth-authorization-server", &WellKnownController{base}, "get:ApplicationDiscovery"},
+		{one + "/jwks", &WellKnownController{base}, "get:ApplicationKeys"},
 	}
 }
 
@@ -98,12 +111,17 @@ func register(app *web.HttpServer, deps *Deps) map[string]string {
 }
 
 // routeOf returns the path of the route that a request's path is for, and its methods, or routeUnknown and none.
-func routeOf(allowed map[string]string, path string) (route, methods string) {
-	if methods, known := allowed[path]; known {
-		return path, methods
+func routeOf(allowed map[string]string, wanted string) (route, methods string) {
+	if methods, known := allowed[wanted]; known {
+		return wanted, methods
 	}
-	route = path[:strings.LastIndexByte(path, '/')+1] + anyName
-	if methods, known := allowed[route]; known && !strings.HasSuffix(path, "/") {
+	folder, last := path.Split(wanted)
+	above, name := path.Split(strings.TrimSuffix(folder, "/"))
+	if methods, known := allowed[folder+anyName]; known && last != "" {
+		return folder + anyName, methods
+	}
+	route = above + anyName + "/" + last
+	if methods, known := allowed[route]; known && !slices.Contains([]string{"", ".", ".."}, name) {
 		return route, methods
 	}
 	return routeUnknown, ""

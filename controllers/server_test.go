@@ -39,6 +39,13 @@ func TestMethodsAndPaths(t *testing.T) {
 		"/api/logout":          {"GET, POST", casdoor("This path takes GET, POST only"), []string{"DELETE"}},
 		"/api/health":          {"GET", casdoor("This path takes GET only"), []string{"POST"}},
 		"/.well-known/jwks":    {"GET", casdoor("This path takes GET only"), []string{"POST"}},
+
+		"/.well-known/app-shop/jwks":                {"GET", casdoor("This path takes GET only"), []string{"POST", "PUT"}},
+		"/.well-known/nope/openid-configuration":    {"GET", casdoor("This path takes GET only"), []string{"POST"}},
+		"/.well-known/oauth-authorization-server":   {"GET", casdoor("This path takes GET only"), []string{"DELETE"}},
+		"/.well-known/a%20b/openid-configuration":   {"GET", casdoor("This path takes GET only"), []string{"PURGE"}},
+		"/.well-known/:name/openid-configuration":   {"GET", casdoor("This path takes GET only"), []string{"PURGE"}},
+		"/.well-known/x/oauth-authorization-server": {"GET", casdoor("This path takes GET only"), []string{"OPTIONS"}},
 	} {
 		for _, method := range c.wrong {
 			scenarios = append(scenarios, scenario{
@@ -53,6 +60,9 @@ func TestMethodsAndPaths(t *testing.T) {
 		"/api/get-account.json", "/api/login/oauth", "/api/login/oauth/authorize", "/demo", "/demo/config",
 		"/favicon.ico",
 		"/../etc/passwd", "/api/mini-program/nope", "/static/x", "/%00", "/api/%2e%2e/api/get-account",
+		"/.well-known", "/.well-known/", "/.well-known/jwks/", "/.well-known/app-shop", "/.well-known//jwks", "/.well-known/./jwks",
+		"/.well-known/../jwks", "/.well-known/%2e%2e/jwks", "/.well-known/app%2Fshop/jwks", "/.well-known/app-shop/jwks.json",
+		"/.well-known/app-shop/jwks/", "/.well-known/app-shop/webfinger", "/.well-known/webfinger", "/well-known/app-shop/jwks",
 	} {
 		for _, method := range []string{"GET", "POST", "PURGE"} {
 			scenarios = append(scenarios, scenario{
@@ -97,6 +107,7 @@ func TestHeaders(t *testing.T) {
 		"health":    {method: "GET", path: "/api/health", status: 200},
 		"jwks":      {method: "GET", path: "/.well-known/jwks", status: 200},
 		"discovery": {method: "GET", path: "/.well-known/openid-configuration", status: 200},
+		"own jwks":  {method: "GET", path: "/.well-known/app-shop/jwks", status: 200},
 		"nothing":   {method: "GET", path: "/nope", status: 404},
 	} {
 		t.Run(name, func(t *testing.T) {

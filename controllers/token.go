@@ -11,6 +11,9 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
+// clientCredentials is the grant type of applications that ask for themselves.
+const clientCredentials = "client_credentials"
+
 // TokenController serves the token routes of OAuth 2.
 type TokenController struct{ Base }
 
@@ -54,7 +57,7 @@ func (c *TokenController) AccessToken() {
 	switch p["grant_type"] {
 	case "refresh_token":
 		c.refresh(p)
-	case "client_credentials":
+	case clientCredentials:
 		c.clientCredentials(p)
 	case "":
 		c.fail(badRequest("grant_type is missing"))
@@ -228,7 +231,7 @@ func (c *TokenController) refresh(p params) {
 
 func (c *TokenController) clientCredentials(p params) {
 	client, err := c.client(p, true)
-	if err == nil && !client.Grants("client_credentials") {
+	if err == nil && !client.Grants(clientCredentials) {
 		err = unsupportedGrant()
 	}
 	if err != nil {

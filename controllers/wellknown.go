@@ -1,9 +1,21 @@
 package controllers
 
-// WellKnownController serves what verifiers of our tokens read.
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/minidoor/minidoor/object"
+)
+
+const wellKnownPath = "/.well-known/"
+
+// WellKnownController serves what verifiers of our tokens read, of the server and of one application.
 type WellKnownController struct{ Base }
 
-// discovery is the metadata of OpenID Connect Discovery 1.0 §3, of what this server does.
+// discovery is the metadata of OpenID Connect Discovery 1.0 §3 and of RFC 8414 §2, of what this server does.
 type discovery struct {
 	Issuer                 string   `json:"issuer"`
 	TokenEndpoint          string   `json:"token_endpoint"`
@@ -20,20 +32,23 @@ type discovery struct {
 	TokenAuthMethods       []string `json:"token_endpoint_auth_methods_supported"`
 }
 
-// Discovery is GET /.well-known/openid-configuration.
+// Discovery is GET /.well-known/openid-configuration and /.well-known/oauth-authorization-server.
 //
 //	@router /.well-known/openid-configuration [get]
 func (c *WellKnownController) Discovery() {
-	origin := c.Deps.origin(c.Ctx.Request)
-	c.reply(discovery{
+	c.reply(discoveryAt(c.Deps.origin(c.Ctx.Request)))
+}
+
+func discoveryAt(origin string) discovery {
+	return discovery{
 		Issuer:                 origin,
 		TokenEndpoint:          origin + "/api/login/oauth/access_token",
 		UserinfoEndpoint:       origin + "/api/userinfo",
-		JWKSURI:                origin + "/.well-known/jwks",
+		JWKSURI:                origin + wellKnownPath + "jwks",
 		IntrospectionEndpoint:  origin + "/api/login/oauth/introspect",
 		EndSessionEndpoint:     origin + "/api/logout",
 		ResponseTypesSupported: []string{"none"}, // there is no authorization endpoint yet
-		GrantTypesSupported:    []string{"refresh_token", "client_credentials"},
+		GrantTypesSupported:    []string{"refresh_token", clientCredentials},
 		SubjectTypesSupported:  []string{"public"},
 		SigningAlgorithms:      []string{"RS256", "RS512", "ES256", "ES384", "ES512"},
 		ScopesSupported:        []string{"openid", "profile", "email", "phone", "address"},
@@ -42,7 +57,7 @@ func (c *WellKnownController) Discovery() {
 			"email_verified", "phone", "properties", "tokenType",
 		},
 		TokenAuthMethods: []string{"client_secret_basic", "client_secret_post", "none"},
-	})
+	}
 }
 
 // Keys is GET /.well-known/jwks: the public key of every cert that signs tokens (RFC 7517).
@@ -50,4 +65,49 @@ func (c *WellKnownController) Discovery() {
 //	@router /.well-known/jwks [get]
 func (c *WellKnownController) Keys() {
 	c.replyOr(c.Deps.Service.Keys(c.Ctx.Request.Context()))
+}
+
+// ApplicationDiscovery is GET /.well-known/<application>/openid-configuration and …/oauth-authorization-server: Discovery
+// with the application's own keys. The issuer is the server, as in its tokens.
+//
+//	@router /.well-known/:name/openid-configuration [get]
+func (c *WellKnownController) ApplicationDiscovery() {
+	signer, err := c.signer()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	origin := c.Deps.origin(c.Ctx.Request)
+	d := discoveryAt(origin)
+	d.JWKSURI = origin + wellKnownPath + url.PathEscape(c.name()) + "/jwks"
+	if !signer.Grants(clientCredentials) {
+		d.GrantTypesSupported = slices.DeleteFunc(d.GrantTypesSupported, func(g string) bool { return g == clientCredentials })
+	}
+	c.reply(d)
+}
+
+// ApplicationKeys is GET /.well-known/<application>/jwks: the public keys that verify the application's tokens.
+//
+//	@router /.well-known/:name/jwks [get]
+func (c *WellKnownController) ApplicationKeys() {
+	signer, err := c.signer()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.reply(signer.Keys)
+}
+
+func (c *WellKnownController) name() string { return c.Ctx.Input.Param(anyName) }
+
+// signer returns the application that the path names.
+func (c *WellKnownController) signer() (*object.Signer, error) {
+	signer, err := c.Deps.Authority.Signer(c.Ctx.Request.Context(), c.name())
+	if errors.Is(err, object.ErrNotFound) {
+		return nil, &APIError{
+			Status: http.StatusNotFound, Code: object.InvalidRequest, Err: err,
+			Message: fmt.Sprintf("The application: %.100s does not exist", c.name()),
+		}
+	}
+	return signer, err
 }

@@ -33,7 +33,9 @@ func (a *Authority) Applications() *Family[sdk.Application] {
 		judge:  a.judgeApplication,
 		stored: a.followApplication,
 		unused: a.applicationUnused,
-		detach: a.store.endOwnTokens, // another application may get its name and client id
+		detach: func(tx *txn, row *sdk.Application) error { // another application may get its name and client id
+			return errors.Join(a.store.endOwnTokens(tx, row), a.store.forgetKeys(tx, row))
+		},
 	}}
 }
 
@@ -268,11 +270,14 @@ func (a *Authority) fewFollow(ctx context.Context, name string) error {
 	return nil
 }
 
-// followApplication ends what an application has got for itself and is to have no more, and gives organizations, users and
-// tokens the new name of an application.
+// followApplication ends what an application has got for itself and is to have no more, remembers what it has signed with,
+// and gives organizations, users and tokens the new name of an application.
 func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Application) error {
 	if old == nil {
 		return nil
+	}
+	if err := a.store.rememberKeys(tx, row, old, a.now()); err != nil {
+		return err
 	}
 	if err := a.store.endFormerTokens(tx, row, old); err != nil || old.Name == row.Name {
 		return err

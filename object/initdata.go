@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/google/uuid"
@@ -70,7 +71,8 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 			applyRows(tx, s.providers, data.Providers, newOnly, completeProvider),
 			applyRows(tx, s.certs, data.Certs, newOnly, completeCert),
 			applyRows(tx, s.applications, data.Applications, newOnly, func(row, old *sdk.Application) error {
-				return errors.Join(completeApplication(row, old), s.endFormerTokens(tx, row, old))
+				return errors.Join(completeApplication(row, old), s.endFormerTokens(tx, row, old),
+					s.rememberKeys(tx, row, old, time.Now()))
 			}),
 			applyRows(tx, s.users, data.Users, newOnly, func(row, old *sdk.User) error {
 				return errors.Join(completeUser(row, old), s.leaveTakenEmail(tx, row, old))

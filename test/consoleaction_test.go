@@ -250,6 +250,10 @@ func TestConsoleRotatesKeys(t *testing.T) {
 	s.Account(t, s.SignIn(t, "oAlice").AccessToken)
 
 	name := regexp.MustCompile(`cert-shop-\d{8}-\d{6}`).FindString(page)
+	keys := s.Call(t, http.MethodGet, "/.well-known/"+harness.Application+"/jwks", "", nil).Body
+	for _, kid := range []string{name, "cert-built-in"} {
+		assert.Contains(t, keys, `"kid":"`+kid+`"`)
+	}
 	pem := a.do(http.MethodGet, "/console/certs/download?id=admin/"+name, nil, nil)
 	assert.Contains(t, pem.header.Get("Content-Disposition"), name+".pem")
 	assert.Contains(t, pem.body, "BEGIN CERTIFICATE")

@@ -183,7 +183,9 @@ func TestDatabaseGone(t *testing.T) {
 		}
 		clock.Advance(time.Minute)
 	}
-	unavailable(t, s.Call(t, "GET", "/.well-known/jwks", "", nil), true)
+	for _, path := range []string{"jwks", "app-shop/jwks", "app-shop/openid-configuration"} {
+		unavailable(t, s.Call(t, "GET", "/.well-known/"+path, "", nil), true)
+	}
 	for _, line := range s.Log.Lines(`"level":"ERROR"`) {
 		assert.NotContains(t, line, "panic")
 	}

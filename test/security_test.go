@@ -80,7 +80,8 @@ func TestSecurityHeaders(t *testing.T) {
 	for _, path := range []string{
 		harness.PathToken, harness.PathRefresh, harness.PathIntrospect, harness.PathAccount, harness.PathUpdateUser,
 		harness.PathProfile, "/api/logout", "/api/userinfo", "/api/get-user", "/api/health", "/api/mini-program/health",
-		"/.well-known/openid-configuration", "/.well-known/jwks", "/", "/nothing/here", "/api/get-users", "/api/add-user",
+		"/.well-known/openid-configuration", "/.well-known/jwks", "/.well-known/app-shop/jwks", "/.well-known/nope/jwks", "/",
+		"/.well-known/app-shop/openid-configuration", "/nothing/here", "/api/get-users", "/api/add-user",
 		"/api/get-application", "/api/update-cert", "/api/delete-token", "/api/get-resources", "/api/get-app-login",
 		"/api/get-user-count", "/api/upload-resource", "/api/../etc/passwd",
 	} {

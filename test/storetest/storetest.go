@@ -28,6 +28,7 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"UnionID":      s.testUnionID,
 		"Concurrent":   s.testConcurrent,
 		"Settings":     s.testSettings,
+		"Signer":       s.testSigner,
 		"Refresh":      s.testRefresh,
 		"TokenLife":    s.testTokenLife,
 		"Introspect":   s.testIntrospect,
