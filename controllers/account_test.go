@@ -115,6 +115,34 @@ func TestTokensOfOthers(t *testing.T) {
 	assert.Equal(t, "wechat-oMine", s.Account(t, tokens.AccessToken)["name"], "the attempts ended nothing")
 }
 
+// testClientTokenUpdates has an application change users by its own token: those of its organization, and nobody into or out
+// of it.
+func testClientTokenUpdates(t *testing.T, s *harness.Server, client map[string]string) {
+	t.Helper()
+	id := s.Value(t, "SELECT id FROM user WHERE name='wechat-oBearer'")
+	teller := s.Value(t, "SELECT id FROM user WHERE name='teller'")
+	update := func(query, body, answer string) scenario {
+		return scenario{
+			name: query + body, path: harness.PathUpdateUser + query, header: client, body: body, status: 200, has: []string{answer},
+		}
+	}
+	const score, notAllowed = `{"score":8}`, "Unauthorized operation"
+	runAll(t, s.Handler, []scenario{
+		update("?owner=shop&userId="+id, `{"title":"by id"}`, `"data":"Affected"`),
+		update("?id=shop/nobody", score, `"data":"Unaffected"`),
+		update("?id=bank/teller", score, casdoor(notAllowed)),
+		update("?id=bank/nobody", score, casdoor(notAllowed)),
+		update("?owner=bank&userId="+teller, score, casdoor(notAllowed)),
+		update("?id=built-in/admin", score, casdoor(notAllowed)),
+		update("?id=shop/wechat-oBearer", `{"owner":"bank"}`, `"status":"error"`),
+		update("?id=shop/wechat-oBearer", `{"totpSecret":"known-to-me"}`, "can be set by an administrator of built-in only"),
+		update("", `{"owner":"bank","name":"teller","score":8}`, `"data":"Unaffected"`), // nobody is named
+	})
+	assert.Equal(t, "by id", s.Value(t, "SELECT title FROM user WHERE owner='shop' AND name='wechat-oBearer'"))
+	assert.Equal(t, "0", s.Value(t, "SELECT COUNT(*) FROM user WHERE score=8"))
+	assert.Equal(t, "0", s.Value(t, "SELECT COUNT(*) FROM user WHERE totp_secret='known-to-me'"))
+}
+
 // An application's own token speaks for no user, and for the application as its secret does.
 func TestClientTokenIsNoUser(t *testing.T) {
 	t.Parallel()
@@ -145,6 +173,7 @@ func TestClientTokenIsNoUser(t *testing.T) {
 		{method: "GET", path: "/api/get-user?id=bank/teller", header: client, status: 200,
 			has: []string{casdoor("Unauthorized operation")}},
 	})
+	testClientTokenUpdates(t, s, client)
 	// Whoever may write a row and sign with a cert of their own does not become another application.
 	s.Exec(t, "UPDATE token SET application='app-built-in' WHERE grant_type='client_credentials'")
 	scenario{

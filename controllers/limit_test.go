@@ -63,7 +63,9 @@ func TestLimitPerIP(t *testing.T) {
 	}
 	tooMany(t, signInWith(t, s.From("203.0.113.1"), "x"), 20*time.Second)
 	tooMany(t, account("2001:db8:1:1:ffff::9"), 20*time.Second)
-	assert.Equal(t, http.StatusOK, account("2001:db8:1:2::1").Status, "another household")
+	for _, neighbour := range []string{"2001:db8:1::1", "2001:db8:1:2::1"} {
+		assert.Equal(t, http.StatusOK, account(neighbour).Status, "another household")
+	}
 	for range 10 {
 		assert.Equal(t, http.StatusOK, s.From("203.0.113.1").Call(t, "GET", "/api/health", "", nil).Status)
 		assert.Equal(t, http.StatusOK, account("").Status, "a proxy that names nobody")
@@ -76,6 +78,26 @@ func TestLimitPerIP(t *testing.T) {
 	assert.InDelta(t, 7, s.Metric(t, `minidoor_turned_away_total{limit="ip"}`), 0)
 	assert.Len(t, s.Log.Lines("requests are turned away", `"reason":"ip"`), 2, "one line in 10 s")
 	assert.Empty(t, s.Log.Lines("request refused", `"status":429`))
+}
+
+// A client that waits for as many seconds as it is told to is let in, and not a second before.
+func TestLimitTellsHowLongToWait(t *testing.T) {
+	t.Parallel()
+	for perMinute, seconds := range map[int]int{1: 60, 7: 9, 60: 1, 6000: 1} {
+		clock := harness.NewClock()
+		s := limited(t, controllers.LimitsConfig{PerOpenID: perMinute, PerIP: perMinute}, harness.Options{Now: clock.Now})
+		ask := func() harness.Reply { return s.From("203.0.113.1").Call(t, "GET", harness.PathAccount, "", nil) }
+		for range perMinute {
+			require.Equal(t, http.StatusOK, ask().Status, perMinute)
+		}
+		for left := seconds; left > 0; left-- {
+			reply := ask()
+			tooMany(t, reply, time.Second)
+			assert.Equal(t, strconv.Itoa(left), reply.Header.Get("Retry-After"), perMinute)
+			clock.Advance(time.Second)
+		}
+		assert.Equal(t, http.StatusOK, ask().Status, perMinute)
+	}
 }
 
 func TestLimitPerApplication(t *testing.T) {

@@ -1,10 +1,16 @@
 package controllers
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -68,4 +74,60 @@ func TestPaceOfTheIdle(t *testing.T) {
 		p.done(now.Add(-time.Millisecond), now)
 	}
 	assert.InDelta(t, time.Second, p.wait(1000), float64(10*time.Millisecond))
+}
+
+// What failed in this half minute and the one before tells whether most of an application's sign-ins fail, and nothing
+// older.
+func TestSharesForget(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newShares(func() time.Time { return now })
+	count := func(n int, bad bool) (share int) {
+		for range n {
+			share = s.count("app", bad)
+		}
+		return share
+	}
+	assert.Zero(t, count(shareLeast-1, true), "few say nothing")
+	assert.Equal(t, 100, count(1, true))
+	assert.Equal(t, 50, count(shareLeast, false))
+	assert.Zero(t, s.count("another", true))
+	now = now.Add(shareWindow)
+	assert.Equal(t, 40, count(50, false), "the last half minute's count")
+	now = now.Add(shareWindow)
+	assert.Equal(t, 50, count(50, true))
+	now = now.Add(2 * shareWindow)
+	assert.Zero(t, count(shareLeast-1, true), "few again")
+}
+
+// A Redis that does not answer is asked by one request a second, since each that asks it may wait.
+func TestDeadRedisIsAskedSeldom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &sharedLimits{log: slog.New(slog.DiscardHandler)}
+		assert.True(t, s.mayAsk())
+		s.note(t.Context(), errors.New("no answer"))
+		assert.False(t, s.mayAsk())
+		for range 2 { // though who asked first has said nothing yet
+			time.Sleep(redisPause)
+			assert.True(t, s.mayAsk())
+			assert.False(t, s.mayAsk())
+		}
+		s.note(t.Context(), nil)
+		assert.True(t, s.mayAsk())
+		assert.True(t, s.mayAsk())
+	})
+}
+
+// A client that leaves while Redis is asked says nothing of Redis.
+func TestLeavingClientsTakeNoRedisDown(t *testing.T) {
+	t.Parallel()
+	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	t.Cleanup(func() { _ = client.Close() })
+	s := newSharedLimits(LimitsConfig{Redis: client, RedisPatience: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	assert.Zero(t, s.take(ctx, "x", 1, 1))
+	assert.Zero(t, s.take(t.Context(), "x", 1, 1))
+	assert.Positive(t, s.take(t.Context(), "x", 1, 1), "it is asked")
 }

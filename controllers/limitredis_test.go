@@ -66,6 +66,26 @@ func TestLimitsAreSharedThroughRedis(t *testing.T) {
 	}
 }
 
+// What instances share comes back at the rate of each one's own limits.
+func TestSharedLimitsRefill(t *testing.T) {
+	t.Parallel()
+	server, now := miniredis.RunT(t), time.Now()
+	server.SetTime(now)
+	limits := controllers.LimitsConfig{PerIP: 4, Redis: redisClient(t, server.Addr()), RedisPatience: 10 * time.Second}
+	still := harness.Options{Now: harness.NewClock().Now}
+	one, two := limited(t, limits, still), limited(t, limits, still)
+	ask := func(s *harness.Server) harness.Reply {
+		return s.From("203.0.113.1").Call(t, "GET", harness.PathAccount, "", nil)
+	}
+	for _, s := range []*harness.Server{one, two, one, two} {
+		assert.Equal(t, http.StatusOK, ask(s).Status)
+	}
+	tooMany(t, ask(one), 15*time.Second)
+	server.SetTime(now.Add(15 * time.Second))
+	assert.Equal(t, http.StatusOK, ask(two).Status)
+	tooMany(t, ask(two), 15*time.Second)
+}
+
 func TestLimitsOnRealRedis(t *testing.T) {
 	t.Parallel()
 	sharedLimit(t, testdb.Redis(t), fmt.Sprintf("198.18.%d.", rand.N(256))) // nobody else's counts

@@ -3,7 +3,9 @@ package idp
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/sha1"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -52,6 +54,9 @@ func newApp(t testing.TB, appID string, seconds int64) *WeChat {
 	return p.(*WeChat)
 }
 
+// maxSealed is how many bytes fit maxEncrypted.
+const maxSealed = maxEncrypted / 4 * 3
+
 func vector() provider.EncryptedData {
 	return provider.EncryptedData{Data: vectorData, IV: vectorIV}
 }
@@ -90,8 +95,23 @@ func TestDecryptHasOneError(t *testing.T) {
 		return d
 	}
 	mark := fmt.Sprintf(`"watermark":{"timestamp":%d,"appid":%q}`, vectorTime, vectorAppID)
-	_, err := w.Decrypt(vectorKey, sealed("{"+mark+"}"))
-	require.NoError(t, err, "the helper is right")
+	object := func(length int) string { return "{" + mark + strings.Repeat(" ", length-len(mark)-2) + "}" }
+	iv := decodeBase64(vectorIV)
+	under := func(iv []byte) provider.EncryptedData { // what the first block says is not asked for
+		return provider.EncryptedData{Data: sealed(object(160)).Data, IV: base64.StdEncoding.EncodeToString(iv)}
+	}
+	longKey := provider.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	signedBy := func(raw string) provider.EncryptedData {
+		sum := sha1.Sum([]byte(raw + vectorKey))
+		return provider.EncryptedData{Data: vectorData, IV: vectorIV, RawData: raw, Signature: hex.EncodeToString(sum[:])}
+	}
+	for name, data := range map[string]provider.EncryptedData{
+		"sealed": sealed("{" + mark + "}"), "a block of padding": sealed(object(160)), "signed": signedBy("{}"),
+		"as long as may be": sealed(object(maxSealed - 1)), "signed, as long as may be": signedBy(strings.Repeat("x", maxRawData)),
+	} {
+		_, err := w.Decrypt(vectorKey, data)
+		require.NoError(t, err, name)
+	}
 
 	cases := map[string]struct {
 		key  provider.Secret
@@ -104,21 +124,24 @@ func TestDecryptHasOneError(t *testing.T) {
 		"bad base64":   {vectorKey, change(func(d *provider.EncryptedData) { d.Data = "!" })},
 		"half a block": {vectorKey, change(func(d *provider.EncryptedData) { d.Data = d.Data[:12] })},
 		"cut":          {vectorKey, change(func(d *provider.EncryptedData) { d.Data = d.Data[:64] })},
-		"long data":    {vectorKey, change(func(d *provider.EncryptedData) { d.Data = strings.Repeat("A", 1<<17) })},
-		"no iv":        {vectorKey, change(func(d *provider.EncryptedData) { d.IV = "" })},
-		"long iv":      {vectorKey, change(func(d *provider.EncryptedData) { d.IV += d.IV })},
-		"bad iv":       {vectorKey, change(func(d *provider.EncryptedData) { d.IV = "!" })},
-		"another iv":   {vectorKey, change(func(d *provider.EncryptedData) { d.IV = vectorKey })},
+		"long data":    {vectorKey, sealed(object(maxSealed))},
+		"long key": {longKey, provider.EncryptedData{
+			Data: sealText(make([]byte, 32), iv, pad(object(160), 16)), IV: vectorIV,
+		}},
+		"no iv":      {vectorKey, change(func(d *provider.EncryptedData) { d.IV = "" })},
+		"short iv":   {vectorKey, under(iv[:15])},
+		"long iv":    {vectorKey, under(append(iv, iv...))},
+		"bad iv":     {vectorKey, change(func(d *provider.EncryptedData) { d.IV = "!" })},
+		"another iv": {vectorKey, change(func(d *provider.EncryptedData) { d.IV = vectorKey })},
 		"wrong signature": {vectorKey, change(func(d *provider.EncryptedData) {
 			d.RawData, d.Signature = "{}", vectorSignature
 		})},
 		"no raw data":      {vectorKey, change(func(d *provider.EncryptedData) { d.Signature = vectorSignature })},
 		"no signature":     {vectorKey, change(func(d *provider.EncryptedData) { d.RawData = "{}" })},
-		"long raw data":    {vectorKey, change(func(d *provider.EncryptedData) { d.RawData = strings.Repeat("x", 1<<17) })},
+		"long raw data":    {vectorKey, signedBy(strings.Repeat("x", maxRawData+1))},
 		"no padding":       {vectorKey, sealVector(t, "{"+mark+"}"+strings.Repeat(" ", 16-(len(mark)+2)%16))},
-		"zero padding":     {vectorKey, sealVector(t, strings.Repeat("\x00", 16))},
-		"uneven padding":   {vectorKey, sealVector(t, "{"+mark+"}"+strings.Repeat("\x01", 16-(len(mark)+3)%16)+"\x02")},
-		"padding of 17":    {vectorKey, sealVector(t, strings.Repeat("\x11", 32))},
+		"uneven padding":   {vectorKey, sealVector(t, object(158)+"\x01\x02")},
+		"padding of 17":    {vectorKey, sealVector(t, object(159)+strings.Repeat("\x11", 17))},
 		"nothing":          {vectorKey, sealed("")},
 		"no json":          {vectorKey, sealed("hello")},
 		"no object":        {vectorKey, sealed("[]")},
@@ -132,6 +155,39 @@ func TestDecryptHasOneError(t *testing.T) {
 		assert.Equal(t, &provider.Error{Op: "decrypt", Kind: provider.KindInvalidSession}, err, name)
 		assert.Nil(t, got, name)
 	}
+}
+
+// The padding is for blocks of 16 bytes in what a client sends, and of 32 in what WeChat pushes.
+func TestDecryptCBCPadding(t *testing.T) {
+	t.Parallel()
+	key, iv := decodeBase64(vectorKey), decodeBase64(vectorIV)
+	for name, c := range map[string]struct {
+		block   int
+		sealed  string
+		text    string
+		refused bool
+	}{
+		"one byte":               {16, strings.Repeat("a", 15) + "\x01", strings.Repeat("a", 15), false},
+		"a block":                {16, strings.Repeat("\x10", 16), "", false},
+		"more than a block":      {16, strings.Repeat("\x11", 32), "", true},
+		"of blocks of 32":        {32, strings.Repeat("\x11", 32), strings.Repeat("\x11", 15), false},
+		"a block of 32":          {32, strings.Repeat("\x20", 32), "", false},
+		"more than that":         {32, strings.Repeat("\x21", 48), "", true},
+		"more than there is":     {32, strings.Repeat("\x20", 16), "", true},
+		"none":                   {16, strings.Repeat("\x00", 16), "", true},
+		"the first is not alike": {16, strings.Repeat("a", 13) + "\x02\x03\x03", "", true},
+	} {
+		sealed := decodeBase64(sealText(key, iv, c.sealed))
+		text, ok := decryptCBC(key, iv, sealed, c.block)
+		assert.Equal(t, !c.refused, ok, name)
+		assert.Equal(t, c.text, string(text), name)
+	}
+	for _, length := range []int{0, 15, 17} {
+		_, ok := decryptCBC(key, iv, make([]byte, length), 16)
+		assert.False(t, ok, length)
+	}
+	_, ok := decryptCBC(key[:15], iv, make([]byte, 16), 16)
+	assert.False(t, ok, "no key of AES")
 }
 
 func TestDecryptWhatTheClientGets(t *testing.T) {

@@ -141,6 +141,29 @@ func TestEncodeAttributes(t *testing.T) {
 	assert.Equal(t, "read", encode(t, newClaimWriter(), app, user, "read")["scope"], "what was granted, not the attribute")
 }
 
+// What says whose a token is, who made it, for whom and for how long, no choice of an organization's admins says, in
+// whatever case.
+func TestEncodeReserved(t *testing.T) {
+	t.Parallel()
+	w, user := newClaimWriter(), secretive()
+	want := encode(t, w, &sdk.Application{TokenFormat: "JWT-Custom"}, user, "")
+	for _, name := range []string{
+		"tokenType", "azp", "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "owner", "name", "id",
+	} {
+		for _, spelled := range []string{name, strings.ToUpper(name)} {
+			user.Properties[spelled] = "stolen"
+			for what, app := range map[string]*sdk.Application{
+				"property":       {TokenFields: []string{"Properties." + spelled}},
+				"text":           {TokenAttributes: []*sdk.JwtItem{{Name: spelled, Value: "stolen", Type: "String"}}},
+				"existing field": {TokenAttributes: []*sdk.JwtItem{{Name: spelled, Category: existingField, Value: "Tag"}}},
+			} {
+				app.TokenFormat = "JWT-Custom"
+				assert.Equal(t, want, encode(t, w, app, user, ""), "%s %s", what, spelled)
+			}
+		}
+	}
+}
+
 // What a user has none of is an empty list, over which a back end may loop.
 func TestEncodeEmptyLists(t *testing.T) {
 	t.Parallel()

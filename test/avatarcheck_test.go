@@ -145,6 +145,33 @@ func TestAvatarFromElsewhereIsNotChecked(t *testing.T) {
 	}
 }
 
+// A picture that was checked is its user's alone, at its own address, and for as long as it is there.
+func TestCheckedAvatarIsItsUsersAlone(t *testing.T) {
+	t.Parallel()
+	c := startChecked(t, object.StoreConfig{}, harness.Row{"checkAvatar": "async"})
+	other := c.SignIn(t, "oOther").AccessToken
+	pending := c.pend(t).URL
+	c.Exec(t, "UPDATE user SET avatar='' WHERE owner=?", harness.Organization)
+	c.Exec(t, "UPDATE mini_program_upload SET url=REPLACE(url, 'http://', 'https://')") // as where there is TLS
+	address := strings.Replace(c.before, "http://", "https://", 1)
+	namesake := "https://elsewhere.example/avatars" + address[strings.LastIndex(address, "/a/"):]
+	take := func(token, address string) string {
+		body := c.Call(t, "POST", harness.PathProfile, token, harness.Row{"avatarUrl": address}).Map(t)
+		if body["status"] != "ok" {
+			assert.Contains(t, body["msg"], "avatar must be uploaded here")
+		}
+		return c.Account(t, token)["avatar"].(string)
+	}
+	assert.Empty(t, take(other, address), "another user's")
+	assert.Empty(t, take(c.token, namesake), "what goes by its name elsewhere")
+	assert.Empty(t, take(c.token, strings.Replace(pending, "http://", "https://", 1)), "what is not judged yet")
+	for state, taken := range map[string]string{"new": "", "dropped": "", "kept": address, "used": address} {
+		c.Exec(t, "UPDATE user SET avatar='' WHERE wechat='oMe'")
+		c.Exec(t, "UPDATE mini_program_upload SET state=? WHERE url=?", state, address)
+		assert.Equal(t, taken, take(c.token, address), state)
+	}
+}
+
 // Who has signed in with a password is judged no less than who shows a token.
 func TestAvatarByCookieIsChecked(t *testing.T) {
 	t.Parallel()

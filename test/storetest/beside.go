@@ -41,6 +41,7 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 			"RolesAndPermissions": s.testRights,
 			"WechatColumnIsNoKey": s.testColumnIsNoKey,
 			"Decisions":           s.testDecisions,
+			"DecisionsStay":       s.testDecisionsStay,
 			"DoubtLasts":          s.testDoubtLasts,
 			"AdoptionGoesOn":      s.testAdoptionGoesOn,
 			"AdoptionsAtOnce":     s.testAdoptionsAtOnce,

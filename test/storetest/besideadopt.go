@@ -114,6 +114,45 @@ func (s *besideSuite) testDecisions(t *testing.T) {
 	assert.Empty(t, conflicts)
 }
 
+// testDecisionsStay looks at all users once more after an admin has decided, before somebody signs in by it and after:
+// whom an OpenID was given to keeps it, though others go on claiming it.
+func (s *besideSuite) testDecisionsStay(t *testing.T) {
+	b := s.attach(t)
+	b.addUser(t, "twin-a", "oTwin", openIDProperty("oTwin"))
+	chosen := map[string]string{
+		"oTwin": b.addUser(t, "twin-b", "oTwin", openIDProperty("oTwin")),
+		"oBare": b.addUser(t, "bare", "", ""), // of whom the data does not say it
+		"oLate": b.addUser(t, "late", "oLate", openIDProperty("oLate")),
+	}
+	b.addUser(t, "claimant", "oBare", openIDProperty("oBare"))
+	b.addUser(t, "by-column", "oBare", "")
+	b.addUser(t, "late-by-column", "oLate", "")
+	b.open(t)
+	require.NoError(t, b.store.Assign(t.Context(), shop, "twin-b", "oTwin"))
+	require.NoError(t, b.store.Assign(t.Context(), shop, "bare", "oBare"))
+	for round := range 3 {
+		require.NoError(t, b.store.AdoptAgain(t.Context()))
+		if round == 0 { // while all are looked at again
+			require.NoError(t, b.store.Assign(t.Context(), shop, "late", "oLate"))
+		}
+		state, err := b.store.Adopt(t.Context(), nil)
+		require.NoError(t, err)
+		assert.Equal(t, []int{0, 0}, []int{state.Adopted, state.Conflicts})
+		conflicts, err := b.store.Conflicts(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, conflicts)
+		for openID, id := range chosen {
+			decided := b.row(t, `SELECT user_id, reason FROM mini_program_conflict WHERE open_id=?`, openID)
+			assert.Equal(t, map[string]string{"user_id": id, "reason": "decided by an admin"}, decided, openID)
+			identity := b.row(t, `SELECT user_id FROM mini_program_identity WHERE open_id=?`, openID)
+			assert.Equal(t, id, identity["user_id"], openID)
+			if round > 0 {
+				assert.Equal(t, id, b.authenticate(t, b.signIn(t, openID)).User.Id, openID)
+			}
+		}
+	}
+}
+
 // testDoubtLasts looks at all users once more while mini programs sign in: what is in doubt stays so until the end.
 func (s *besideSuite) testDoubtLasts(t *testing.T) {
 	b := s.attach(t)

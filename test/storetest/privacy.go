@@ -22,6 +22,7 @@ func (s *suite) testPrivacy(t *testing.T) {
 	}{
 		"Export": {shared, testExport}, "HardDeletion": {shared, testHardDeletion}, "SoftDeletion": {soft, testSoftDeletion},
 		"Proof": {shared, testProof}, "Renamed": {shared, testRenamedTraces}, "LateUpdate": {soft, testLateUpdate},
+		"Namesakes": {shared, testExportAmongNamesakes},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,6 +66,29 @@ func testExport(t *testing.T, n *tenant) {
 		require.NotEmpty(t, secret, what)
 		assert.NotContains(t, string(text), secret, what)
 	}
+}
+
+// testExportAmongNamesakes has an application, and a user of another organization, go by a user's name: what they are
+// signed in by is not the user's, and does not end with it.
+func testExportAmongNamesakes(t *testing.T, n *tenant) {
+	user := n.principal(t, n.signIn(t, "oNamesake"))
+	other := n.suite.tenant(t, setup{})
+	theirs := other.signIn(t, "oNamesake")
+	n.apply(t, row{"applications": []row{n.application("app-", "wx-", setup{application: row{
+		"name": user.User.Name, "clientId": "namesake-" + n.name,
+	}})}})
+	application := n.clientToken(t, n.clientOf(t, "namesake-"+n.name))
+	export, err := n.service.Export(t.Context(), user)
+	require.NoError(t, err)
+	require.Len(t, export.Tokens, 1)
+	assert.Equal(t, "app-"+n.name, export.Tokens[0].Application)
+	ended, err := n.service.EndUserSessions(t.Context(), n.app(), n.name, user.User.Name)
+	require.NoError(t, err)
+	assert.Equal(t, 1, ended)
+	n.assertManages(t, application, user.User.Name)
+	require.NoError(t, n.service.Delete(t.Context(), user, "", "oNamesake"))
+	n.assertManages(t, application, user.User.Name)
+	other.principal(t, theirs)
 }
 
 // testRenamedTraces has the log of sign-ins follow a user's new name, so that it is exported and deleted with the user.

@@ -18,6 +18,7 @@ func RunSweep(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Tokens":    testSweepTokens,
 		"Sessions":  testSweepSessions,
 		"Instances": testSweepInstances,
+		"LostClaim": testSweepLostClaim,
 		"Run":       testSweepRun,
 		"Admins":    testSweepAdminSessions,
 		"Watch":     testSweepWatch,
@@ -166,6 +167,37 @@ func testSweepInstances(t *testing.T, s *suite) {
 		}
 	}
 	assert.Equal(t, 1, workers)
+}
+
+// testSweepLostClaim has another instance take the claim, and sweep to the end, while one is at it: the one stops, what is
+// deleted is counted once, and where the other one has come to stays.
+func testSweepLostClaim(t *testing.T, s *suite) {
+	n := s.tenant(t, setup{})
+	present := time.Now().Add(48 * time.Hour)
+	for name, late := range map[string]time.Duration{"at once": sweepEvery, "at the end": 0} {
+		for range 6 {
+			n.signIn(t, "o1")
+		}
+		present = present.Add(24 * time.Hour)
+		one, two := newBroom(s.store, present), newBroom(s.store, present.Add(2*time.Minute))
+		count, state := one.Swept, ""
+		one.Swept = func(table string, rows int64) {
+			count(table, rows)
+			if state == "" {
+				assert.Equal(t, map[string]int64{"token": 4}, two.sweep(t), name)
+				state = s.sweepState(t)
+				one.clock.advance(late)
+			}
+		}
+		require.ErrorContains(t, one.Sweep(t.Context()), "another instance sweeps", name)
+		assert.Equal(t, map[string]int64{"token": 2}, one.swept, name)
+		assert.Equal(t, state, s.sweepState(t), name)
+	}
+}
+
+func (s *suite) sweepState(t *testing.T) string {
+	t.Helper()
+	return s.row(t, "SELECT value FROM mini_program_state WHERE name='sweep'")["value"]
 }
 
 func testSweepRun(t *testing.T, s *suite) {
