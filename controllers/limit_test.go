@@ -211,7 +211,9 @@ func TestBadCodesOfSignedInUsersCountToo(t *testing.T) {
 // A storm from many addresses leaves each of them less.
 func TestFailedShareOfAnApplication(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ share, allowed int }{"strict": {50, 2}, "off": {0, 20}, "above": {100, 20}} {
+	for name, c := range map[string]struct{ share, good, allowed int }{
+		"strict": {50, 0, 2}, "off": {0, 0, 20}, "above": {100, 0, 20}, "most succeed": {50, 150, 20},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := limited(t, controllers.LimitsConfig{FailedPerIP: 20, FailedShare: c.share},
@@ -219,6 +221,9 @@ func TestFailedShareOfAnApplication(t *testing.T) {
 			for n := range 100 {
 				address := fmt.Sprintf("203.0.113.%d", n)
 				assert.Equal(t, http.StatusBadRequest, signInWith(t, s.From(address), "made-up").Status)
+			}
+			for range c.good {
+				assert.Equal(t, http.StatusOK, signInWith(t, s.From("192.0.2.1"), s.NewCode("oGood")).Status)
 			}
 			storm := s.From("198.51.100.1")
 			for range c.allowed {

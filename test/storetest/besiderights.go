@@ -27,6 +27,7 @@ func (s *besideSuite) testRights(t *testing.T) {
 	b.give(t, "permission", shop, "as customer", `[]`, `[]`, `["shop/customer","shop/buyer"]`)
 	b.give(t, "permission", shop, "as member", `[]`, `[]`, `["shop/member"]`)
 	b.give(t, "permission", shop, "in a group", `[]`, `["*"]`, `[]`)
+	b.give(t, "permission", shop, "also in a group", `[]`, `["*"]`, `[]`)
 	b.give(t, "permission", shop, "in a group of the shop", `[]`, `["shop/*"]`, `[]`)
 	b.give(t, "permission", shop, "nobody's", `["*"]`, `["shop/vips"]`, `["shop/stranger"]`)
 	for _, table := range []string{"role", "permission"} {
@@ -40,7 +41,7 @@ func (s *besideSuite) testRights(t *testing.T) {
 		"of the user": {`[]`, []string{"everybody", "customer", "buyer"}, []string{"own", "as customer"}},
 		"in groups": {
 			`["shop/new","shop/vip"]`, []string{"member", "everybody", "customer", "buyer"},
-			[]string{"own", "in a group", "in a group of the shop", "as member", "as customer"},
+			[]string{"own", "also in a group", "in a group", "in a group of the shop", "as member", "as customer"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

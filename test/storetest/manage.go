@@ -65,6 +65,10 @@ func testManageUsers(t *testing.T, n *tenant) {
 			checkPaging(t, n, object.ListQuery{Owner: n.name, SortField: sort, SortOrder: direction, PageSize: 3})
 		}
 	}
+	for _, bad := range []string{"a/b", `a\b`, " a", "user-1"} { // no path could name it, or it is another one's
+		_, err := users.Update(t.Context(), app, n.name, "user-0", nil, jsonOf(t, row{"name": bad}))
+		assertRefused(t, err, object.InvalidRequest)
+	}
 	_, err = users.Update(t.Context(), app, n.name, "user-0", nil, jsonOf(t, row{"bio": 1}))
 	assertRefused(t, err, object.InvalidRequest, "bio is of the wrong kind")
 	assertRefused(t, users.Add(t.Context(), app, jsonOf(t, row{"owner": n.name, "name": "x", "address": "y"})),

@@ -77,6 +77,7 @@ func testExportAmongNamesakes(t *testing.T, n *tenant) {
 	n.apply(t, row{"applications": []row{n.application("app-", "wx-", setup{application: row{
 		"name": user.User.Name, "clientId": "namesake-" + n.name,
 	}})}})
+	other.watch(t, other.at(time.Minute, "ok", theirs.UserName))
 	application := n.clientToken(t, n.clientOf(t, "namesake-"+n.name))
 	export, err := n.service.Export(t.Context(), user)
 	require.NoError(t, err)
@@ -89,6 +90,7 @@ func testExportAmongNamesakes(t *testing.T, n *tenant) {
 	require.NoError(t, n.service.Delete(t.Context(), user, "", "oNamesake"))
 	n.assertManages(t, application, user.User.Name)
 	other.principal(t, theirs)
+	assert.Len(t, n.rows(t, "SELECT id FROM mini_program_log WHERE organization=?", other.name), 1)
 }
 
 // testRenamedTraces has the log of sign-ins follow a user's new name, so that it is exported and deleted with the user.
