@@ -260,7 +260,7 @@ type casdoorError struct {
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	text := texts.Get().(*bytes.Buffer)
-	defer texts.Put(text)
+	defer keepText(text)
 	text.Reset()
 	if err := json.NewEncoder(text).Encode(body); err != nil {
 		status = http.StatusInternalServerError
@@ -272,6 +272,16 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 
 // texts holds buffers for answers, each a *bytes.Buffer: a token's would be a tenth of all memory that a sign-in takes.
 var texts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxKeptText is far above most answers. A buffer that has held a list of thousands would stay as large, with small ones in
+// it, for as long as there are requests.
+const maxKeptText = 64 << 10
+
+func keepText(text *bytes.Buffer) {
+	if text.Cap() <= maxKeptText {
+		texts.Put(text)
+	}
+}
 
 // writeText answers with a JSON text.
 func writeText(w http.ResponseWriter, status int, text []byte) {

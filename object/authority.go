@@ -1,16 +1,12 @@
 package object
 
-import (
-	"errors"
-	"runtime"
-)
+import "errors"
 
 // Authority is a Service that is the Casdoor itself: what else the clients of a Casdoor ask for, where no other one
 // answers them.
 type Authority struct {
 	*Service
-	store   *Store
-	hashing chan struct{} // holds a value for each password that is being hashed
+	store *Store
 }
 
 // NewAuthority returns the use cases on store.
@@ -23,5 +19,5 @@ func NewAuthority(store *Store, cfg ServiceConfig) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Authority{service, store, make(chan struct{}, max(1, runtime.NumCPU()/2))}, nil
+	return &Authority{service, store}, nil
 }

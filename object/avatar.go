@@ -115,7 +115,7 @@ func (s *Service) planUpload(ctx context.Context, p *Principal, req AvatarReques
 	if err != nil {
 		return nil, err
 	}
-	return u, s.plan(u.update, nicknameField, text)
+	return u, s.plan(ctx, u.update, nicknameField, text)
 }
 
 // storeUpload stores the files and what goes with them, and reports whether the picture waits for its verdict.

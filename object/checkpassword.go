@@ -91,12 +91,12 @@ func (a *Authority) userByLogin(ctx context.Context, organization, login string)
 const hashingWait = 5 * time.Second
 
 // enterHashing lets a password be hashed, at most half of the processors at a time: mini programs sign in meanwhile.
-func (a *Authority) enterHashing(ctx context.Context) (leave func(), err error) {
+func (s *Service) enterHashing(ctx context.Context) (leave func(), err error) {
 	timeout := time.NewTimer(hashingWait)
 	defer timeout.Stop()
 	select {
-	case a.hashing <- struct{}{}:
-		return func() { <-a.hashing }, nil
+	case s.hashing <- struct{}{}:
+		return func() { <-s.hashing }, nil
 	case <-timeout.C:
 		return nil, &Refusal{
 			Code: Unavailable, Message: "The server is busy, please try again", RetryAfter: hashingWait,
@@ -104,4 +104,14 @@ func (a *Authority) enterHashing(ctx context.Context) (leave func(), err error) 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// hash is hashPassword in turn.
+func (s *Service) hash(ctx context.Context, password string) (string, error) {
+	leave, err := s.enterHashing(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	return hashPassword(password)
 }

@@ -26,7 +26,8 @@ type lookup[V any] struct {
 type question[V any] struct {
 	key    string
 	within []any
-	found  *V // the answer; nil: there is no such row
+	found  *V    // the answer; nil: there is no such row
+	err    error // why the row cannot be read, which is nobody else's misfortune
 }
 
 // lookupQuery is what a lookup selects.
@@ -78,10 +79,10 @@ func (l *lookup[V]) find(ctx context.Context, key string, within ...any) (*V, er
 	if err := l.asks.do(ctx, q); err != nil {
 		return nil, err
 	}
-	if q.found == nil {
+	if q.found == nil && q.err == nil {
 		return nil, ErrNotFound
 	}
-	return q.found, nil
+	return q.found, q.err
 }
 
 // answer answers a batch with one query, if all of it is within the same values.
@@ -122,24 +123,25 @@ func (l *lookup[V]) answerAll(batch []*job[*question[V]]) error {
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		key, row, err := l.scan(rows)
-		if err != nil {
+		if len(byKey[key]) == 0 && err != nil { // not even the key can be read
 			return err
 		}
 		for i, q := range byKey[key] {
 			if i > 0 { // each gets a row of its own
-				if _, row, err = l.scan(rows); err != nil {
-					return err
-				}
+				_, row, err = l.scan(rows)
 			}
-			q.found = row
+			q.found, q.err = row, err
 		}
 	}
 	return rows.Err()
 }
 
+// scan scans a row, and its key where the rest is damaged, too. The row is nil then.
 func (l *lookup[V]) scan(rows *sql.Rows) (key string, row *V, err error) {
 	row, dest := l.fresh(&key)
-	err = rows.Scan(dest...)
+	if err = rows.Scan(dest...); err != nil {
+		row = nil
+	}
 	return key, row, err
 }
 

@@ -2,10 +2,12 @@ package object
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -22,11 +24,11 @@ func identityLookup(s *Store) *lookup[Identity] {
 }
 
 // answerTogether has questions answered as one batch, and returns what was found.
-func answerTogether(t *testing.T, l *lookup[Identity], questions ...*question[Identity]) (found []*Identity) {
+func answerTogether[V any](t *testing.T, l *lookup[V], questions ...*question[V]) (found []*V) {
 	t.Helper()
-	batch := make([]*job[*question[Identity]], len(questions))
+	batch := make([]*job[*question[V]], len(questions))
 	for i, q := range questions {
-		batch[i] = &job[*question[Identity]]{t.Context(), q, make(chan error, 1)}
+		batch[i] = &job[*question[V]]{t.Context(), q, make(chan error, 1)}
 	}
 	l.answer(batch)
 	for _, j := range batch {
@@ -92,6 +94,37 @@ func TestLookupOfMany(t *testing.T) {
 		}
 		require.Equal(t, rows[:n], answerTogether(t, l, questions[:n]...))
 	}
+}
+
+// A row that cannot be read is the misfortune of those who ask for it, and not of those who share their query.
+func TestLookupOfADamagedRow(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	l := newTestService(t, s, ServiceConfig{}).tables.byIdentity
+	properties := map[string]string{"a": `{"shoe":"39"}`, "b": `{"shoe":39}`, "c": `{"shoe":"41"}`}
+	require.NoError(t, s.write(t.Context(), func(tx *txn) error {
+		for id, text := range properties {
+			_, err1 := s.identities.insert(tx, &Identity{Organization: "org", AppID: "wx", OpenID: id, UserID: id}, "")
+			_, err2 := s.users.insert(tx, &sdk.User{Owner: "org", Name: id, Id: id}, "")
+			_, err3 := tx.exec("UPDATE "+s.users.name+" SET properties=? WHERE id=?", text, id)
+			if err := errors.Join(err1, err2, err3); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	var questions []*question[identityFound]
+	for _, key := range []string{"a", "b", "nobody", "b", "c"} {
+		questions = append(questions, &question[identityFound]{key: key, within: []any{"org", "wx"}})
+	}
+	found := answerTogether(t, l, questions...)
+	assert.Equal(t, map[string]string{"shoe": "39"}, found[0].user.Properties)
+	assert.Equal(t, map[string]string{"shoe": "41"}, found[4].user.Properties)
+	assert.Equal(t, []*identityFound{nil, nil, nil}, found[1:4])
+	_, err := l.find(t.Context(), "b", "org", "wx")
+	assert.ErrorContains(t, err, "cannot unmarshal number")
+	_, err = l.find(t.Context(), "nobody", "org", "wx")
+	assert.ErrorIs(t, err, ErrNotFound)
 }
 
 // A database that is silent keeps nobody who asks for longer than they wait, and no query for longer than a few seconds.

@@ -136,7 +136,7 @@ func (s *Service) UpdateAccount(
 		return false, err
 	}
 	for _, name := range changed {
-		if err := s.plan(&update, name, fields[name]); err != nil {
+		if err := s.plan(ctx, &update, name, fields[name]); err != nil {
 			return false, err
 		}
 	}
@@ -175,7 +175,7 @@ func (u *profileUpdate) finish(p *Principal, stamp string, marked []Mark) *Princ
 }
 
 // plan checks one changed field and adds it to the update.
-func (s *Service) plan(u *profileUpdate, name string, raw json.RawMessage) error {
+func (s *Service) plan(ctx context.Context, u *profileUpdate, name string, raw json.RawMessage) error {
 	field, ok := u.rules.field(name)
 	if !ok {
 		return refuse(AccessDenied, "%s cannot be changed by the user", name)
@@ -205,7 +205,7 @@ func (s *Service) plan(u *profileUpdate, name string, raw json.RawMessage) error
 	if err := u.rules.allow(field.json, value); err != nil {
 		return err
 	}
-	return s.set(u, field, value)
+	return s.set(ctx, u, field, value)
 }
 
 func (u *profileUpdate) planAddress(field profileField, raw json.RawMessage) error {
@@ -227,7 +227,7 @@ func (u *profileUpdate) planAddress(field profileField, raw json.RawMessage) err
 	return nil
 }
 
-func (s *Service) set(u *profileUpdate, field profileField, value string) error {
+func (s *Service) set(ctx context.Context, u *profileUpdate, field profileField, value string) error {
 	switch field.json {
 	case "email":
 		u.user.EmailVerified = false
@@ -239,7 +239,7 @@ func (s *Service) set(u *profileUpdate, field profileField, value string) error 
 		if s.tables == nil && u.user.Id != remoteID(u.user.Owner, u.user.Name) { // see madeByMiniProgram
 			return refuse(AccessDenied, "password cannot be set: this user could not sign in by the mini program any more")
 		}
-		hash, err := hashPassword(value)
+		hash, err := s.hash(ctx, value)
 		if err != nil {
 			return err
 		}

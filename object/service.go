@@ -61,6 +61,7 @@ type Service struct {
 
 	turns   *queue[func() error] // to issue a token: see inTurn
 	signing *queue[func() error] // signatures, as many at a time as there are processors
+	hashing chan struct{}        // holds a value for each password that is being hashed
 	scans   chan struct{}        // holds one value while somebody reads a whole table
 	chores  chan struct{}        // holds a value when there is something to do for KeepHouse
 
@@ -88,6 +89,7 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
 		turns:   newQueue(turnsPerProcessor*runtime.GOMAXPROCS(0), 1, runEach),
 		signing: newQueue(runtime.GOMAXPROCS(0), 1, runEach),
+		hashing: make(chan struct{}, max(1, runtime.NumCPU()/2)),
 		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(),
 		profileFields: profileFields(), accountFields: accountFields(),

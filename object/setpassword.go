@@ -31,13 +31,7 @@ func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChang
 	if err := newPassword(in); err != nil {
 		return err
 	}
-	leave, err := a.enterHashing(ctx)
-	if err != nil {
-		return err
-	}
-	user.Password, err = hashPassword(in.New)
-	leave()
-	if err != nil {
+	if user.Password, err = a.hash(ctx, in.New); err != nil {
 		return err
 	}
 	user.PasswordType, user.PasswordSalt = passwordType, ""

@@ -2,7 +2,9 @@ package object
 
 import (
 	"context"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -78,11 +80,13 @@ type cache struct {
 	now    func() time.Time
 	flight singleflight.Group
 	known  *lru.Cache[string, cached]
+	age    atomic.Int64 // how often all was forgotten
 }
 
 type cached struct {
 	value any
 	until time.Time
+	age   int64 // of the cache when it was asked for
 }
 
 func newCache(now func() time.Time) *cache {
@@ -109,7 +113,9 @@ func load[T any](
 	if value, ok := recent[T](c, name); ok {
 		return value, nil
 	}
-	return together(ctx, &c.flight, name, settingsPatience, func(ctx context.Context) (T, error) {
+	age := c.age.Load()
+	flight := strconv.FormatInt(age, 10) + "/" + name // what was being read when all was forgotten is old
+	return together(ctx, &c.flight, flight, settingsPatience, func(ctx context.Context) (T, error) {
 		if value, ok := recent[T](c, name); ok { // since this caller looked
 			return value, nil
 		}
@@ -118,7 +124,7 @@ func load[T any](
 			c.known.Remove(name)
 			return value, err
 		}
-		c.known.Add(name, cached{value, c.now().Add(settingsTTL)})
+		c.known.Add(name, cached{value, c.now().Add(settingsTTL), age})
 		return value, nil
 	})
 }
@@ -126,14 +132,17 @@ func load[T any](
 // recent returns the value of name, and whether it may still be used.
 func recent[T any](c *cache, name string) (value T, ok bool) {
 	known, ok := c.known.Get(name)
-	if !ok || !c.now().Before(known.until) {
+	if !ok || known.age != c.age.Load() || !c.now().Before(known.until) {
 		return value, false
 	}
 	return known.value.(T), true
 }
 
 // forget has everything read anew, so that a change made here counts at once.
-func (c *cache) forget() { c.known.Purge() }
+func (c *cache) forget() {
+	c.age.Add(1)
+	c.known.Purge()
+}
 
 // together does something once for all who ask for it by one name at the same time. The first caller may leave; the
 // others still wait for it, but for no longer than patience.

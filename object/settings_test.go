@@ -125,6 +125,35 @@ func TestSettingsAreReadOnce(t *testing.T) {
 	assert.Equal(t, 1, reads)
 }
 
+// What was read before a change, and arrives after it, is for those who asked before.
+func TestSettingsReadWhileTheyChange(t *testing.T) {
+	t.Parallel()
+	s := newCache(time.Now)
+	begun, end := make(chan struct{}), make(chan struct{})
+	early := make(chan int)
+	go func() {
+		value, _ := load(context.Background(), s, "x", func(context.Context) (int, error) {
+			close(begun)
+			<-end
+			return 1, nil
+		})
+		early <- value
+	}()
+	<-begun
+	s.forget()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	get := func() int {
+		value, err := load(ctx, s, "x", func(context.Context) (int, error) { return 2, nil })
+		assert.NoError(t, err)
+		return value
+	}
+	assert.Equal(t, 2, get(), "who comes later waits for no old value")
+	close(end)
+	assert.Equal(t, 1, <-early)
+	assert.Equal(t, 2, get(), "nor gets it out of the cache")
+}
+
 // A database that is silent keeps nobody for longer than they wait, and nobody for ever.
 func TestSettingsOfASilentDatabase(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"context"
 	"encoding/base64"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 
 // fillPassword hashes a new password. Hashes are taken as they are only from administrators of built-in, who bring users
 // from elsewhere: anybody else could give a user a hash whose password nobody has chosen.
-func (a *Authority) fillPassword(c *Caller, row, old *sdk.User) error {
+func (a *Authority) fillPassword(ctx context.Context, c *Caller, row, old *sdk.User) error {
 	if old != nil && row.Password == old.Password {
 		row.PasswordType, row.PasswordSalt = old.PasswordType, old.PasswordSalt
 		return nil
@@ -28,7 +29,7 @@ func (a *Authority) fillPassword(c *Caller, row, old *sdk.User) error {
 	if _, err := cleanPassword(row.Password); err != nil {
 		return refuse(InvalidRequest, "password %s", err)
 	}
-	hash, err := hashPassword(row.Password)
+	hash, err := a.hash(ctx, row.Password)
 	row.Password, row.PasswordType, row.PasswordSalt = hash, passwordType, ""
 	return err
 }

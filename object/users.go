@@ -72,7 +72,7 @@ func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User)
 	if c.Role == Member {
 		return NotAllowed() // fields of the own account are UpdateAccount's
 	}
-	if err := a.fillPassword(c, row, old); err != nil {
+	if err := a.fillPassword(ctx, c, row, old); err != nil {
 		return err
 	}
 	if old == nil {
