@@ -213,7 +213,7 @@ func (l *Limits) work(ctx context.Context) (leave func(), err error) {
 // leave counts that work is done.
 func (l *Limits) leave(began time.Time) {
 	l.working.add(-1)
-	l.pace.done(began, time.Now())
+	l.pace.done(began, time.Now(), l.working.count())
 }
 
 // upload lets a picture in, which takes room for temporary files; leave must be called when that is free again.

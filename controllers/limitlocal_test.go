@@ -44,7 +44,7 @@ func TestTooManyForTheirPace(t *testing.T) {
 	l.signIns.add(-300)
 	now := time.Now()
 	for range 300 {
-		l.pace.done(now.Add(-time.Second), now) // all have waited; one is done every 50 ms
+		l.pace.done(now.Add(-time.Second), now, 300) // all have waited; one is done every 50 ms
 		now = now.Add(50 * time.Millisecond)
 	}
 	admitted := 0
@@ -64,16 +64,25 @@ func TestTooManyForTheirPace(t *testing.T) {
 	assert.Error(t, err)
 }
 
-// One that is alone sets the pace by what it takes itself, however long nobody came before.
+// What one takes who is alone does not tell how many could be served.
 func TestPaceOfTheIdle(t *testing.T) {
 	t.Parallel()
 	var p pace
 	now := time.Now()
-	for range 300 {
-		now = now.Add(time.Hour)
-		p.done(now.Add(-time.Millisecond), now)
+	done := func(others int64) {
+		now = now.Add(time.Second)
+		p.done(now.Add(-time.Second), now, others)
 	}
-	assert.InDelta(t, time.Second, p.wait(1000), float64(10*time.Millisecond))
+	for range 300 {
+		done(few - 1)
+	}
+	assert.Zero(t, p.wait(1000))
+	for range 300 {
+		done(few)
+	}
+	assert.InDelta(t, 1000*time.Second, p.wait(1000), float64(time.Second))
+	done(0)
+	assert.InDelta(t, 1000*time.Second, p.wait(1000), float64(time.Second), "what is known stays")
 }
 
 // What failed in this half minute and the one before tells whether most of an application's sign-ins fail, and nothing

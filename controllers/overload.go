@@ -29,24 +29,28 @@ func (g *gate) add(n int64) { g.inside.Add(n) }
 
 func (g *gate) count() int64 { return g.inside.Load() }
 
-// pace knows how long it takes from one request that is done to the next, while some wait: what waits takes so many times
+// pace knows how long it takes from one request that is done to the next, while many wait: what waits takes so many times
 // as long.
 type pace struct {
 	mu   sync.Mutex
 	last time.Time     // when the last one was done
-	mean time.Duration // of the latest few dozen
+	mean time.Duration // of the latest few dozen; 0: not known yet
 }
 
-// done counts a request that has begun then, and ends now.
-func (p *pace) done(began, now time.Time) {
+// done counts a request that has begun then, and ends now, when so many others are under way. While they are few, nothing
+// tells how many more there could be.
+func (p *pace) done(began, now time.Time, others int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if began.Before(p.last) {
 		began = p.last
 	}
+	p.last = now
+	if others < few {
+		return
+	}
 	const several = 32
 	p.mean += (now.Sub(began) - p.mean) / several
-	p.last = now
 }
 
 // wait returns how long it takes until so many are done.
