@@ -26,7 +26,8 @@ type lookup[V any] struct {
 type question[V any] struct {
 	key    string
 	within []any
-	found  *V // the answer; nil: there is no such row
+	found  *V    // the answer; nil: there is no such row
+	err    error // why the row cannot be read, which is not the others' misfortune
 }
 
 // lookupQuery is what a lookup selects.
@@ -78,6 +79,9 @@ func (l *lookup[V]) find(ctx context.Context, key string, within ...any) (*V, er
 	if err := l.asks.do(ctx, q); err != nil {
 		return nil, err
 	}
+	if q.err != nil {
+		return nil, q.err
+	}
 	if q.found == nil {
 		return nil, ErrNotFound
 	}
@@ -122,16 +126,16 @@ func (l *lookup[V]) answerAll(batch []*job[*question[V]]) error {
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		key, row, err := l.scan(rows)
-		if err != nil {
+		if err != nil && len(byKey[key]) == 0 {
 			return err
 		}
 		for i, q := range byKey[key] {
 			if i > 0 { // each gets a row of its own
-				if _, row, err = l.scan(rows); err != nil {
-					return err
-				}
+				_, row, err = l.scan(rows)
 			}
-			q.found = row
+			if q.err = err; err == nil {
+				q.found = row
+			}
 		}
 	}
 	return rows.Err()

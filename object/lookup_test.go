@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -72,6 +73,41 @@ func TestLookup(t *testing.T) {
 	s.Close()
 	_, err = l.find(t.Context(), "a", "org", "wx")
 	assert.ErrorIs(t, err, errClosed)
+}
+
+// A row that cannot be read fails for those who ask for it, and not for those who share the query.
+func TestLookupOfADamagedRow(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	service := newTestService(t, s, ServiceConfig{})
+	require.NoError(t, s.write(t.Context(), func(tx *txn) error {
+		for _, openID := range []string{"a", "b", "c"} {
+			user := &sdk.User{Owner: "org", Name: openID, Id: identityOf(openID).UserID}
+			if _, err := s.users.insert(tx, user, ""); err != nil {
+				return err
+			}
+		}
+		_, err := tx.exec("UPDATE "+s.users.name+" SET properties=? WHERE owner=? AND name=?", `{"a":`, "org", "b")
+		return err
+	}))
+	s.insertIdentities(t, identityOf("a"), identityOf("b"), identityOf("c"))
+	var batch []*job[*question[identityFound]]
+	for _, openID := range []string{"b", "a", "b", "c"} {
+		q := &question[identityFound]{key: openID, within: []any{"org", "wx"}}
+		batch = append(batch, &job[*question[identityFound]]{t.Context(), q, make(chan error, 1)})
+	}
+	service.tables.byIdentity.answer(batch)
+	for _, j := range batch {
+		require.NoError(t, <-j.done)
+		if j.ask.key == "b" {
+			assert.ErrorContains(t, j.ask.err, "properties")
+			continue
+		}
+		require.NoError(t, j.ask.err)
+		assert.Equal(t, j.ask.key, j.ask.found.user.Name)
+	}
+	_, err := service.tables.byIdentity.find(t.Context(), "b", "org", "wx")
+	assert.ErrorContains(t, err, "properties")
 }
 
 // However many share a query, each gets what they asked for.
