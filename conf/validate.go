@@ -115,6 +115,8 @@ func (c *Config) validateLimits(p *problems) {
 	} {
 		p.unless(count.n >= 0, count.key, "%d is less than 0; 0 turns it off", count.n)
 	}
+	const year = 365 * 24 * 60
+	p.unless(c.SweepMinutes <= year, "sweepMinutes", "%d is more than %d, a year; 0 turns it off", c.SweepMinutes, year)
 	p.unless(c.LimitFailedShare <= 100, "limitFailedShare", "%d is more than 100 per cent", c.LimitFailedShare)
 	const minToken = 16
 	p.unless(c.MetricsToken == "" || len(c.MetricsToken) >= minToken, "metricsToken", "shorter than %d bytes", minToken)

@@ -62,6 +62,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"limits", "limitPerIP = -1\nlimitFailedShare = 101\nmaxWaiting = -5",
 			"limitPerIP: -1 is less than 0; 0 turns it off\nmaxWaiting: -5 is less than 0; 0 turns it off\n" +
 				"limitFailedShare: 101 is more than 100 per cent"},
+		{"sweeps too seldom", "sweepMinutes = 999999999", `sweepMinutes: 999999999 is more than 525600, a year; 0 turns it off`},
 		{"short metrics token", "metricsToken = My-Secret", "metricsToken: shorter than 16 bytes"},
 		{"profiles for everybody", "pprofAddr = 0.0.0.0:6060",
 			`pprofAddr: "0.0.0.0:6060" is not host:port of the loopback, such as 127.0.0.1:6060`},
