@@ -168,7 +168,8 @@ func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {
 	}
 	// A server that may only be read is one that another has taken the place of: the driver is to look for that one.
 	dsn.RejectReadOnly = true
-	dsn.ClientFoundRows = false // rows affected are rows changed: an INSERT that met another row affects none
+	dsn.ColumnsWithAlias = false // a column is asked for by its name
+	dsn.ClientFoundRows = false  // rows affected are rows changed: an INSERT that met another row affects none
 	if dsn.DBName == "" {
 		dsn.DBName = cfg.DBName
 	}
