@@ -58,6 +58,16 @@ func (d dialect) open(name string) (*sql.DB, error) {
 	return sql.OpenDB(mysqlConnector{connector}), nil
 }
 
+// nameForXorm is the source's name as xorm reads it, to ask for tables: with the database's name as it is, which MySQL's
+// driver escapes.
+func (d dialect) nameForXorm(name string) string {
+	dsn, err := mysql.ParseDSN(name)
+	if d.driver != "mysql" || err != nil {
+		return name
+	}
+	return "/" + dsn.DBName + "?charset=utf8mb4"
+}
+
 // mysqlConnector names the error of a handshake that breaks: the driver returns one that it keeps to itself.
 type mysqlConnector struct{ driver.Connector }
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strings"
@@ -25,6 +26,7 @@ func (s *suite) testOddRows(t *testing.T) {
 		"ErrcodeOfAnySize":            s.testErrcodeOfAnySize,
 		"SessionOfManyHours":          s.testSessionOfManyHours,
 		"DiagnoseDamagedApplications": s.testDiagnoseDamaged,
+		"DatabaseOfAnyName":           s.testDatabaseOfAnyName,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -136,6 +138,23 @@ func (s *suite) testDiagnoseDamaged(t *testing.T) {
 		"application admin/second" + name + "it cannot be used: what cannot be read is redirect_uris",
 	} {
 		assert.Contains(t, all, object.Finding{Severity: object.Problem, Text: text})
+	}
+}
+
+func (s *suite) testDatabaseOfAnyName(t *testing.T) {
+	if s.cfg.DriverName == "sqlite" {
+		t.Skip("a file has no such name")
+	}
+	cfg := s.cfg
+	cfg.DBName += " 小 %"
+	t.Cleanup(func() {
+		_, err := s.db.ExecContext(context.Background(), s.statement(`DROP DATABASE "`+cfg.DBName+`"`))
+		assert.NoError(t, err)
+	})
+	for range 2 {
+		store, _, err := object.Open(t.Context(), cfg)
+		require.NoError(t, err)
+		store.Close()
 	}
 }
 
