@@ -60,6 +60,9 @@ func (c *Config) validateDatabase(p *problems) {
 		foreign := regexp.MustCompile(`^(postgres|postgresql|mysql)://|@(tcp|unix)?[(/]|\b(host|user|password)=`)
 		p.unless(!foreign.MatchString(c.sqlitePath()), "dataSourceName",
 			"not a SQLite file; for another database, set driverName to mysql or postgres")
+		file := strings.TrimPrefix(c.sqlitePath(), "file:")
+		p.unless(file != "" && file != ":memory:" && !strings.Contains(source, "mode=memory"), "dataSourceName",
+			"in memory each connection has a database of its own; name a file")
 	}
 	if c.DriverName == "mysql" && source != "" {
 		slash := strings.LastIndexByte(source, '/')

@@ -35,6 +35,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"mysql by default address", "dataSourceName = root:My-Secret@/door", "dataSourceName: " + wantSQLite},
 		{"postgres URL", "dataSourceName = postgres://a:My-Secret@db/door", "dataSourceName: " + wantSQLite},
 		{"postgres keywords", "dataSourceName = host=/run/db password=My-Secret", "dataSourceName: " + wantSQLite},
+		{"in memory", "dataSourceName = :memory:", "dataSourceName: " + wantFile},
+		{"in memory, by URI", "dataSourceName = file::memory:?cache=shared", "dataSourceName: " + wantFile},
+		{"in memory, by mode", "dataSourceName = file:x?mode=memory", "dataSourceName: " + wantFile},
 		{"table prefix", "tableNamePrefix = a-b", `tableNamePrefix: "a-b" holds other characters than letters, ` +
 			`digits and underscores`},
 		{"bool", "initDataNewOnly = maybe", `initDataNewOnly: "maybe" is neither true nor false`},
@@ -115,6 +118,7 @@ const (
 	wantOrigin   = "not a URL such as https://id.example.com, without a path"
 	wantEndpoint = "not a URL such as https://api.weixin.qq.com"
 	wantSQLite   = "not a SQLite file; for another database, set driverName to mysql or postgres"
+	wantFile     = "in memory each connection has a database of its own; name a file"
 	wantKey      = "not 32 bytes in base64, as openssl rand -base64 32 prints them"
 )
 
