@@ -243,6 +243,19 @@ func TestEnvironmentWins(t *testing.T) {
 	assert.Empty(t, c.Unknown)
 }
 
+// What reads a secret from a file, or a file of variables that was written on Windows, leaves the line's end there.
+func TestEnvironmentWithEndsOfLines(t *testing.T) {
+	t.Parallel()
+	c, err := Load(nil, environment(map[string]string{
+		"driverName": "mysql\r", "dataSourceName": "root:My-Password@tcp(db)/door\n", "httpport": " 1\r\n",
+		"origin": "https://id.example.com/\r",
+	}))
+	require.NoError(t, err)
+	assert.Equal(t, "root:My-Password@tcp(db)/door", c.DataSourceName.Reveal())
+	assert.Equal(t, 1, c.HTTPPort)
+	assert.Equal(t, "https://id.example.com", c.Origin)
+}
+
 // Not parallel: beego expands ${…} from the environment of the process.
 func TestExpansionInFiles(t *testing.T) {
 	t.Setenv("CONF_TEST_ORIGIN", "https://id.example.com")

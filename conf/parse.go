@@ -105,6 +105,7 @@ func (c *Config) decode(values map[string]string, lookupEnv func(string) (string
 			continue
 		}
 		value, found := lookupEnv(key)
+		value = strings.TrimSpace(value) // as of a file: the end of a line gets into secrets of Kubernetes and files of CRLF
 		if !found {
 			value = values[strings.ToLower(key)]
 		}

@@ -60,6 +60,9 @@ func (c *Config) validateDatabase(p *problems) {
 		foreign := regexp.MustCompile(`^(postgres|postgresql|mysql)://|@(tcp|unix)?[(/]|\b(host|user|password)=`)
 		p.unless(!foreign.MatchString(c.sqlitePath()), "dataSourceName",
 			"not a SQLite file; for another database, set driverName to mysql or postgres")
+		file := strings.TrimPrefix(c.sqlitePath(), "file:")
+		p.unless(file != "" && file != ":memory:" && !strings.Contains(source, "mode=memory"), "dataSourceName",
+			"in memory each connection has a database of its own; name a file")
 	}
 	if c.DriverName == "mysql" && source != "" {
 		slash := strings.LastIndexByte(source, '/')
@@ -115,6 +118,8 @@ func (c *Config) validateLimits(p *problems) {
 	} {
 		p.unless(count.n >= 0, count.key, "%d is less than 0; 0 turns it off", count.n)
 	}
+	const year = 365 * 24 * 60
+	p.unless(c.SweepMinutes <= year, "sweepMinutes", "%d is more than %d, a year; 0 turns it off", c.SweepMinutes, year)
 	p.unless(c.LimitFailedShare <= 100, "limitFailedShare", "%d is more than 100 per cent", c.LimitFailedShare)
 	const minToken = 16
 	p.unless(c.MetricsToken == "" || len(c.MetricsToken) >= minToken, "metricsToken", "shorter than %d bytes", minToken)

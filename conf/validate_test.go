@@ -35,6 +35,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"mysql by default address", "dataSourceName = root:My-Secret@/door", "dataSourceName: " + wantSQLite},
 		{"postgres URL", "dataSourceName = postgres://a:My-Secret@db/door", "dataSourceName: " + wantSQLite},
 		{"postgres keywords", "dataSourceName = host=/run/db password=My-Secret", "dataSourceName: " + wantSQLite},
+		{"in memory", "dataSourceName = :memory:", "dataSourceName: " + wantFile},
+		{"in memory, by URI", "dataSourceName = file::memory:?cache=shared", "dataSourceName: " + wantFile},
+		{"in memory, by mode", "dataSourceName = file:x?mode=memory", "dataSourceName: " + wantFile},
 		{"table prefix", "tableNamePrefix = a-b", `tableNamePrefix: "a-b" holds other characters than letters, ` +
 			`digits and underscores`},
 		{"bool", "initDataNewOnly = maybe", `initDataNewOnly: "maybe" is neither true nor false`},
@@ -62,6 +65,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"limits", "limitPerIP = -1\nlimitFailedShare = 101\nmaxWaiting = -5",
 			"limitPerIP: -1 is less than 0; 0 turns it off\nmaxWaiting: -5 is less than 0; 0 turns it off\n" +
 				"limitFailedShare: 101 is more than 100 per cent"},
+		{"sweeps too seldom", "sweepMinutes = 999999999", `sweepMinutes: 999999999 is more than 525600, a year; 0 turns it off`},
 		{"short metrics token", "metricsToken = My-Secret", "metricsToken: shorter than 16 bytes"},
 		{"profiles for everybody", "pprofAddr = 0.0.0.0:6060",
 			`pprofAddr: "0.0.0.0:6060" is not host:port of the loopback, such as 127.0.0.1:6060`},
@@ -114,6 +118,7 @@ const (
 	wantOrigin   = "not a URL such as https://id.example.com, without a path"
 	wantEndpoint = "not a URL such as https://api.weixin.qq.com"
 	wantSQLite   = "not a SQLite file; for another database, set driverName to mysql or postgres"
+	wantFile     = "in memory each connection has a database of its own; name a file"
 	wantKey      = "not 32 bytes in base64, as openssl rand -base64 32 prints them"
 )
 

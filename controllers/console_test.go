@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"io/fs"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -243,4 +244,16 @@ func TestChosenItems(t *testing.T) {
 	assert.Equal(t, []string{"b", "sms", "c"}, names, "what the form does not offer stays")
 	assert.Equal(t, "kept", items[0].Rule)
 	assert.True(t, items[2].CanSignIn)
+}
+
+func TestLastTokenOfAFormerKey(t *testing.T) {
+	t.Parallel()
+	made := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	cert := &sdk.Cert{CreatedTime: made.Format(time.RFC3339)}
+	for hours, want := range map[float64]time.Time{
+		0: made.Add(168 * time.Hour), -1: made.Add(168 * time.Hour), 2: made.Add(2 * time.Hour),
+		1e7: made.Add(math.MaxInt32 * time.Second),
+	} {
+		assert.Equal(t, want, lastTokenEnds(&sdk.Application{ExpireInHours: hours}, cert), "%g", hours)
+	}
 }

@@ -55,7 +55,7 @@ func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
 			Options: labelled("tokenFormat.", "JWT", "JWT-Standard", "JWT-Empty", "JWT-Custom"),
 		},
 		&field{Name: "expireInHours", Kind: "number", Required: true, Value: hoursText(hoursOf(row))},
-		&field{Name: "refreshExpireInHours", Kind: "number", Required: true, Value: hoursText(row.RefreshExpireInHours)},
+		&field{Name: "refreshExpireInHours", Kind: "number", Required: true, Value: hoursText(max(row.RefreshExpireInHours, 0))},
 		signers)
 	if row.TokenFormat == "" {
 		f.field("tokenFormat").Value = "JWT"

@@ -119,7 +119,7 @@ func miniProgramCode(server, clientID string) string {
 }
 
 // hoursOf returns how long an access token of an application lives.
-func hoursOf(app *sdk.Application) float64 { return cmp.Or(app.ExpireInHours, 168) }
+func hoursOf(app *sdk.Application) float64 { return cmp.Or(max(app.ExpireInHours, 0), 168) }
 
 // lastTokenEnds returns when the last token of an application's former keys ends at the latest, given the key that it
 // signs with now. The zero time is long ago.
@@ -128,7 +128,7 @@ func lastTokenEnds(app *sdk.Application, current *sdk.Cert) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	return since.Add(time.Duration(max(hoursOf(app), app.RefreshExpireInHours) * float64(time.Hour)))
+	return since.Add(object.TokenLife(app))
 }
 
 // attach adds a provider to an application, which lets its users sign up and in.

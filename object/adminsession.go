@@ -56,7 +56,7 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 	}
 	life := adminSessionLife
 	if app != nil && app.CookieExpireInHours > 0 {
-		life = time.Duration(app.CookieExpireInHours) * time.Hour
+		life = hours(float64(app.CookieExpireInHours))
 	}
 	token = rand.Text()
 	row := &AdminSession{

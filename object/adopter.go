@@ -13,6 +13,18 @@ import (
 // maxAdoptedID is what fits the column of an identity.
 const maxAdoptedID = 128
 
+// isAdoptable reports whether every database can keep a text as an OpenID or UnionID. Users of Casdoor v3.158 write into
+// their properties what they like: one of them must not keep all others from being adopted.
+func isAdoptable(id string) bool { return len(id) <= maxAdoptedID && storable(id) }
+
+// adoptableUnion is the UnionID of a user's properties, or none where it cannot be one.
+func adoptableUnion(unionID string) string {
+	if !isAdoptable(unionID) {
+		return ""
+	}
+	return unionID
+}
+
 // adopter does one batch of Adopt: users of one organization.
 type adopter struct {
 	*Store
@@ -80,7 +92,7 @@ func (b *adopter) judge(c claimant) error {
 		}
 		return nil
 	}
-	if len(c.openID) > maxAdoptedID {
+	if !isAdoptable(c.openID) {
 		return nil // no OpenID: nobody signs in with it
 	}
 	if b.conflicts[c.openID] != nil {
@@ -91,7 +103,7 @@ func (b *adopter) judge(c claimant) error {
 		return b.doubtBoth(c.openID, other.UserID, c.id)
 	}
 	b.fresh[c.openID] = &Identity{
-		Organization: b.organization, OpenID: c.openID, UserID: c.id, UnionID: c.unionID,
+		Organization: b.organization, OpenID: c.openID, UserID: c.id, UnionID: adoptableUnion(c.unionID),
 		CreatedTime: now(), UpdatedTime: now(),
 	}
 	return nil
@@ -153,8 +165,17 @@ func (b *adopter) nameOf(id string) (string, error) {
 	return user.GetId(), err
 }
 
+// maxReason bounds the Reason of a Conflict, in bytes: thousands of users may claim one OpenID, as "undefined".
+const (
+	maxReason = 4000
+	andOthers = "; and others"
+)
+
 // doubt keeps an OpenID from signing anybody in, unless an admin has decided about it.
 func (b *adopter) doubt(openID, reason string) {
+	if !isAdoptable(openID) {
+		return // nobody signs in with it
+	}
 	known := b.conflicts[openID]
 	if known != nil && known.UserID != "" {
 		return
@@ -164,7 +185,11 @@ func (b *adopter) doubt(openID, reason string) {
 		b.conflicts[openID] = known
 		b.state.Conflicts++
 	}
-	if !strings.Contains(known.Reason, reason) {
+	switch {
+	case strings.Contains(known.Reason, reason) || strings.HasSuffix(known.Reason, andOthers):
+	case known.Reason != "" && len(known.Reason)+len(reason) > maxReason:
+		known.Reason += andOthers
+	default:
 		known.Reason = strings.TrimPrefix(known.Reason+"; "+reason, "; ")
 	}
 	if !slices.Contains(b.changed, known) {

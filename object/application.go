@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -49,20 +50,36 @@ func (c *Client) ID() string {
 	return c.Application.ClientId
 }
 
+// lifetime is Casdoor's default where none is set. Nor does -1, which Casdoor shows to strangers in its place, set any.
 func (c *Client) lifetime() time.Duration {
 	const casdoorDefault = 168
-	return hours(cmp.Or(c.Application.ExpireInHours, casdoorDefault))
+	if n := c.Application.ExpireInHours; n > 0 {
+		return hours(n)
+	}
+	return hours(casdoorDefault)
 }
 
 // refreshLifetime is the access token's where none is set, as in Casdoor.
 func (c *Client) refreshLifetime() time.Duration {
-	if c.Application.RefreshExpireInHours <= 0 {
-		return c.lifetime()
+	if n := c.Application.RefreshExpireInHours; n > 0 {
+		return hours(n)
 	}
-	return hours(c.Application.RefreshExpireInHours)
+	return c.lifetime()
 }
 
-func hours(n float64) time.Duration { return time.Duration(n * float64(time.Hour)) }
+// TokenLife returns how long after a sign-in, at most, its last token ends, as the application's settings are now.
+func TokenLife(app *sdk.Application) time.Duration {
+	c := &Client{Application: app}
+	return max(c.lifetime(), c.refreshLifetime())
+}
+
+// maxLife bounds what a token lives, at 68 years: its row has 4 bytes for the seconds.
+const maxLife = math.MaxInt32 * time.Second
+
+// hours is a life of that many hours, within a second and maxLife.
+func hours(n float64) time.Duration {
+	return time.Duration(min(max(n*float64(time.Hour), float64(time.Second)), float64(maxLife)))
+}
 
 // sharedInfix stands between the client id of a shared application and the organization that a client acts for.
 const sharedInfix = "-org-"
@@ -74,6 +91,10 @@ func (s *Store) organization(ctx context.Context, name string) (*sdk.Organizatio
 func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
 	id, organization, _ := strings.Cut(clientID, sharedInfix)
 	app, err := s.applications.get(s.read(ctx), "WHERE client_id=?", id)
+	if organization != "" && (errors.Is(err, ErrNotFound) || err == nil && !app.IsShared) {
+		id, organization = clientID, "" // an admin of a Casdoor may have put the infix into a name of their own
+		app, err = s.applications.get(s.read(ctx), "WHERE client_id=?", id)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +124,7 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string)
 		return nil, fmt.Errorf("organization %s of application %s: %w", app.Organization, app.Name, err)
 	}
 	for _, item := range itemsOf(app) {
-		row, err := s.providers.get(s.read(ctx), "WHERE name=?", item.Name)
+		row, err := s.providerNamed(ctx, item.Name)
 		if errors.Is(err, ErrNotFound) {
 			continue // Casdoor lets admins delete a provider that applications still name
 		}
@@ -129,6 +150,19 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string)
 		c.key, c.keyErr = s.keyring.parse(cert)
 	}
 	return c, nil
+}
+
+// providerNamed reads a provider, without the columns of lists and maps: none of them is a mini program's, and one that
+// cannot be read, of a service for e-mail perhaps, keeps nobody from signing in.
+func (s *Store) providerNamed(ctx context.Context, name string) (*sdk.Provider, error) {
+	found, err := s.providers.findColumns(s.read(ctx), s.providers.plain(), s.providers.name+" WHERE name=?", name)
+	if err == nil && len(found) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
 }
 
 // certOf returns the cert that an application signs with: as in Casdoor the built-in one, where it names none.

@@ -1,8 +1,11 @@
 package object
 
 import (
+	"encoding/json"
 	"errors"
+	"math"
 	"testing"
+	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
@@ -52,6 +55,21 @@ func TestClientDurations(t *testing.T) {
 	}
 }
 
+func TestOddDurations(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[float64]time.Duration{
+		-1: 168 * time.Hour, math.NaN(): 168 * time.Hour, 1e-300: time.Second, 0.001: 3600 * time.Millisecond, 1e6: maxLife,
+		1e18: maxLife, math.Inf(1): maxLife, math.Inf(-1): 168 * time.Hour,
+	} {
+		app := &sdk.Application{ExpireInHours: set, RefreshExpireInHours: set}
+		client := &Client{Application: app}
+		assert.Equal(t, want, client.lifetime(), "%g", set)
+		assert.Equal(t, want, client.refreshLifetime(), "%g", set)
+		assert.Equal(t, want, TokenLife(app), "%g", set)
+	}
+	assert.Equal(t, math.MaxInt32, int(maxLife/time.Second))
+}
+
 // TestKeysLeaveOutWhatCannotVerify has tokens verified although a cert among many is damaged.
 func TestKeysLeaveOutWhatCannotVerify(t *testing.T) {
 	t.Parallel()
@@ -62,10 +80,15 @@ func TestKeysLeaveOutWhatCannotVerify(t *testing.T) {
 		if err == nil {
 			_, err = store.certs.insert(tx, &sdk.Cert{Owner: "admin", Name: "tls", Scope: "SSL", Certificate: "x"}, "")
 		}
+		if err == nil {
+			_, err = store.certs.insert(tx, curveOfNoToken(t), "")
+		}
 		return err
 	}))
 	set, err := service.Keys(t.Context())
 	require.NoError(t, err)
 	require.Len(t, set.Keys, 1)
 	assert.Equal(t, builtInCert, set.Keys[0].KeyID)
+	_, err = json.Marshal(set)
+	assert.NoError(t, err)
 }

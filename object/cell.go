@@ -10,12 +10,23 @@ import (
 
 // cell scans one column into one field.
 type cell struct {
-	field reflect.Value
-	json  bool
+	field   reflect.Value
+	json    bool
+	lenient bool // what cannot be read leaves the field empty
+	spoilt  bool // it has done so
 }
 
 // Scan implements sql.Scanner.
 func (c *cell) Scan(src any) error {
+	err := c.set(src)
+	if err != nil && c.lenient {
+		c.field.SetZero()
+		c.spoilt, err = true, nil
+	}
+	return err
+}
+
+func (c *cell) set(src any) error {
 	switch v := src.(type) {
 	case nil:
 		c.field.SetZero()
@@ -25,8 +36,14 @@ func (c *cell) Scan(src any) error {
 	case []byte:
 		return c.setText(string(v))
 	case int64:
+		if c.json {
+			return c.setText(strconv.FormatInt(v, 10))
+		}
 		return c.setInt(v)
 	case float64:
+		if c.json {
+			return c.setText(strconv.FormatFloat(v, 'g', -1, 64))
+		}
 		return c.setFloat(v)
 	case bool:
 		return c.setInt(map[bool]int64{true: 1}[v])
@@ -51,6 +68,12 @@ func (c *cell) setText(s string) error {
 		f, err := strconv.ParseFloat(s, 64)
 		c.field.SetFloat(f)
 		return err
+	case reflect.Bool:
+		if b, err := strconv.ParseBool(s); err == nil { // SQLite keeps 'true' as a text
+			c.field.SetBool(b)
+			return nil
+		}
+		fallthrough
 	default:
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
@@ -69,6 +92,8 @@ func (c *cell) setInt(n int64) error {
 		c.field.SetFloat(float64(n))
 	case reflect.String:
 		c.field.SetString(strconv.FormatInt(n, 10))
+	case reflect.Slice:
+		c.field.SetBytes(strconv.AppendInt(nil, n, 10))
 	default:
 		c.field.SetInt(n)
 	}

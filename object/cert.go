@@ -36,7 +36,8 @@ type key struct {
 	public      crypto.PublicKey
 	private     crypto.Signer     // nil for a cert without a private key: it verifies, but does not sign
 	algorithm   string            // the cert's own
-	headers     map[string]string // of its tokens: see headersOf
+	headers     map[string]string // of its tokens: see headersOf; never empty
+	pair        bool              // private, where there is one, is public's
 }
 
 // keyring keeps parsed certs: to parse an RSA key costs as much as a signature, and settings are read anew every few
@@ -105,6 +106,11 @@ func parseKey(row *sdk.Cert) (*key, error) {
 	if k.headers, err = headersOf(k); err != nil {
 		return nil, err
 	}
+	if len(k.headers) == 0 { // whoever reads JWKS, all of it, may not know such a key either
+		return nil, fmt.Errorf("cert %s: no token is signed with such a key: want RSA of %d bits or more, or ECDSA with P-256, "+
+			"P-384 or P-521", row.Name, minRSABits)
+	}
+	k.pair = k.matches()
 	k.algorithm = row.CryptoAlgorithm
 	if !k.supports(k.algorithm) {
 		k.algorithm = k.naturalAlgorithm()
@@ -112,13 +118,18 @@ func parseKey(row *sdk.Cert) (*key, error) {
 	return k, nil
 }
 
+// minRSABits is what crypto/rsa signs and verifies with.
+const minRSABits = 1024
+
 // headersOf returns the first part of the key's tokens (RFC 7515 §7.1) by the algorithms, among Casdoor's token signing
 // methods, that it can sign and verify with.
 func headersOf(k *key) (map[string]string, error) {
 	var algorithms []string
 	switch public := k.public.(type) {
 	case *rsa.PublicKey:
-		algorithms = []string{"RS256", "RS512"}
+		if public.N.BitLen() >= minRSABits {
+			algorithms = []string{"RS256", "RS512"}
+		}
 	case *ecdsa.PublicKey:
 		for algorithm, curve := range curves() {
 			if curve == public.Curve {
@@ -176,6 +187,9 @@ func curves() map[string]elliptic.Curve {
 	return map[string]elliptic.Curve{"ES256": elliptic.P256(), "ES384": elliptic.P384(), "ES512": elliptic.P521()}
 }
 
+// noPair is why a cert does not sign: nobody could verify its tokens.
+const noPair = "its certificate is not that of its private key"
+
 // supports reports whether the key can sign and verify with an algorithm.
 func (k *key) supports(algorithm string) bool { return k.headers[algorithm] != "" }
 
@@ -197,6 +211,9 @@ func (k *key) sign(algorithm string, claims []byte) (string, error) {
 	header := k.headers[algorithm]
 	if k.private == nil || header == "" {
 		return "", fmt.Errorf("cert %s cannot sign %s", k.name, algorithm)
+	}
+	if !k.pair {
+		return "", fmt.Errorf("cert %s cannot sign: %s", k.name, noPair)
 	}
 	encoding := base64.RawURLEncoding
 	const signatureSize = 1024 // of an RSA key of 6144 bits
@@ -226,9 +243,15 @@ func (k *key) jwk() jose.JSONWebKey {
 	return jwk
 }
 
-// fillCert makes the key pair of a cert that has none, for its algorithm and bit size. A cert with keys stays as it
-// is.
+// certType is Casdoor's type of the certs that sign tokens.
+const certType = "x509"
+
+// fillCert makes the key pair of a cert that has none, for its algorithm and bit size. A cert with keys, or of another
+// type, stays as it is.
 func fillCert(row *sdk.Cert) error {
+	if row.Type != "" && row.Type != certType {
+		return nil // a TLS server's or a payment service's
+	}
 	if row.Certificate != "" && row.PrivateKey != "" {
 		_, err := parseKey(row)
 		return err

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"slices"
 	"testing"
+	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/golang-jwt/jwt/v5"
@@ -141,21 +142,77 @@ func TestLargeKey(t *testing.T) {
 	}
 }
 
-func TestKeyOfOtherKindSignsNothing(t *testing.T) {
+// Keys that no token is signed with are none: in JWKS one that a library does not know may cost all others.
+func TestKeyOfOtherKind(t *testing.T) {
 	t.Parallel()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	require.NoError(t, err)
-	k, err := parseKey(&sdk.Cert{
-		Name: "cert", Certificate: selfSigned(t, public, private),
-		PrivateKey: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-	})
-	require.NoError(t, err)
-	for _, algorithm := range append(algorithms(), "", "EdDSA") {
-		_, err := k.sign(algorithm, []byte("{}"))
-		assert.Error(t, err, algorithm)
+	for name, row := range map[string]*sdk.Cert{
+		"Ed25519": {
+			Certificate: selfSigned(t, public, private),
+			PrivateKey:  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+		},
+		"P-224":             curveOfNoToken(t),
+		"RSA with 512 bits": {PrivateKey: rsa512},
+	} {
+		_, err := parseKey(row)
+		assert.ErrorContains(t, err, "want RSA of 1024 bits or more, or ECDSA with P-256, P-384 or P-521", name)
 	}
+}
+
+// curveOfNoToken is a cert that x509 reads, and JOSE has no name for.
+func curveOfNoToken(t *testing.T) *sdk.Cert {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.MarshalECPrivateKey(private)
+	require.NoError(t, err)
+	return &sdk.Cert{
+		Owner: "admin", Name: "p224", Scope: "JWT", Certificate: selfSigned(t, private.Public(), private),
+		PrivateKey: string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})),
+	}
+}
+
+// rsa512 is a key that crypto/rsa neither makes nor uses any more.
+const rsa512 = `-----BEGIN RSA PRIVATE KEY-----
+MIIBOgIBAAJBANcLpuO63aEEtI/RDT/1IEM4Yh/PMEWC9rQdj4/2EgUMhygX8o2O
+fuOez0Q5re2VKcqUDYEvyku3OlkzfVH6QS0CAwEAAQJBALagXZ4fL2M0pMdSaac8
+XKbZtnN/OGaAH1W9mRNQjeMcPw0dX4TlY+4UoX1Y4ytWgUrwZ0+5hUv28Yz8W0Tm
+JKECIQDs6hli/f3wqYin6wmjE+ig7jufMoN843PGGUJghnbTKQIhAOhejGQjquqs
+D+QaMcPNxrslaCo7jaQuXgFWmGYX0aJlAiBpYyWR3Ix23uN0VuB9k6Ca3f7VrWHC
+T2ezyo61Y3s+KQIgOzck9bv1KVpxrkJSnkBJPZXZxrFodgdu405rBdFaFdUCICr+
+VWowTgJSzZSXykes94krbMIqZvt7OUCZTY3KGBgo
+-----END RSA PRIVATE KEY-----
+`
+
+// A cert whose two halves do not belong together verifies what it has signed, and signs nothing.
+func TestCertOfTwoPairs(t *testing.T) {
+	t.Parallel()
+	one := &sdk.Cert{Owner: "admin", Name: "cert", CryptoAlgorithm: "ES256"}
+	other := *one
+	require.NoError(t, fillCert(one))
+	require.NoError(t, fillCert(&other))
+	k, err := parseKey(one)
+	require.NoError(t, err)
+	_, err = k.sign("", []byte("{}"))
+	require.NoError(t, err)
+	one.PrivateKey = other.PrivateKey
+	k, err = parseKey(one)
+	require.NoError(t, err)
+	_, err = k.sign("", []byte("{}"))
+	assert.ErrorContains(t, err, noPair)
+	assert.Equal(t, found(Problem, "cert admin/cert: %s", noPair), openStore(t).diagnoseCert(one, time.Now()))
+}
+
+// Of a TLS server's or a payment service's cert, as Casdoor dumps it, nothing is asked.
+func TestCertOfOtherType(t *testing.T) {
+	t.Parallel()
+	row := sdk.Cert{Owner: "admin", Name: "pay", Type: "Payment", Scope: "JWT", Certificate: "x", PrivateKey: "y"}
+	filled := row
+	require.NoError(t, completeCert(&filled, nil))
+	assert.Equal(t, row, filled)
 }
 
 func TestKeyring(t *testing.T) {

@@ -61,7 +61,7 @@ func completeManagedCert(row, old *sdk.Cert) error {
 			"bitSize", Err: err}
 	}
 	k, err := parseKey(row)
-	if err != nil || !k.supports(row.CryptoAlgorithm) || !k.matches() {
+	if err != nil || !k.supports(row.CryptoAlgorithm) || !k.pair {
 		return refuse(InvalidRequest, "certificate, privateKey and cryptoAlgorithm do not belong together")
 	}
 	// A signature of 16384 bits takes most of a second, and all organizations share the processors.
@@ -109,7 +109,8 @@ func (a *Authority) certUnused(q querier, row *sdk.Cert, done string) error {
 	if row.Owner == adminOwner && row.Name == builtInCert {
 		return refuse(InvalidRequest, "the cert %s cannot be %s", row.Name, done)
 	}
-	apps, err := a.store.applications.find(q, "WHERE cert=?", row.Name)
+	apps, err := a.store.applications.findColumns(q, a.store.applications.pick("name", "organization"),
+		a.store.applications.name+" WHERE cert=?", row.Name)
 	if err != nil {
 		return err
 	}

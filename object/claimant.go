@@ -61,5 +61,5 @@ func (c claimant) doubted() (openIDs []string, reason string) {
 	default:
 		return nil, ""
 	}
-	return openIDs, fmt.Sprintf("user %s: wechat is %q, properties.wechatOpenId is %q", c.fullName(), c.column, c.openID)
+	return openIDs, fmt.Sprintf("user %s: wechat is %q, properties.wechatOpenId is %.200q", c.fullName(), c.column, c.openID)
 }

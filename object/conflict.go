@@ -27,7 +27,7 @@ func (s *Store) Assign(ctx context.Context, owner, name, openID string) error {
 			return err
 		}
 		identity := &Identity{
-			Organization: owner, OpenID: openID, UserID: user.Id, UnionID: user.Properties[wechatUnionID],
+			Organization: owner, OpenID: openID, UserID: user.Id, UnionID: adoptableUnion(user.Properties[wechatUnionID]),
 			CreatedTime: now(), UpdatedTime: now(),
 		}
 		if _, err := s.identities.insert(tx, identity, s.dialect.orUpdate(

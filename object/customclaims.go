@@ -119,7 +119,9 @@ func eachIn(texts []string, variable string, values []string, room *int) []strin
 func roleNames(user *sdk.User) []string {
 	names := []string{}
 	for _, r := range user.Roles {
-		names = append(names, r.Name)
+		if r != nil {
+			names = append(names, r.Name)
+		}
 	}
 	return names
 }
@@ -127,7 +129,9 @@ func roleNames(user *sdk.User) []string {
 func permissionNames(user *sdk.User) []string {
 	names := []string{}
 	for _, p := range user.Permissions {
-		names = append(names, p.Name)
+		if p != nil {
+			names = append(names, p.Name)
+		}
 	}
 	return names
 }

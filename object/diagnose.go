@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -125,6 +126,9 @@ func (s *Store) diagnoseCert(row *sdk.Cert, now time.Time) Finding {
 	if err != nil {
 		return found(Problem, "%s: %s", name, err)
 	}
+	if !key.pair {
+		return found(Problem, "%s: %s", name, noPair)
+	}
 	if key.certificate == nil {
 		return found(Fine, "%s: a bare key, without an end", name)
 	}
@@ -140,9 +144,15 @@ func (s *Store) diagnoseCert(row *sdk.Cert, now time.Time) Finding {
 	return found(Fine, "%s: valid until %s", name, end.Format(time.DateOnly))
 }
 
-// DiagnoseApplications looks for what the applications name and is not there, and for client ids that two of them have.
+// DiagnoseApplications looks for what the applications name and is not there, for client ids that two of them have, for
+// certs that cannot sign as they want, and for rows that cannot be read.
 func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
-	applications, err := s.applications.find(s.read(ctx), "ORDER BY owner, name")
+	var all []Finding
+	applications, err := s.applications.findReadable(s.read(ctx), func(app *sdk.Application, columns []string) bool {
+		all = append(all, found(Problem, "application %s/%s: it cannot be used: what cannot be read is %s", app.Owner, app.Name,
+			strings.Join(columns, ", ")))
+		return false
+	}, s.applications.name+" ORDER BY owner, name")
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +164,6 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 			return nil, err
 		}
 	}
-	var all []Finding
 	clients := map[string]string{} // the applications by their client ids
 	for _, app := range applications {
 		name := fmt.Sprintf("application %s/%s", app.Owner, app.Name)
@@ -164,6 +173,8 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 		}
 		if cert := certOf(app); !slices.Contains(there.certs, cert) {
 			all = append(all, found(Problem, "%s: there is no cert %s", name, cert))
+		} else if err := s.canSign(ctx, app); err != nil {
+			all = append(all, found(Problem, "%s: %s", name, err))
 		}
 		if first, taken := clients[app.ClientId]; taken && app.ClientId != "" {
 			all = append(all, found(Problem, "%s: %s has the same client id", name, first))
@@ -179,6 +190,22 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 		}
 	}
 	return all, nil
+}
+
+// canSign returns why the cert of an application cannot sign its tokens.
+func (s *Store) canSign(ctx context.Context, app *sdk.Application) error {
+	cert, err := s.certFor(s.read(ctx), certOf(app), app.Organization)
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("the cert %s is another organization's", certOf(app))
+	}
+	if err != nil {
+		return err
+	}
+	key, err := s.keyring.parse(cert)
+	if err == nil {
+		_, err = key.sign(app.TokenSigningMethod, []byte("{}"))
+	}
+	return err
 }
 
 // namesIn returns the names of a table's rows, each once.

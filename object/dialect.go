@@ -218,9 +218,11 @@ func unfit(err error) error {
 	}
 	return &Refusal{
 		Code: InvalidRequest, Message: "a value is too long, out of range or of the wrong kind",
-		Err: fmt.Errorf("the database refuses a value: %s", said),
+		Err: fmt.Errorf("%w: %s", errUnfit, said),
 	}
 }
+
+var errUnfit = errors.New("the database refuses a value")
 
 // isUndone reports whether a server has told that it undid a transaction. Where the connection broke it may have
 // committed it.

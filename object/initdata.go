@@ -281,7 +281,7 @@ func completeCert(row, old *sdk.Cert) error {
 		keep(&row.PrivateKey, &old.PrivateKey)
 	}
 	keep(&row.Scope, new("JWT"))
-	keep(&row.Type, new("x509"))
+	keep(&row.Type, new(certType))
 	return fillCert(row)
 }
 

@@ -156,8 +156,7 @@ type window struct{ offset, limit, total int }
 func (f *Family[T]) rows(ctx context.Context, s *selection, order order, w window) ([]*T, error) {
 	if w.total == 0 && w.limit == maxListed && !s.bounded { // all of them
 		from, args := s.from(f.table.name, "")
-		return f.table.findFrom(f.authority.store.readOnce(ctx), fmt.Sprintf("%s ORDER BY %s LIMIT %d", from,
-			order.sql(f.table.dialect), w.limit), args...)
+		return f.readable(ctx, fmt.Sprintf("%s ORDER BY %s LIMIT %d", from, order.sql(f.table.dialect), w.limit), args...)
 	}
 	backwards := w.offset > w.total/2 && w.total > 0
 	if backwards {
@@ -173,6 +172,16 @@ func (f *Family[T]) rows(ctx context.Context, s *selection, order order, w windo
 		slices.Reverse(keys)
 	}
 	return f.withKeys(ctx, keys)
+}
+
+// readable reads rows for a list. A damaged one is listed too, without what cannot be read.
+func (f *Family[T]) readable(ctx context.Context, from string, args ...any) ([]*T, error) {
+	return f.table.findReadable(f.authority.store.readOnce(ctx), func(row *T, columns []string) bool {
+		id := f.id(row)
+		f.authority.log.WarnContext(ctx, damagedRow, "table", f.name,
+			"row", *id.owner+"/"+*id.name, "columns", strings.Join(columns, ", "))
+		return true
+	}, from, args...)
 }
 
 // keyColumns tell rows apart.
@@ -212,8 +221,7 @@ func (f *Family[T]) withKeys(ctx context.Context, keys [][2]string) ([]*T, error
 				where[i], args = "id=?", args[:len(args)-1]
 			}
 		}
-		found, err := f.table.findFrom(f.authority.store.readOnce(ctx), f.table.name+" WHERE "+strings.Join(where, " OR "),
-			args...)
+		found, err := f.readable(ctx, f.table.name+" WHERE "+strings.Join(where, " OR "), args...)
 		if err != nil {
 			return nil, err
 		}

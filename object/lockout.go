@@ -38,8 +38,8 @@ type lockout struct{ limit, minutes int }
 func lockoutOf(app *sdk.Application, organization string) lockout {
 	l := lockout{defaultSigninLimit, defaultFrozenTime}
 	if app != nil && (app.Organization == organization || app.Organization == builtInName) {
-		l.limit = cmp.Or(app.FailedSigninLimit, l.limit)
-		l.minutes = cmp.Or(app.FailedSigninFrozenTime, l.minutes)
+		l.limit = cmp.Or(max(app.FailedSigninLimit, 0), l.limit)
+		l.minutes = cmp.Or(max(app.FailedSigninFrozenTime, 0), l.minutes)
 	}
 	return l
 }

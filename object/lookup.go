@@ -27,7 +27,7 @@ type question[V any] struct {
 	key    string
 	within []any
 	found  *V    // the answer; nil: there is no such row
-	err    error // why the row cannot be read, which is nobody else's misfortune
+	err    error // why the row cannot be read, which is not the others' misfortune
 }
 
 // lookupQuery is what a lookup selects.
@@ -123,14 +123,16 @@ func (l *lookup[V]) answerAll(batch []*job[*question[V]]) error {
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		key, row, err := l.scan(rows)
-		if len(byKey[key]) == 0 && err != nil { // not even the key can be read
+		if err != nil && len(byKey[key]) == 0 {
 			return err
 		}
 		for i, q := range byKey[key] {
 			if i > 0 { // each gets a row of its own
 				_, row, err = l.scan(rows)
 			}
-			q.found, q.err = row, err
+			if q.err = err; err == nil {
+				q.found = row
+			}
 		}
 	}
 	return rows.Err()

@@ -158,9 +158,14 @@ func TestMiniProgramsOfSharedApplication(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		own := &sdk.Application{Owner: "admin", Name: "own", Organization: "shop", ClientId: "own", ClientSecret: "s"}
 		shared := &sdk.Application{Owner: "admin", Name: "all", Organization: "built-in", ClientId: "all", IsShared: true}
+		odd := &sdk.Application{Owner: "admin", Name: "odd", Organization: "shop", ClientId: "own-org-mini"}
+		asked := shared
+		if r.URL.Query().Get("id") == "admin/odd" {
+			asked = odd
+		}
 		answers := map[string]any{
-			"/api/get-applications": []*sdk.Application{own, shared},
-			"/api/get-application":  shared,
+			"/api/get-applications": []*sdk.Application{own, shared, odd},
+			"/api/get-application":  asked,
 			"/api/get-organization": &sdk.Organization{
 				Name: "shop", AccountItems: []*sdk.AccountItem{{Name: "ID", ModifyRule: "Admin"}},
 			},
@@ -184,6 +189,9 @@ func TestMiniProgramsOfSharedApplication(t *testing.T) {
 	require.Len(t, c.miniPrograms, 2)
 	assert.Equal(t, "wx1", c.miniPrograms[0].row.ClientId)
 	assert.True(t, c.miniPrograms[0].item.CanSignIn && c.miniPrograms[0].item.CanSignUp)
+	c, err = s.Client(t.Context(), "own-org-mini")
+	require.NoError(t, err, "a name that only looks like that of a shared one")
+	assert.Equal(t, "odd", c.Application.Name)
 	for _, clientID := range []string{"all", "all-org-else", "own-org-shop", "", "nope"} {
 		_, err := s.Client(t.Context(), clientID)
 		refusal, ok := errors.AsType[*Refusal](err)

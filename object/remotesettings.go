@@ -82,6 +82,9 @@ func (r *remote) client(ctx context.Context, clientID string) (*Client, error) {
 		return nil, err
 	}
 	app, known := all.byClient[id]
+	if whole, found := all.byClient[clientID]; found && !app.shared {
+		app, known, id, organization = whole, true, clientID, "" // its admin has put the infix into it
+	}
 	if !known || id == "" || organization != "" && !app.shared || cmp.Or(organization, app.organization) != all.home {
 		return nil, ErrNotFound
 	}

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"slices"
+	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
@@ -35,11 +36,20 @@ func (g given[T]) add(row *T, users, groups, roles []string) {
 
 // rights reads an organization's roles and permissions. Tokens do not say who else has one.
 func (s *Store) rights(ctx context.Context, organization string) (*rights, error) {
-	roles, err := s.roles.find(s.read(ctx), "WHERE owner=? ORDER BY created_time DESC, name", organization)
+	leave := func(table, name string, columns []string) bool {
+		s.log.WarnContext(ctx, "left out of tokens: "+damagedRow, "table", table,
+			"row", organization+"/"+name, "columns", strings.Join(columns, ", "))
+		return false
+	}
+	roles, err := s.roles.findReadable(s.read(ctx), func(row *sdk.Role, columns []string) bool {
+		return leave("role", row.Name, columns)
+	}, s.roles.name+" WHERE owner=? ORDER BY created_time DESC, name", organization)
 	if err != nil {
 		return nil, err
 	}
-	permissions, err := s.permissions.find(s.read(ctx), "WHERE owner=? ORDER BY name", organization)
+	permissions, err := s.permissions.findReadable(s.read(ctx), func(row *sdk.Permission, columns []string) bool {
+		return leave("permission", row.Name, columns)
+	}, s.permissions.name+" WHERE owner=? ORDER BY name", organization)
 	if err != nil {
 		return nil, err
 	}

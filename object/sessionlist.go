@@ -62,19 +62,18 @@ func (a *Authority) sessionList(ctx context.Context, organization string, q List
 	default:
 		return nil, refuse(InvalidRequest, "there is no column %.40q", q.Field)
 	}
-	apps, err := s.applications.find(l.reader, "")
+	apps, err := s.lifeSettings(l.reader)
 	if err != nil {
 		return nil, err
 	}
 	var longest time.Duration
 	for _, app := range apps {
-		c := &Client{Application: app}
-		longest = max(longest, c.lifetime(), c.refreshLifetime())
+		longest = max(longest, TokenLife(app))
 	}
 	l.since = timestamp(a.now().Add(-longest))
 	user := s.dialect.quote("user")
-	l.tokens = fmt.Sprintf("SELECT %s AS user_name, application, name AS id, created_time AS created FROM %s "+
-		"WHERE organization=? AND created_time>? AND expires_in>0 AND %s<>''", user, s.tokens.name, user)
+	l.tokens = fmt.Sprintf("SELECT %s AS user_name, COALESCE(application, '') AS application, name AS id, "+
+		"created_time AS created FROM %s WHERE organization=? AND created_time>? AND expires_in>0 AND %s<>''", user, s.tokens.name, user)
 	if s.tokens.has("grant_type") {
 		l.tokens += " AND COALESCE(grant_type, '')<>'" + clientGrant + "'"
 	}

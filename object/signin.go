@@ -99,6 +99,10 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 			s.judgeSentNickname(ctx, p)
 		case errors.Is(err, errRaced):
 			p.nameTaken = p.nameTaken || errors.Is(err, errNameTaken)
+		case errors.Is(err, errUnfit) && (p.nickname != "" || p.avatar != ""):
+			// A column of an older Casdoor's may be too short, or of a character set without emoji.
+			s.log.WarnContext(ctx, "nickname and avatar of a sign-in are ignored: the database may not take them", "cause", err)
+			p.nickname, p.avatar = "", ""
 		default:
 			return token, err
 		}

@@ -58,6 +58,16 @@ func (d dialect) open(name string) (*sql.DB, error) {
 	return sql.OpenDB(mysqlConnector{connector}), nil
 }
 
+// nameForXorm is the source's name as xorm reads it, to ask for tables: with the database's name as it is, which MySQL's
+// driver escapes.
+func (d dialect) nameForXorm(name string) string {
+	dsn, err := mysql.ParseDSN(name)
+	if d.driver != "mysql" || err != nil {
+		return name
+	}
+	return "/" + dsn.DBName + "?charset=utf8mb4"
+}
+
 // mysqlConnector names the error of a handshake that breaks: the driver returns one that it keeps to itself.
 type mysqlConnector struct{ driver.Connector }
 
@@ -168,7 +178,8 @@ func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {
 	}
 	// A server that may only be read is one that another has taken the place of: the driver is to look for that one.
 	dsn.RejectReadOnly = true
-	dsn.ClientFoundRows = false // rows affected are rows changed: an INSERT that met another row affects none
+	dsn.ColumnsWithAlias = false // a column is asked for by its name
+	dsn.ClientFoundRows = false  // rows affected are rows changed: an INSERT that met another row affects none
 	if dsn.DBName == "" {
 		dsn.DBName = cfg.DBName
 	}

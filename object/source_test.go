@@ -127,13 +127,13 @@ func TestMySQLDSN(t *testing.T) {
 		{"root:123456@tcp(localhost:3306)/", "casdoor", "casdoor", "root", "123456"}, // Casdoor's default
 		{"root:123456@tcp(localhost:3306)/shop", "casdoor", "shop", "root", "123456"},
 		{"u:p@ss:w/rd@tcp(db:3306)/?timeout=3s", "casdoor", "casdoor", "u", "p@ss:w/rd"},
-		{"u@unix(/tmp/mysql.sock)/casdoor?clientFoundRows=true&charset=utf8", "", "casdoor", "u", ""},
+		{"u@unix(/tmp/mysql.sock)/casdoor?clientFoundRows=true&columnsWithAlias=true&charset=utf8", "", "casdoor", "u", ""},
 	} {
 		got, err := mysqlDSN(StoreConfig{DataSourceName: c.given, DBName: c.database})
 		require.NoError(t, err, c.given)
 		assert.Equal(t, []string{c.want, c.user, c.password}, []string{got.DBName, got.User, got.Passwd}, c.given)
 		assert.Contains(t, got.FormatDSN(), "charset=utf8mb4")
-		assert.False(t, got.ClientFoundRows)
+		assert.False(t, got.ClientFoundRows || got.ColumnsWithAlias)
 		assert.True(t, got.RejectReadOnly)
 	}
 }

@@ -172,7 +172,7 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	if err != nil {
 		return err
 	}
-	if s.engine, err = xorm.NewEngineWithDB(s.dialect.driver, source.read, core.FromDB(db)); err != nil {
+	if s.engine, err = xorm.NewEngineWithDB(s.dialect.driver, s.dialect.nameForXorm(source.read), core.FromDB(db)); err != nil {
 		return err
 	}
 	s.engine.SetTableMapper(tableNames{prefix: cfg.TableNamePrefix})

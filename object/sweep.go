@@ -157,7 +157,9 @@ func (s *Sweeper) claim(ctx context.Context) (progress *sweepProgress, mine bool
 			}
 		}
 		now := s.Now()
-		if now.Before(progress.Until) && progress.Holder != s.holder {
+		// One that is longer than any is of a clock that was wrong, or of a server that was to sweep seldom.
+		left, longest := progress.Until.Sub(now), max(s.Every, sweepClaim)+sweepClaim
+		if left > 0 && left <= longest && progress.Holder != s.holder {
 			return nil
 		}
 		progress.Holder, progress.Until, mine = s.holder, now.Add(sweepClaim), true

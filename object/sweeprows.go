@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/google/uuid"
 )
 
@@ -22,15 +23,14 @@ type tokenSweep struct {
 }
 
 func (s *Sweeper) tokenSweep(ctx context.Context) (*tokenSweep, error) {
-	apps, err := s.applications.find(s.read(ctx), "")
+	apps, err := s.lifeSettings(s.read(ctx))
 	if err != nil {
 		return nil, err
 	}
 	t := &tokenSweep{Sweeper: s, owners: []string{adminOwner}, lives: map[string]time.Duration{}}
 	shortest := time.Duration(-1)
 	for _, app := range apps {
-		c := &Client{Application: app}
-		life := max(c.lifetime(), c.refreshLifetime())
+		life := TokenLife(app)
 		t.lives[app.Owner+"/"+app.Name] = life
 		t.owners = append(t.owners, app.Owner)
 		if shortest < 0 || life < shortest {
@@ -41,6 +41,12 @@ func (s *Sweeper) tokenSweep(ctx context.Context) (*tokenSweep, error) {
 	t.owners = slices.Compact(t.owners)
 	t.before = idPrefix(s.Now().Add(-max(shortest, 0) - s.Margin))
 	return t, nil
+}
+
+// lifeSettings reads of all applications how long their tokens live, and nothing else, which may be damaged.
+func (s *Store) lifeSettings(q querier) ([]*sdk.Application, error) {
+	columns := s.applications.pick("owner", "name", "expire_in_hours", "refresh_expire_in_hours")
+	return s.applications.findColumns(q, columns, s.applications.name)
 }
 
 // sweptToken is what a token row tells about its end.
@@ -80,7 +86,7 @@ func (t *tokenSweep) rows(ctx context.Context, owner, after string) (found []swe
 		err := rows.Scan(&r.name, &r.created, &r.application, &r.expiresIn)
 		found = append(found, r)
 		return err
-	}, fmt.Sprintf("SELECT name, created_time, application, expires_in FROM %s "+
+	}, fmt.Sprintf("SELECT name, COALESCE(created_time, ''), COALESCE(application, ''), COALESCE(expires_in, 0) FROM %s "+
 		"WHERE owner=? AND name>? AND name<? ORDER BY name LIMIT %d", t.tokens.name, t.Batch), owner, after, t.before)
 	return found, err
 }
@@ -93,7 +99,8 @@ func (t *tokenSweep) expired(owner string, r sweptToken) bool {
 		return false
 	}
 	created, err := time.Parse(time.RFC3339, r.created)
-	life := max(t.lives[owner+"/"+r.application], time.Duration(r.expiresIn)*time.Second)
+	stored := time.Duration(min(r.expiresIn, int64(maxLife/time.Second))) * time.Second
+	life := max(t.lives[owner+"/"+r.application], stored)
 	return err == nil && t.Now().After(created.Add(life+t.Margin))
 }
 

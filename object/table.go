@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -106,6 +107,11 @@ func (t *table[T]) pick(names ...string) []column {
 	return picked
 }
 
+// plain returns the columns that hold no JSON.
+func (t *table[T]) plain() []column {
+	return slices.DeleteFunc(slices.Clone(t.columns), func(c column) bool { return c.json })
+}
+
 // has reports whether the database has all these columns.
 func (t *table[T]) has(names ...string) bool { return len(t.pick(names...)) == len(names) }
 
@@ -174,7 +180,7 @@ func (t *table[T]) dest(row *T, columns []column) []any {
 	dest := make([]any, len(columns))
 	v := reflect.ValueOf(row).Elem()
 	for i, c := range columns {
-		cells[i] = cell{v.FieldByIndex(c.field), c.json}
+		cells[i] = cell{field: v.FieldByIndex(c.field), json: c.json}
 		dest[i] = &cells[i]
 	}
 	return dest
@@ -197,6 +203,40 @@ func (t *table[T]) findColumns(q querier, columns []column, from string, args ..
 		found = append(found, row)
 		return rows.Scan(t.dest(row, columns)...)
 	}, "SELECT "+t.list(columns, "")+" FROM "+from, args...)
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// damagedRow is what the log says of a row that findReadable has met.
+const damagedRow = "a row is damaged: columns of it cannot be read"
+
+// findReadable is findFrom for rows of which one that is damaged must not keep the others from being read: columns that
+// cannot be, as JSON that was cut off, are left empty. damaged hears of each such row, and says whether it is wanted.
+func (t *table[T]) findReadable(
+	q querier, damaged func(row *T, columns []string) bool, from string, args ...any,
+) (found []*T, err error) {
+	err = eachRow(q, func(rows *sql.Rows) error {
+		row := new(T)
+		dest := t.dest(row, t.columns)
+		for _, d := range dest {
+			d.(*cell).lenient = true
+		}
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		var empty []string
+		for i, d := range dest {
+			if d.(*cell).spoilt {
+				empty = append(empty, t.columns[i].name)
+			}
+		}
+		if len(empty) == 0 || damaged(row, empty) {
+			found = append(found, row)
+		}
+		return nil
+	}, "SELECT "+t.list(t.columns, "")+" FROM "+from, args...)
 	if err != nil {
 		return nil, err
 	}

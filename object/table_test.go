@@ -184,7 +184,7 @@ func TestCell(t *testing.T) {
 			t.Parallel()
 			var r row
 			field := reflect.ValueOf(&r).Elem().FieldByName(c.field)
-			require.NoError(t, (&cell{field, storedAsJSON(field.Type())}).Scan(c.src))
+			require.NoError(t, (&cell{field: field, json: storedAsJSON(field.Type())}).Scan(c.src))
 			assert.Equal(t, c.want, field.Interface())
 		})
 	}
@@ -196,7 +196,7 @@ func TestCell(t *testing.T) {
 	} {
 		var r row
 		field := reflect.ValueOf(&r).Elem().FieldByName(c.field)
-		assert.Error(t, (&cell{field, storedAsJSON(field.Type())}).Scan(c.src), "%s from %v", c.field, c.src)
+		assert.Error(t, (&cell{field: field, json: storedAsJSON(field.Type())}).Scan(c.src), "%s from %v", c.field, c.src)
 	}
 }
 

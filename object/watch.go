@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -84,6 +85,7 @@ func (w *Watch) Add(e SignInEvent) {
 		w.refused++
 		e.unlisted = w.refused > maxRefused
 	}
+	e.Errcode = min(max(e.Errcode, math.MinInt32), math.MaxInt32) // one that fits no column would take other lines along
 	w.lines = append(w.lines, e)
 }
 

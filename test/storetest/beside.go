@@ -42,6 +42,8 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 			"WechatColumnIsNoKey": s.testColumnIsNoKey,
 			"Decisions":           s.testDecisions,
 			"DecisionsStay":       s.testDecisionsStay,
+			"OddUsers":            s.testOddUsers,
+			"NarrowColumns":       s.testNarrowColumns,
 			"DoubtLasts":          s.testDoubtLasts,
 			"AdoptionGoesOn":      s.testAdoptionGoesOn,
 			"AdoptionsAtOnce":     s.testAdoptionsAtOnce,

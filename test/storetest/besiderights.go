@@ -30,6 +30,8 @@ func (s *besideSuite) testRights(t *testing.T) {
 	b.give(t, "permission", shop, "also in a group", `[]`, `["*"]`, `[]`)
 	b.give(t, "permission", shop, "in a group of the shop", `[]`, `["shop/*"]`, `[]`)
 	b.give(t, "permission", shop, "nobody's", `["*"]`, `["shop/vips"]`, `["shop/stranger"]`)
+	b.give(t, "role", shop, "damaged", `["shop/wech`, `[]`, `[]`)
+	b.give(t, "permission", shop, "damaged", buyer, `[]`, `{`)
 	for _, table := range []string{"role", "permission"} {
 		b.give(t, table, "else", "another organization's", buyer, `["shop/vip","*"]`, `["shop/buyer"]`)
 	}

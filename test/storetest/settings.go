@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,9 @@ func (s *suite) testWhoMaySignIn(t *testing.T) {
 	}
 }
 
+// forEver is the longest life whose seconds fit the column.
+const forEver = math.MaxInt32 * time.Second
+
 func (s *suite) testLifetimes(t *testing.T) {
 	for name, c := range map[string]struct {
 		set             row
@@ -65,6 +69,10 @@ func (s *suite) testLifetimes(t *testing.T) {
 		"set":             {row{"expireInHours": 0.5, "refreshExpireInHours": 2.0}, 30 * time.Minute, 2 * time.Hour},
 		"no refresh time": {row{"expireInHours": 3, "refreshExpireInHours": 0}, 3 * time.Hour, 3 * time.Hour},
 		"nothing set":     {row{"expireInHours": 0, "refreshExpireInHours": 0}, 168 * time.Hour, 168 * time.Hour},
+		"masked":          {row{"expireInHours": -1, "refreshExpireInHours": -1}, 168 * time.Hour, 168 * time.Hour},
+		"a century":       {row{"expireInHours": 876000, "refreshExpireInHours": 0}, forEver, forEver},
+		"for ever":        {row{"expireInHours": 1e9, "refreshExpireInHours": 1e18}, forEver, forEver},
+		"no time at all":  {row{"expireInHours": 1e-9, "refreshExpireInHours": 1}, time.Second, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -50,6 +50,7 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Password":     s.testPassword,
 		"Watch":        s.testWatch,
 		"Diagnose":     s.testDiagnose,
+		"OddRows":      s.testOddRows,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

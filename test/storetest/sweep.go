@@ -22,6 +22,7 @@ func RunSweep(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Run":       testSweepRun,
 		"Admins":    testSweepAdminSessions,
 		"Watch":     testSweepWatch,
+		"Odd":       testSweepOdd,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t, empty(t))) })
 	}
