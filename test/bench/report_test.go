@@ -116,7 +116,7 @@ func good() *report {
 			other(newSignIn, 85, 500), other(accountRead, 8000, 500), other(profileUpdate, 2000, 500),
 			half,
 		},
-		Crowds: []crowd{{DB: "mysql", Users: 2000, InFlight: 2000, SignIns: 4000, PeakMiB: 200}},
+		Crowds: []crowd{{DB: "mysql", Users: 2000, InFlight: 2000, SignIns: 4000, Rate: 800, Floor: 1000, PeakMiB: 200}},
 		Idle:   []idle{{DB: "sqlite", Users: 1000, MiB: 40}},
 	}
 }
@@ -165,7 +165,7 @@ func TestPrintShowsSharesWhereThereAreSome(t *testing.T) {
 	assert.Regexp(t, `account read +RS256-2048 +mysql +2 +2000 +8000 .* 500.00 +- +- +- +- +0.95 +0.80`, out.String())
 	assert.Contains(t, out.String(), "\nsqlite, 2 instances: n/a\n")
 	assert.Contains(t, out.String(), "RS256-2048 2.000 ms RS256-4096 10.000 ms ES256 0.100 ms")
-	assert.Contains(t, out.String(), "4000 sign-ins, 0 failures, p99 0 ms, peak memory 200.0 MiB")
+	assert.Contains(t, out.String(), "4000 sign-ins, 800 a second (floor 1000), 0 failures, p99 0 ms, peak memory 200.0 MiB")
 	assert.Contains(t, out.String(), "Idle memory, sqlite, 1000 users: 40.0 MiB")
 }
 
