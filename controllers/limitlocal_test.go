@@ -43,8 +43,8 @@ func TestTooManyForTheirPace(t *testing.T) {
 	}
 	l.signIns.add(-300)
 	now := time.Now()
-	for range 300 {
-		l.pace.done(now.Add(-time.Second), now, 300) // all have waited; one is done every 50 ms
+	for range 2000 { // all have waited; one is done every 50 ms
+		l.pace.done(now.Add(-time.Second), now, 300)
 		now = now.Add(50 * time.Millisecond)
 	}
 	admitted := 0
@@ -64,25 +64,28 @@ func TestTooManyForTheirPace(t *testing.T) {
 	assert.Error(t, err)
 }
 
-// What one takes who is alone does not tell how many could be served.
+// What one takes who is alone, or the first of many, does not tell how many could be served, and a stall tells little.
 func TestPaceOfTheIdle(t *testing.T) {
 	t.Parallel()
 	var p pace
 	now := time.Now()
-	done := func(others int64) {
-		now = now.Add(time.Second)
-		p.done(now.Add(-time.Second), now, others)
+	done := func(gap, took time.Duration, others int64) {
+		now = now.Add(gap)
+		p.done(now.Add(-took), now, others)
 	}
 	for range 300 {
-		done(few - 1)
+		done(time.Second, 2*time.Second, few-1)
 	}
+	done(time.Second, time.Second, few) // the first of a crowd
 	assert.Zero(t, p.wait(1000))
-	for range 300 {
-		done(few)
+	for range 2000 {
+		done(time.Millisecond, time.Second, few)
 	}
-	assert.InDelta(t, 1000*time.Second, p.wait(1000), float64(time.Second))
-	done(0)
-	assert.InDelta(t, 1000*time.Second, p.wait(1000), float64(time.Second), "what is known stays")
+	assert.InDelta(t, time.Second, p.wait(1000), float64(10*time.Millisecond))
+	done(5*time.Second, 6*time.Second, few)
+	assert.Less(t, p.wait(1000), 2*time.Second, "after a stall")
+	done(time.Second, time.Second, 0)
+	assert.NotZero(t, p.wait(1000), "what is known stays")
 }
 
 // What failed in this half minute and the one before tells whether most of an application's sign-ins fail, and nothing

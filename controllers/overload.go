@@ -34,23 +34,24 @@ func (g *gate) count() int64 { return g.inside.Load() }
 type pace struct {
 	mu   sync.Mutex
 	last time.Time     // when the last one was done
-	mean time.Duration // of the latest few dozen; 0: not known yet
+	mean time.Duration // of the latest hundred or so; 0: not known yet
 }
 
-// done counts a request that has begun then, and ends now, when so many others are under way. While they are few, nothing
-// tells how many more there could be.
+// A stall, of a disk perhaps, is no pace: it counts as maxGap at most, and as one of several.
+const (
+	maxGap  = 100 * time.Millisecond
+	several = 128
+)
+
+// done counts a request that has begun then, and ends now, when so many others are under way. While they are few, or where
+// it has not waited for the last one, nothing tells how many more there could be.
 func (p *pace) done(began, now time.Time, others int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if began.Before(p.last) {
-		began = p.last
+	if others >= few && began.Before(p.last) {
+		p.mean += (min(now.Sub(p.last), maxGap) - p.mean) / several
 	}
 	p.last = now
-	if others < few {
-		return
-	}
-	const several = 32
-	p.mean += (now.Sub(began) - p.mean) / several
 }
 
 // wait returns how long it takes until so many are done.
