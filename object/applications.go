@@ -233,7 +233,7 @@ func (a *Authority) judgeSigning(tx *txn, row, old *sdk.Application) error {
 		return err
 	}
 	k, err := a.store.keyring.parse(cert)
-	if err != nil || k.private == nil || !k.pair || row.TokenSigningMethod != "" && !k.supports(row.TokenSigningMethod) {
+	if err != nil || k.canSign(row.TokenSigningMethod) != nil {
 		return refuse(InvalidRequest, "the cert %s cannot sign as tokenSigningMethod says", row.Cert)
 	}
 	return nil

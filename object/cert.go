@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -202,19 +203,26 @@ func (k *key) naturalAlgorithm() string {
 	return defaultAlgorithm
 }
 
+// canSign returns why nothing is signed with an algorithm; none is the cert's own.
+func (k *key) canSign(algorithm string) error {
+	algorithm = cmp.Or(algorithm, k.algorithm)
+	switch {
+	case k.private == nil || !k.supports(algorithm):
+		return fmt.Errorf("cert %s cannot sign %s", k.name, algorithm)
+	case !k.pair:
+		return fmt.Errorf("cert %s cannot sign: %s", k.name, noPair)
+	}
+	return nil
+}
+
 // sign returns claims, which are JSON, as a JWS (RFC 7515 §7.1), signed with the algorithm that the application asks
 // for, or else with the cert's own.
 func (k *key) sign(algorithm string, claims []byte) (string, error) {
-	if algorithm == "" {
-		algorithm = k.algorithm
+	algorithm = cmp.Or(algorithm, k.algorithm)
+	if err := k.canSign(algorithm); err != nil {
+		return "", err
 	}
 	header := k.headers[algorithm]
-	if k.private == nil || header == "" {
-		return "", fmt.Errorf("cert %s cannot sign %s", k.name, algorithm)
-	}
-	if !k.pair {
-		return "", fmt.Errorf("cert %s cannot sign: %s", k.name, noPair)
-	}
 	encoding := base64.RawURLEncoding
 	const signatureSize = 1024 // of an RSA key of 6144 bits
 	var token strings.Builder
