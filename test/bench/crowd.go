@@ -61,10 +61,8 @@ func (b *bench) measureCrowd(ctx context.Context, t target, c *crowd) error {
 	}
 	var ours, floors []sample
 	if f := b.floorBeside(t, op, a); f != nil {
-		onFloor := l
-		onFloor.addresses = []string{f.address}
-		if err := b.run(ctx, onFloor, op.requests(t.site, a, nil), &floors); err != nil {
-			return fmt.Errorf("floor: %w", err)
+		if err := b.runOnFloor(ctx, l, f, op.requests(t.site, a, nil), &floors); err != nil {
+			return err
 		}
 		c.Floor = floors[0].Rate
 		failed.Store(0) // which are floor's

@@ -218,10 +218,8 @@ func (b *bench) runRound(ctx context.Context, t target, l load, f *floor, reques
 		return err
 	}
 	if f != nil {
-		onFloor := l
-		onFloor.addresses = []string{f.address}
-		if err := b.run(ctx, onFloor, request, &s.floor); err != nil {
-			return fmt.Errorf("floor: %w", err)
+		if err := b.runOnFloor(ctx, l, f, request, &s.floor); err != nil {
+			return err
 		}
 	}
 	if l.interval == 0 {
@@ -234,6 +232,15 @@ func (b *bench) runRound(ctx context.Context, t target, l load, f *floor, reques
 		asked <- err
 	}(b.series)
 	return errors.Join(b.run(ctx, l, request, &s.ours), <-asked)
+}
+
+// runOnFloor runs on floor what a load does to a target.
+func (b *bench) runOnFloor(ctx context.Context, l load, f *floor, request requester, samples *[]sample) error {
+	l.addresses = []string{f.address}
+	if err := b.run(ctx, l, request, samples); err != nil {
+		return fmt.Errorf("floor: %w", err)
+	}
+	return nil
 }
 
 func (b *bench) run(ctx context.Context, l load, request requester, samples *[]sample) error {
