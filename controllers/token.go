@@ -11,9 +11,6 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// clientCredentials is the grant type of applications that ask for themselves.
-const clientCredentials = "client_credentials"
-
 // TokenController serves the token routes of OAuth 2.
 type TokenController struct{ Base }
 
@@ -57,7 +54,7 @@ func (c *TokenController) AccessToken() {
 	switch p["grant_type"] {
 	case "refresh_token":
 		c.refresh(p)
-	case clientCredentials:
+	case object.ClientCredentials:
 		c.clientCredentials(p)
 	case "":
 		c.fail(badRequest("grant_type is missing"))
@@ -231,7 +228,7 @@ func (c *TokenController) refresh(p params) {
 
 func (c *TokenController) clientCredentials(p params) {
 	client, err := c.client(p, true)
-	if err == nil && !client.Grants(clientCredentials) {
+	if err == nil && !client.Grants(object.ClientCredentials) {
 		err = unsupportedGrant()
 	}
 	if err != nil {

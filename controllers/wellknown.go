@@ -48,7 +48,7 @@ func discoveryAt(origin string) discovery {
 		IntrospectionEndpoint:  origin + "/api/login/oauth/introspect",
 		EndSessionEndpoint:     origin + "/api/logout",
 		ResponseTypesSupported: []string{"none"}, // there is no authorization endpoint yet
-		GrantTypesSupported:    []string{"refresh_token", clientCredentials},
+		GrantTypesSupported:    []string{"refresh_token", object.ClientCredentials},
 		SubjectTypesSupported:  []string{"public"},
 		SigningAlgorithms:      []string{"RS256", "RS512", "ES256", "ES384", "ES512"},
 		ScopesSupported:        []string{"openid", "profile", "email", "phone", "address"},
@@ -80,8 +80,8 @@ func (c *WellKnownController) ApplicationDiscovery() {
 	origin := c.Deps.origin(c.Ctx.Request)
 	d := discoveryAt(origin)
 	d.JWKSURI = origin + wellKnownPath + url.PathEscape(c.name()) + "/jwks"
-	if !signer.Grants(clientCredentials) {
-		d.GrantTypesSupported = slices.DeleteFunc(d.GrantTypesSupported, func(g string) bool { return g == clientCredentials })
+	if !signer.Grants(object.ClientCredentials) {
+		d.GrantTypesSupported = slices.DeleteFunc(d.GrantTypesSupported, func(g string) bool { return g == object.ClientCredentials })
 	}
 	c.reply(d)
 }

@@ -284,7 +284,7 @@ func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Applicat
 	}
 	if a.store.tokens.has("grant_type") { // those of the application itself have its name for the user's
 		_, err := tx.exec("UPDATE "+a.store.tokens.name+" SET "+a.store.dialect.quote("user")+
-			"=? WHERE application=? AND grant_type=?", row.Name, old.Name, clientGrant)
+			"=? WHERE application=? AND grant_type=?", row.Name, old.Name, ClientCredentials)
 		if err != nil {
 			return err
 		}
@@ -324,7 +324,7 @@ func (s *Store) endOwnTokens(tx *txn, app *sdk.Application) error {
 	}
 	for _, o := range organizations {
 		_, err := tx.exec("DELETE FROM "+s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+
-			"=? AND grant_type=?", o.Name, app.Name, clientGrant)
+			"=? AND grant_type=?", o.Name, app.Name, ClientCredentials)
 		if err != nil {
 			return err
 		}

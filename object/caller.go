@@ -66,7 +66,7 @@ func (s *Service) TokenCaller(ctx context.Context, accessToken string) (*Caller,
 	if err != nil {
 		return nil, err
 	}
-	if p.row.GrantType != clientGrant {
+	if p.row.GrantType != ClientCredentials {
 		if p, err = p.ofUser(claims); err != nil {
 			return nil, err
 		}

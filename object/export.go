@@ -208,7 +208,7 @@ func (s *Store) tokensIn(q querier, organization, user string) (tokens []ExportT
 	found, err := s.tokens.findColumns(q, columns, s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+"=?",
 		organization, user)
 	for _, row := range found {
-		if row.User == user && row.GrantType != clientGrant {
+		if row.User == user && row.GrantType != ClientCredentials {
 			tokens = append(tokens, ExportToken{
 				row.Owner, row.Name, row.Application, row.CreatedTime, row.ExpiresIn, row.Scope, row.GrantType,
 			})

@@ -68,7 +68,7 @@ func (a *Authority) tokenRow(ctx context.Context, app *sdk.Application, token st
 func (a *Authority) describe(
 	ctx context.Context, row *sdk.Token, token string, active Introspection,
 ) (Introspection, error) {
-	if row.GrantType != clientGrant {
+	if row.GrantType != ClientCredentials {
 		if _, err := a.userOf(ctx, row, token); err != nil {
 			return Introspection{}, inactive(err)
 		}

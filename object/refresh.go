@@ -156,8 +156,8 @@ func (a *Authority) Logout(ctx context.Context, p *Principal) error {
 	return err
 }
 
-// clientGrant is the grant type of tokens that speak for an application itself.
-const clientGrant = "client_credentials"
+// ClientCredentials is the grant type (RFC 6749 §4.4) of tokens that speak for an application itself.
+const ClientCredentials = "client_credentials"
 
 // ClientToken issues a token for the application itself (RFC 6749 §4.4). The caller has authenticated the client.
 func (a *Authority) ClientToken(ctx context.Context, c *Client, issuer, scope string) (*Token, error) {
@@ -167,7 +167,7 @@ func (a *Authority) ClientToken(ctx context.Context, c *Client, issuer, scope st
 	if err != nil {
 		return nil, err
 	}
-	row.GrantType = clientGrant
+	row.GrantType = ClientCredentials
 	return token, a.store.write(ctx, func(tx *txn) error {
 		return a.store.insertToken(tx, row)
 	})

@@ -75,7 +75,7 @@ func (a *Authority) sessionList(ctx context.Context, organization string, q List
 	l.tokens = fmt.Sprintf("SELECT %s AS user_name, COALESCE(application, '') AS application, name AS id, "+
 		"created_time AS created FROM %s WHERE organization=? AND created_time>? AND expires_in>0 AND %s<>''", user, s.tokens.name, user)
 	if s.tokens.has("grant_type") {
-		l.tokens += " AND COALESCE(grant_type, '')<>'" + clientGrant + "'"
+		l.tokens += " AND COALESCE(grant_type, '')<>'" + ClientCredentials + "'"
 	}
 	l.browsers = fmt.Sprintf("SELECT u.name, b.application, b.session_id, b.created_time FROM %s b JOIN %s u ON %s "+
 		"WHERE b.organization=? AND b.expires_time>?", s.adminSessions.name, s.users.name, fmt.Sprintf(ownUser, "b"))
