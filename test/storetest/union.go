@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,6 +18,7 @@ func (s *suite) testUnionID(t *testing.T) {
 		"Shared":           s.testUnionShared,
 		"SharedAtOnce":     s.testUnionAtOnce,
 		"SharedAndDeleted": s.testUnionDeleted,
+		"AnotherDeleted":   s.testUnionAnotherDeleted,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,4 +104,20 @@ func (s *suite) testUnionDeleted(t *testing.T) {
 	again := n.signIn(t, "oOne uAlice")
 	assert.Equal(t, n.principal(t, token).User.Id, n.principal(t, again).User.Id, "they share the new user too")
 	assert.Equal(t, 1, n.users(t))
+}
+
+// testUnionAnotherDeleted deletes a user of before UnionIDs were shared, whose UnionID has become another one's.
+func (s *suite) testUnionAnotherDeleted(t *testing.T) {
+	n := s.tenant(t, setup{})
+	n.addApplication(t)
+	before := n.principal(t, n.send(t, n.second(t, "oTwo uAlice")))
+	n.change(t, setup{options: row{"shareUnionId": true}})
+	n.clock.advance(settingsAge + time.Second)
+	sharing := n.principal(t, n.signIn(t, "oOne uAlice")).User
+	require.NotEqual(t, before.User.Id, sharing.Id)
+	require.NoError(t, n.service.Delete(t.Context(), before, "", "oTwo"))
+	n.setup.options = row{"shareUnionId": true}
+	n.addApplication(t)
+	n.clock.advance(settingsAge + time.Second)
+	assert.Equal(t, sharing.Id, n.principal(t, n.send(t, n.second(t, "oTwo uAlice"))).User.Id)
 }
