@@ -23,6 +23,17 @@ func readReadme(t *testing.T) string {
 	return string(text)
 }
 
+// The first command runs the demo, and the second the tests, as CI does.
+func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)\n```").FindAllStringSubmatch(readReadme(t), 2)
+	require.Len(t, blocks, 2)
+	assert.Equal(t, "go run . -demo", blocks[0][1])
+	ci, err := os.ReadFile("../.ci/run")
+	require.NoError(t, err)
+	assert.Contains(t, string(ci), "\n"+strings.Replace(blocks[1][1], " ./...", " -race ./...", 1)+"\n")
+}
+
 // Whoever looks for a key or a metric finds it by its whole name.
 func TestReadmeNamesKeysAndMetrics(t *testing.T) {
 	t.Parallel()
