@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -27,9 +28,9 @@ func (a *Authority) Tokens() *Family[sdk.Token] {
 
 // fillToken completes a token row, and keeps of tokens that are sent their hashes.
 func (a *Authority) fillToken(_ context.Context, _ *Caller, row, old *sdk.Token) error {
-	keep(&row.Name, new(newID()))
-	keep(&row.CreatedTime, new(a.stamp()))
-	keep(&row.TokenType, new("Bearer"))
+	row.Name = cmp.Or(row.Name, newID())
+	row.CreatedTime = cmp.Or(row.CreatedTime, a.stamp())
+	row.TokenType = cmp.Or(row.TokenType, "Bearer")
 	if old != nil && row.Organization != old.Organization {
 		return refuse(AccessDenied, "The organization is immutable: a token stays in it")
 	}
