@@ -39,13 +39,6 @@ func (a *Authority) Applications() *Family[sdk.Application] {
 	}}
 }
 
-// OrganizationApplications are Applications, as get-organization-applications lists them.
-func (a *Authority) OrganizationApplications() *Family[sdk.Application] {
-	f := a.Applications()
-	f.listing = "get-organization-applications"
-	return f
-}
-
 // showApplication adds what Casdoor embeds into an application that was asked for by name.
 func (a *Authority) showApplication(ctx context.Context, c *Caller, row *sdk.Application, listed bool) error {
 	if listed {

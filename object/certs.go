@@ -38,13 +38,6 @@ func (a *Authority) Certs() *Family[sdk.Cert] {
 	}}
 }
 
-// GlobalCerts are Certs, as get-global-certs lists them.
-func (a *Authority) GlobalCerts() *Family[sdk.Cert] {
-	f := a.Certs()
-	f.listing = "get-global-certs"
-	return f
-}
-
 const maxRSABits = 4096
 
 // completeManagedCert makes the keys of a new cert that comes without, and judges those that it has.

@@ -66,9 +66,8 @@ func (a *Authority) organizationUnused(q querier, name, done string) error {
 
 // OrganizationNames returns the organizations that the caller reaches, with their names only.
 func (a *Authority) OrganizationNames(ctx context.Context, c *Caller) ([]*sdk.Organization, error) {
-	all := a.Organizations()
-	all.listing = "get-organization-names"
-	page, err := all.List(ctx, c, ListQuery{SortField: "name", SortOrder: "ascend"})
+	page, err := a.Organizations().ListedAs("get-organization-names").List(ctx, c,
+		ListQuery{SortField: "name", SortOrder: "ascend"})
 	if err != nil {
 		return nil, err
 	}
