@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,33 +165,21 @@ func (a *Authority) judgeApplication(tx *txn, c *Caller, row, old *sdk.Applicati
 		(row.Name != old.Name || row.Organization != old.Organization) {
 		return refuse(InvalidRequest, "the application %s cannot be renamed or moved", old.Name)
 	}
-	known, err := exists(tx, a.store.organizations.name+" WHERE "+byName, adminOwner, row.Organization)
+	err := refuseUnless(tx, refuse(InvalidRequest, "the organization %s does not exist", row.Organization),
+		a.store.organizations.name+" WHERE "+byName, adminOwner, row.Organization)
 	if err != nil {
 		return err
 	}
-	if !known {
-		return refuse(InvalidRequest, "the organization %s does not exist", row.Organization)
-	}
-	taken, err := exists(tx, a.store.applications.name+" WHERE client_id=? AND NOT ("+byName+")",
-		append([]any{row.ClientId}, keyOfOld(row, old)...)...)
+	stored := cmp.Or(old, row)
+	err = refuseIf(tx, refuse(InvalidRequest, "another application has this clientId"),
+		a.store.applications.name+" WHERE client_id=? AND NOT ("+byName+")", row.ClientId, stored.Owner, stored.Name)
 	if err != nil {
 		return err
-	}
-	if taken {
-		return refuse(InvalidRequest, "another application has this clientId")
 	}
 	if err := a.judgeProviderItems(tx, c, row, old); err != nil {
 		return err
 	}
 	return a.judgeSigning(tx, row, old)
-}
-
-// keyOfOld returns owner and name under which a row is stored now, or will be.
-func keyOfOld(row, old *sdk.Application) []any {
-	if old != nil {
-		row = old
-	}
-	return []any{row.Owner, row.Name}
 }
 
 // judgeProviderItems refuses providers that do not exist, or are another organization's. What was there before stays.
@@ -331,10 +320,7 @@ func (a *Authority) applicationUnused(ctx context.Context, row *sdk.Application)
 		return refuse(InvalidRequest, "the application %s cannot be deleted", row.Name)
 	}
 	return a.scan(ctx, func() error {
-		used, err := exists(a.store.read(ctx), a.store.users.name+" WHERE signup_application=?", row.Name)
-		if err == nil && used {
-			err = refuse(InvalidRequest, "the application %s cannot be deleted: users have signed up with it", row.Name)
-		}
-		return err
+		no := refuse(InvalidRequest, "the application %s cannot be deleted: users have signed up with it", row.Name)
+		return refuseIf(a.store.read(ctx), no, a.store.users.name+" WHERE signup_application=?", row.Name)
 	})
 }

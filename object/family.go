@@ -202,11 +202,7 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 
 // vacant refuses a key that is taken.
 func (f *Family[T]) vacant(tx *txn, id *rowID) error {
-	_, err := f.table.named(tx, *id.owner, *id.name)
-	if err != nil {
-		return ignoreMissing(err)
-	}
-	return f.taken(id)
+	return refuseIf(tx, f.taken(id), f.table.name+" WHERE "+byName, *id.owner, *id.name)
 }
 
 func (f *Family[T]) taken(id *rowID) *Refusal {

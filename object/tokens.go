@@ -51,18 +51,13 @@ func (a *Authority) judgeToken(tx *txn, _ *Caller, row, old *sdk.Token) error {
 	if old != nil && old.Application == row.Application && old.User == row.User {
 		return nil
 	}
-	known, err := exists(tx, a.store.applications.name+" WHERE name=?", row.Application)
-	if err == nil && !known {
-		err = refuse(InvalidRequest, "the application %s does not exist", row.Application)
-	}
+	err := refuseUnless(tx, refuse(InvalidRequest, "the application %s does not exist", row.Application),
+		a.store.applications.name+" WHERE name=?", row.Application)
 	if err != nil || row.User == "" {
 		return err
 	}
-	known, err = exists(tx, a.store.users.name+" WHERE "+byName, row.Organization, row.User)
-	if err == nil && !known {
-		err = refuse(InvalidRequest, "the user %s/%s does not exist", row.Organization, row.User)
-	}
-	return err
+	return refuseUnless(tx, refuse(InvalidRequest, "the user %s/%s does not exist", row.Organization, row.User),
+		a.store.users.name+" WHERE "+byName, row.Organization, row.User)
 }
 
 // EndUserSessions ends all that a user is signed in by, tokens and sessions of browsers, everywhere at once. It returns

@@ -202,19 +202,13 @@ func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	if old != nil {
 		return nil
 	}
-	taken, err := exists(tx, a.store.users.name+" WHERE id=?", row.Id)
-	if err == nil && taken {
-		err = refuse(InvalidRequest, "another user has this id")
-	}
+	err := refuseIf(tx, refuse(InvalidRequest, "another user has this id"), a.store.users.name+" WHERE id=?", row.Id)
 	if err != nil {
 		return err
 	}
 	// What is left of a user who had the id must not come to another one.
-	taken, err = exists(tx, a.store.identities.name+" WHERE user_id=?", row.Id)
-	if err == nil && taken {
-		err = refuse(InvalidRequest, "another user has had this id")
-	}
-	return err
+	return refuseIf(tx, refuse(InvalidRequest, "another user has had this id"),
+		a.store.identities.name+" WHERE user_id=?", row.Id)
 }
 
 // followUser has tokens, uploads, marks and lines of the log follow a change.
