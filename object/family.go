@@ -153,9 +153,7 @@ func (f *Family[T]) present(ctx context.Context, c *Caller, row *T, listed bool)
 			}
 		}
 	}
-	if len(f.hidden) > 0 {
-		f.table.clear(row, f.hidden...)
-	}
+	f.table.clear(row, f.hidden...)
 	if f.show == nil {
 		return nil
 	}

@@ -93,11 +93,8 @@ func storedAsJSON(t reflect.Type) bool {
 	}
 }
 
-// pick returns the columns of those names that the database has, in that order; all of them when there are no names.
+// pick returns the columns of those names that the database has, in that order.
 func (t *table[T]) pick(names ...string) []column {
-	if len(names) == 0 {
-		return t.columns
-	}
 	picked := make([]column, 0, len(names))
 	for _, name := range names {
 		if i, ok := t.byName[name]; ok {
@@ -118,9 +115,6 @@ func (t *table[T]) has(names ...string) bool { return len(t.pick(names...)) == l
 // texts returns those fields of a row, by their columns, that the database has. All of them are strings.
 func (t *table[T]) texts(row *T, names []string) []reflect.Value {
 	var texts []reflect.Value
-	if len(names) == 0 {
-		return nil
-	}
 	for _, c := range t.pick(names...) {
 		texts = append(texts, reflect.ValueOf(row).Elem().FieldByIndex(c.field))
 	}
