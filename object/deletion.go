@@ -155,12 +155,3 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	}
 	return nil
 }
-
-func (t *tables) deleteTokens(tx *txn, tokens []ExportToken) error {
-	for _, token := range tokens {
-		if _, err := tx.exec("DELETE FROM "+t.tokens.name+" WHERE "+byName, token.Owner, token.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}

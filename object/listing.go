@@ -83,14 +83,6 @@ func (f *Family[T]) List(ctx context.Context, c *Caller, q ListQuery) (*Page[T],
 	return page, nil
 }
 
-// patiently runs what reads a whole table while nobody else does, and anything else at once.
-func (s *Service) patiently(ctx context.Context, slow bool, read func() error) error {
-	if slow {
-		return s.scan(ctx, read)
-	}
-	return read()
-}
-
 // read fills the page.
 func (f *Family[T]) read(ctx context.Context, page *Page[T], s *selection, order order, q ListQuery) (err error) {
 	w := window{limit: q.limit()}

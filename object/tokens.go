@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
@@ -83,4 +84,33 @@ func (a *Authority) EndUserSessions(ctx context.Context, c *Caller, owner, name 
 		}
 		return a.recordChange(tx, c, "end-user-sessions", owner+"/"+name)
 	})
+}
+
+// tokensOf returns the sign-ins of a user. It is for what is rare: see scan.
+func (s *Service) tokensOf(ctx context.Context, organization, user string) (tokens []*sdk.Token, err error) {
+	err = s.scan(ctx, func() error {
+		tokens, err = s.tables.tokensIn(s.tables.read(ctx), organization, user)
+		return err
+	})
+	return tokens, err
+}
+
+// tokensIn is tokensOf for one who has waited, or must not. It reads some of the columns. What an application of the
+// user's name has got for itself is not the user's.
+func (s *Store) tokensIn(q querier, organization, user string) ([]*sdk.Token, error) {
+	columns := s.tokens.pick("owner", "name", "application", "created_time", "expires_in", "scope", "grant_type", "user")
+	found, err := s.tokens.findColumns(q, columns, s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+"=?",
+		organization, user)
+	return slices.DeleteFunc(found, func(t *sdk.Token) bool {
+		return t.User != user || t.GrantType == ClientCredentials
+	}), err
+}
+
+func (s *Store) deleteTokens(tx *txn, tokens []*sdk.Token) error {
+	for _, token := range tokens {
+		if _, err := tx.exec("DELETE FROM "+s.tokens.name+" WHERE "+byName, token.Owner, token.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
