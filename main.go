@@ -36,8 +36,8 @@ var version = "dev"
 // sweeping.
 const gcPercent = 400
 
-// memoryTarget is from where on the heap is swept more often instead of growing, in bytes: with 2,000 sign-ins in flight,
-// which hold 140 MB, stacks and all.
+// memoryTarget is the size, in bytes, from which on the heap is swept more often instead of growing: what 2,000
+// sign-ins in flight hold, stacks and all.
 const memoryTarget = 140 << 20
 
 // syncingThreads is how many threads wait for SQLite's fsync, each in a processor's place: that of a commit, and the one

@@ -222,9 +222,9 @@ func (a *Authority) judgeSigning(tx *txn, row, old *sdk.Application) error {
 }
 
 // Casdoor's tables of users and tokens have no index by application: what is asked of them is asked before the
-// transaction, for which all sign-ins on SQLite would wait. Who signs in between is a few more rows that follow a new
-// name. Who signs up between names an application that is deleted, as does who signs up a moment later at an instance
-// that has not seen it yet: it is only said where they came from.
+// transaction, for which all sign-ins on SQLite would wait. Those who sign in meanwhile are a few more rows that follow
+// a new name. Those who sign up meanwhile name an application that is deleted then, as do those who sign up a moment
+// later at an instance that has not seen it yet: the name only says where they came from.
 
 // maxFollowing bounds the rows that a rename changes: whoever signs in meanwhile waits for it.
 const maxFollowing = 20_000

@@ -71,7 +71,7 @@ func (s *Service) deleteUser(tx *txn, user *sdk.User, soft bool) error {
 
 // deleteRow deletes a user and all that says who they are.
 func (t *tables) deleteRow(tx *txn, user *sdk.User) error {
-	// Nothing but the identities tells the user's UnionIDs by an index.
+	// The identities tell the user's UnionIDs: the table of those has no index by user.
 	rows, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
 	if err != nil {
 		return err

@@ -151,7 +151,8 @@ func (s *Sweeper) claim(ctx context.Context) (progress *sweepProgress, mine bool
 			return err
 		}
 		now := s.Now()
-		// One that is longer than any is of a clock that was wrong, or of a server that was to sweep seldom.
+		// A claim that lasts longer than any of ours is of a wrong clock, or of a server that was to sweep seldom: it
+		// is void.
 		left, longest := progress.Until.Sub(now), max(s.Every, sweepClaim)+sweepClaim
 		if left > 0 && left <= longest && progress.Holder != s.holder {
 			return nil

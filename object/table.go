@@ -206,8 +206,8 @@ func (t *table[T]) findColumns(q querier, columns []column, from string, args ..
 // damagedRow is what the log says of a row that findReadable has met.
 const damagedRow = "a row is damaged: columns of it cannot be read"
 
-// findReadable is findFrom for rows of which one that is damaged must not keep the others from being read: columns that
-// cannot be, as JSON that was cut off, are left empty. damaged hears of each such row, and says whether it is wanted.
+// findReadable is findFrom that goes on past damaged rows: what cannot be read of one, such as JSON that was cut off,
+// is left empty. damaged is called for each of them with the columns that are, and says whether the row is wanted.
 func (t *table[T]) findReadable(
 	q querier, damaged func(row *T, columns []string) bool, from string, args ...any,
 ) (found []*T, err error) {
