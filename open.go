@@ -132,8 +132,13 @@ func serviceConfig(
 		options.Tokens, closer = redis, redis
 	}
 	var err error
-	services.Registry, err = provider.NewRegistry(idp.WeChatPlatform(options))
+	services.Registry, err = newRegistry(options)
 	return services, closer, err
+}
+
+// newRegistry names the platforms whose mini programs sign in here.
+func newRegistry(o idp.Options) (*provider.Registry, error) {
+	return provider.NewRegistry(idp.WeChatPlatform(o))
 }
 
 // openFiles opens what avatars are kept in: the bucket where there is one, else the folder.
