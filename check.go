@@ -211,11 +211,11 @@ func (r *report) sealed(ctx context.Context, store *object.Store, sealer *object
 	})
 }
 
-// registry knows WeChat's mini programs, and hears what WeChat's clock says.
+// registry is newRegistry that hears what WeChat's clock says.
 func (r *report) registry(cfg *conf.Config, log *slog.Logger) *provider.Registry {
-	registry, err := provider.NewRegistry(idp.WeChatPlatform(idp.Options{
+	registry, err := newRegistry(idp.Options{
 		Endpoint: cfg.WeChatEndpoint, Logger: log, HTTPClient: &http.Client{Transport: &r.wechat},
-	}))
+	})
 	if err != nil {
 		panic(err) // one platform cannot be there twice
 	}

@@ -36,8 +36,8 @@ var version = "dev"
 // sweeping.
 const gcPercent = 400
 
-// memoryTarget is from where on the heap is swept more often instead of growing, in bytes: with 2,000 sign-ins in flight,
-// which hold 140 MB, stacks and all.
+// memoryTarget is the size, in bytes, from which on the heap is swept more often instead of growing: what 2,000
+// sign-ins in flight hold, stacks and all.
 const memoryTarget = 140 << 20
 
 // syncingThreads is how many threads wait for SQLite's fsync, each in a processor's place: that of a commit, and the one
@@ -99,7 +99,6 @@ type process struct {
 	env            lookup
 	stdout, stderr io.Writer
 	demo           *demo.Demo // nil without -demo
-	metrics        *controllers.Metrics
 }
 
 // run is the whole life of a server: it returns when ctx has ended and what was running then has finished.
@@ -151,29 +150,29 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	if _, set := p.env("GOMAXPROCS"); !set && cfg.DriverName == "sqlite" && !cfg.Remote() {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + syncingThreads)
 	}
-	p.metrics = controllers.NewMetrics(prometheus.NewRegistry(), version)
+	metrics := controllers.NewMetrics(prometheus.NewRegistry(), version)
 	deps := controllers.Deps{
 		Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
 		Draining: ctx.Done(),
-		Metrics:  p.metrics, MetricsToken: cfg.MetricsToken,
+		Metrics:  metrics, MetricsToken: cfg.MetricsToken,
 	}
 	if cfg.Gateway() {
 		deps.Upstream, _ = url.Parse(cfg.CasdoorUpstream) // conf has parsed it
 	}
-	services, redis, err := serviceConfig(cfg, log, p.metrics)
+	services, redis, err := serviceConfig(cfg, log, metrics)
 	if redis != nil {
 		defer func() { _ = redis.Close() }()
 	}
 	if err != nil {
 		return err
 	}
-	store, err := attach(ctx, &deps, cfg, services, p)
+	store, err := attach(ctx, &deps, cfg, services, p.stdout)
 	if err != nil {
 		return err
 	}
 	if store != nil {
 		defer store.Close()
-		p.metrics.WatchStore(store)
+		metrics.WatchStore(store)
 	}
 	release, err := setLimits(&deps, cfg, store)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 // attach opens what users and tokens are in, and sets the use cases on it. In remote mode there is no store.
 func attach(
-	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, p process,
+	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, stdout io.Writer,
 ) (store *object.Store, err error) {
 	if cfg.Remote() {
 		if err = openFiles(deps, &services, cfg); err == nil {
@@ -24,7 +24,7 @@ func attach(
 		}
 		return nil, err
 	}
-	if store, err = openStore(ctx, cfg, deps.Logger, p); err != nil {
+	if store, err = openStore(ctx, deps, cfg, stdout); err != nil {
 		return nil, err
 	}
 	if err = attachStore(ctx, deps, cfg, services, store); err != nil {
@@ -70,19 +70,21 @@ func attachStore(
 }
 
 // openStore opens the database with all that is to be in it.
-func openStore(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) (*object.Store, error) {
-	database := storeConfig(cfg, log)
-	database.Observer = p.metrics
+func openStore(
+	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, stdout io.Writer,
+) (*object.Store, error) {
+	database := storeConfig(cfg, deps.Logger)
+	database.Observer = deps.Metrics
 	store, first, err := object.Open(ctx, database)
 	if err != nil {
 		return nil, err
 	}
-	tellFirstStart(p.stdout, first) // at once: it would be lost with a start that fails further down
+	tellFirstStart(stdout, first) // at once: it would be lost with a start that fails further down
 	if cfg.InitDataFile != "" {
 		err = store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly)
 	}
 	if err == nil && store.Beside() {
-		_, err = store.Adopt(ctx, adoptionProgress(p.stdout))
+		_, err = store.Adopt(ctx, adoptionProgress(stdout))
 	}
 	if err != nil {
 		store.Close()
@@ -130,8 +132,13 @@ func serviceConfig(
 		options.Tokens, closer = redis, redis
 	}
 	var err error
-	services.Registry, err = provider.NewRegistry(idp.WeChatPlatform(options))
+	services.Registry, err = newRegistry(options)
 	return services, closer, err
+}
+
+// newRegistry names the platforms whose mini programs sign in here.
+func newRegistry(o idp.Options) (*provider.Registry, error) {
+	return provider.NewRegistry(idp.WeChatPlatform(o))
 }
 
 // openFiles opens what avatars are kept in: the bucket where there is one, else the folder.

@@ -133,7 +133,8 @@ func lastTokenEnds(app *sdk.Application, current *sdk.Cert) time.Time {
 
 // attach adds a provider to an application, which lets its users sign up and in.
 func (v *visit) attach(owner, name, application string) error {
-	app, err := v.application(idOf(map[string][]string{"id": {application}}))
+	appOwner, appName, _ := strings.Cut(application, "/")
+	app, err := v.application(appOwner, appName)
 	if err != nil || uses(app, name) {
 		return err
 	}

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"cmp"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -50,19 +49,11 @@ func orMissing(found bool, err error) error {
 	return err
 }
 
-func isDenied(err error) bool {
-	refusal, ok := errors.AsType[*object.Refusal](err)
-	return ok && refusal.Code == object.AccessDenied
-}
-
 // isInUse reports whether err means that a row stays since others need it.
-func isInUse(err error) bool {
-	refusal, ok := errors.AsType[*object.Refusal](err)
-	return ok && refusal.Code == object.InvalidRequest
-}
+func isInUse(err error) bool { return isRefusal(err, object.InvalidRequest) }
 
-// remove deletes the row that a form is about, and goes back to the list. Where others need the row it says so, with the
-// text that inUse ends the key of; view is the row's page.
+// remove deletes the row that a form is about, and goes back to the list. Where others need the row it says so, with
+// the text whose key ends in inUse; view is the row's page.
 func remove[T any](v *visit, f *object.Family[T], inUse, view, list string) error {
 	in, err := v.form()
 	if err != nil {

@@ -3,7 +3,6 @@ package controllers
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -193,8 +192,7 @@ func (v *visit) invalid(page string, data any) error {
 
 // refused reports whether err is a refusal of what was entered, and marks the field that it is about.
 func (f *form) refused(err error, field, problem string) bool {
-	refusal, ok := errors.AsType[*object.Refusal](err)
-	if !ok || refusal.Code != object.InvalidRequest {
+	if !isRefusal(err, object.InvalidRequest) {
 		return false
 	}
 	f.wrong(field, problem)

@@ -55,7 +55,7 @@ func (v *visit) showProvider(in url.Values, test *testResult) error {
 	}
 	data := providerData{Row: row, Test: test}
 	data.Options, err = v.Deps.Console.ProviderOptions(v.r.Context(), v.caller, owner, name)
-	if isDenied(err) {
+	if isRefusal(err, object.AccessDenied) {
 		return v.render(http.StatusOK, "provider", data)
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,6 +108,12 @@ func apiError(err error) *APIError {
 	return serverError(err)
 }
 
+// isRefusal reports whether err is a refusal with that code.
+func isRefusal(err error, code object.ErrorCode) bool {
+	refusal, ok := errors.AsType[*object.Refusal](err)
+	return ok && refusal.Code == code
+}
+
 // pictureError says why a picture is not fit.
 func pictureError(e picture.Error) *APIError {
 	if e == picture.ErrTooLarge || e == picture.ErrTooManyPixels {
@@ -138,45 +145,37 @@ func unavailable(message string, retry time.Duration, err error) *APIError {
 
 // upstreamError says what a platform's failure means for the mini program: get a new code, give up, or wait.
 func upstreamError(e *provider.Error) *APIError {
-	refused := func(status int, code object.ErrorCode, message string) *APIError {
-		return &APIError{Status: status, Code: code, Message: message, Err: e}
+	refused := func(code object.ErrorCode, message string) *APIError {
+		return &APIError{Status: http.StatusBadRequest, Code: code, Message: message, Err: e}
 	}
 	switch e.Kind {
 	case provider.KindInvalidCode:
-		return refused(http.StatusBadRequest, object.InvalidGrant,
-			"the code is invalid, expired or used: get a new one with wx.login")
+		return refused(object.InvalidGrant, "the code is invalid, expired or used: get a new one with wx.login")
 	case provider.KindInvalidPhoneCode:
-		return refused(http.StatusBadRequest, object.InvalidGrant, "the phone code is invalid, expired, used or another "+
+		return refused(object.InvalidGrant, "the phone code is invalid, expired, used or another "+
 			"user's: it must come from the getPhoneNumber button, and is not the login code of wx.login")
 	case provider.KindInvalidSession:
-		return refused(http.StatusBadRequest, object.InvalidGrant,
-			"the session_key is stale: call wx.login and sign in again")
+		return refused(object.InvalidGrant, "the session_key is stale: call wx.login and sign in again")
 	case provider.KindRefused:
-		return refused(http.StatusBadRequest, object.AccessDenied, "WeChat refuses this user: do not try again")
+		return refused(object.AccessDenied, "WeChat refuses this user: do not try again")
 	case provider.KindInvalidContent:
-		return refused(http.StatusBadRequest, object.InvalidRequest, "the content cannot be checked as it is")
+		return refused(object.InvalidRequest, "the content cannot be checked as it is")
 	case provider.KindInactive:
-		return refused(http.StatusBadRequest, object.AccessDenied,
+		return refused(object.AccessDenied,
 			"WeChat checks content of users who were there within 2 hours only: open the mini program and sign in again")
 	case provider.KindInvalidPush:
-		return refused(http.StatusForbidden, object.AccessDenied, "the message does not prove to be WeChat's")
+		return forbidden("the message does not prove to be WeChat's", e)
 	case provider.KindThrottled:
 		return &APIError{
 			Status: http.StatusTooManyRequests, Code: object.SlowDown, Message: "too many calls to WeChat: try again later",
-			RetryAfter: orDefault(e.RetryAfter), Err: e,
+			RetryAfter: cmp.Or(e.RetryAfter, defaultRetry), Err: e,
 		}
 	case provider.KindMisconfigured:
 		return unavailable("this is not set up rightly: the administrator finds the reason in the log", 0, e)
 	default:
-		return unavailable("WeChat does not answer as it should: try again with a new code", orDefault(e.RetryAfter), e)
+		return unavailable("WeChat does not answer as it should: try again with a new code",
+			cmp.Or(e.RetryAfter, defaultRetry), e)
 	}
-}
-
-func orDefault(d time.Duration) time.Duration {
-	if d <= 0 {
-		return defaultRetry
-	}
-	return d
 }
 
 // shape is one of the two forms that errors have on the wire.

@@ -93,9 +93,9 @@ type shares struct {
 
 // share counts the sign-ins of the window that runs and of the one before.
 type share struct {
-	began          time.Time
-	all, bad       int
-	lastAll, lastB int
+	began            time.Time
+	all, bad         int
+	lastAll, lastBad int
 }
 
 const (
@@ -122,7 +122,7 @@ func (s *shares) count(key string, bad bool) int {
 		old := *w
 		*w = share{began: now}
 		if age < 2*shareWindow {
-			w.lastAll, w.lastB = old.all, old.bad
+			w.lastAll, w.lastBad = old.all, old.bad
 		}
 	}
 	w.all++
@@ -130,7 +130,7 @@ func (s *shares) count(key string, bad bool) int {
 		w.bad++
 	}
 	if all := w.all + w.lastAll; all >= shareLeast {
-		return 100 * (w.bad + w.lastB) / all
+		return 100 * (w.bad + w.lastBad) / all
 	}
 	return 0
 }

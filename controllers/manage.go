@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -12,76 +14,104 @@ import (
 )
 
 // ManageController serves Casdoor's paths of a family of rows: get one, get many, add, update and delete.
-type ManageController struct {
+type ManageController[T any] struct {
 	Base
 
-	Family family
+	Family *object.Family[T]
+}
+
+func manage[T any](base Base, f *object.Family[T]) *ManageController[T] {
+	return &ManageController[T]{base, f}
 }
 
 // manageRoutes are the paths of the families, as Casdoor names them. What users ask for of themselves too is with the
 // account (get-user), the profile (update-user) and the avatar (upload-resource).
 func manageRoutes(base Base) []route {
 	a := base.Deps.Authority
-	var all []route
-	one := func(f family) {
-		all = append(all, route{"/api/get-" + f.name(), &ManageController{base, f}, "get:One"})
+	organizations, applications := manage(base, a.Organizations()), manage(base, a.Applications())
+	providers, certs, tokens := manage(base, a.Providers()), manage(base, a.Certs()), manage(base, a.Tokens())
+	users, resources, records := manage(base, a.Users()), manage(base, a.Resources()), manage(base, a.Records())
+	directory := &DirectoryController{base}
+	return []route{
+		{"/api/get-organizations", organizations, "get:Many"},
+		{"/api/get-organization", organizations, "get:One"},
+		{"/api/add-organization", organizations, "post:Add"},
+		{"/api/update-organization", organizations, "post:Update"},
+		{"/api/delete-organization", organizations, "post:Remove"},
+		{"/api/get-organization-names", directory, "get:OrganizationNames"},
+
+		{"/api/get-providers", providers, "get:Many"},
+		{"/api/get-provider", providers, "get:One"},
+		{"/api/add-provider", providers, "post:Add"},
+		{"/api/update-provider", providers, "post:Update"},
+		{"/api/delete-provider", providers, "post:Remove"},
+
+		{"/api/get-applications", applications, "get:Many"},
+		{"/api/get-application", applications, "get:One"},
+		{"/api/add-application", applications, "post:Add"},
+		{"/api/update-application", applications, "post:Update"},
+		{"/api/delete-application", applications, "post:Remove"},
+		{
+			"/api/get-organization-applications",
+			manage(base, a.Applications().ListedAs("get-organization-applications")), "get:Many",
+		},
+		{"/api/get-default-application", directory, "get:DefaultApplication"},
+		{"/api/get-user-application", directory, "get:UserApplication"},
+		{"/api/get-app-login", directory, "get:AppLogin"},
+
+		{"/api/get-certs", certs, "get:Many"},
+		{"/api/get-cert", certs, "get:One"},
+		{"/api/add-cert", certs, "post:Add"},
+		{"/api/update-cert", certs, "post:Update"},
+		{"/api/delete-cert", certs, "post:Remove"},
+		{"/api/get-global-certs", manage(base, a.Certs().ListedAs("get-global-certs")), "get:Many"},
+
+		{"/api/get-tokens", tokens, "get:Many"},
+		{"/api/get-token", tokens, "get:One"},
+		{"/api/add-token", tokens, "post:Add"},
+		{"/api/update-token", tokens, "post:Update"},
+		{"/api/delete-token", tokens, "post:Remove"},
+
+		{"/api/get-users", users, "get:Many"},
+		{"/api/add-user", users, "post:Add"},
+		{"/api/delete-user", users, "post:Remove"},
+		{"/api/get-global-users", manage(base, a.Users().ListedAs("get-global-users")), "get:Many"},
+		{"/api/get-sorted-users", manage(base, a.Users().ListedAs("get-sorted-users")), "get:Sorted"},
+		{"/api/get-user-count", directory, "get:UserCount"},
+
+		{"/api/get-resources", resources, "get:Many"},
+		{"/api/get-resource", resources, "get:One"},
+		{"/api/add-resource", resources, "post:Add"},
+		{"/api/update-resource", resources, "post:Update"},
+		{"/api/delete-resource", resources, "post:Remove"},
+
+		{"/api/get-records", records, "get:Many"},
+		{"/api/get-record", records, "get:One"},
+		{"/api/add-record", records, "post:Add"},
 	}
-	many := func(path string, f family) { all = append(all, route{path, &ManageController{base, f}, "get:Many"}) }
-	add := func(f family) {
-		all = append(all, route{"/api/add-" + f.name(), &ManageController{base, f}, "post:Add"})
-	}
-	change := func(f family) {
-		all = append(all, route{"/api/update-" + f.name(), &ManageController{base, f}, "post:Update"})
-	}
-	remove := func(f family) {
-		all = append(all, route{"/api/delete-" + f.name(), &ManageController{base, f}, "post:Remove"})
-	}
-	for _, f := range []family{
-		of(a.Organizations()), of(a.Providers()), of(a.Applications()), of(a.Certs()), of(a.Tokens()),
-		of(a.Resources()),
-	} {
-		one(f)
-		many("/api/get-"+f.name()+"s", f)
-		add(f)
-		change(f)
-		remove(f)
-	}
-	users, records := of(a.Users()), of(a.Records())
-	many("/api/get-users", users)
-	add(users)
-	remove(users)
-	one(records)
-	many("/api/get-records", records)
-	add(records)
-	many("/api/get-global-users", of(a.GlobalUsers()))
-	many("/api/get-global-certs", of(a.GlobalCerts()))
-	many("/api/get-organization-applications", of(a.OrganizationApplications()))
-	return append(all, []route{
-		{"/api/get-sorted-users", &ManageController{base, of(a.SortedUsers())}, "get:Sorted"},
-		{"/api/get-user-count", &DirectoryController{base}, "get:UserCount"},
-		{"/api/get-organization-names", &DirectoryController{base}, "get:OrganizationNames"},
-		{"/api/get-default-application", &DirectoryController{base}, "get:DefaultApplication"},
-		{"/api/get-user-application", &DirectoryController{base}, "get:UserApplication"},
-		{"/api/get-app-login", &DirectoryController{base}, "get:AppLogin"},
-	}...)
 }
 
-// One is GET /api/get-…?id=owner/name: the row in data, null where there is none.
-func (c *ManageController) One() {
+// One is GET /api/get-…?id=owner/name: the row in data, null where there is none. Of a token it says so, as Casdoor
+// does.
+func (c *ManageController[T]) One() {
 	owner, name, _ := strings.Cut(c.Ctx.Request.URL.Query().Get("id"), "/")
-	ask(c.Base, func(caller *object.Caller) (any, error) {
-		return c.Family.get(c.Ctx.Request.Context(), caller, owner, name)
+	ask(c.Base, func(caller *object.Caller) (*T, error) {
+		row, err := c.Family.Get(c.Ctx.Request.Context(), caller, owner, name)
+		if errors.Is(err, object.ErrNotFound) && c.Family.Name() == "token" {
+			err = badRequest(fmt.Sprintf("The token: %.100s/%.100s does not exist", owner, name))
+		}
+		return row, err
 	})
 }
 
 // Many is GET /api/get-…s?owner=…: the rows in data, and with p and pageSize their number in data2.
-func (c *ManageController) Many() {
+func (c *ManageController[T]) Many() {
 	q, err := listQuery(c.Ctx.Request.URL.Query().Get)
 	c.list(q, err)
 }
 
 // Sorted is GET /api/get-sorted-users?owner=…&sorter=column&limit=n: the n with the most.
-func (c *ManageController) Sorted() {
+func (c *ManageController[T]) Sorted() {
 	query := c.Ctx.Request.URL.Query()
 	limit, err := strconv.Atoi(query.Get("limit"))
 	if err != nil || limit < 1 {
@@ -90,7 +120,7 @@ func (c *ManageController) Sorted() {
 	c.list(object.ListQuery{Owner: query.Get("owner"), SortField: query.Get("sorter"), PageSize: limit}, err)
 }
 
-func (c *ManageController) list(q object.ListQuery, err error) {
+func (c *ManageController[T]) list(q object.ListQuery, err error) {
 	caller := &object.Caller{}
 	if err == nil {
 		caller, err = c.caller()
@@ -107,12 +137,24 @@ func (c *ManageController) list(q object.ListQuery, err error) {
 		}
 		defer leave()
 	}
-	rows, total, err := c.Family.list(c.Ctx.Request.Context(), caller, q)
-	if err != nil || q.Page == 0 {
-		c.replyDataOr(rows, err)
+	page, err := c.Family.List(c.Ctx.Request.Context(), caller, q)
+	replyPage(&c.Base, q, page, err)
+}
+
+// replyPage answers with the rows of a list and, where it was asked for by pages, their number in data2.
+func replyPage[T any](b *Base, q object.ListQuery, page *object.Page[T], err error) {
+	if err != nil {
+		b.fail(err)
 		return
 	}
-	c.reply(casdoorReply{Status: "ok", Data: rows, Data2: total})
+	reply := casdoorReply{Status: "ok", Data: page.Rows}
+	if page.Rows == nil {
+		reply.Data = []*T{}
+	}
+	if q.Page > 0 {
+		reply.Data2 = page.Total
+	}
+	b.reply(reply)
 }
 
 // maxWholeLists bounds the lists of all rows that are answered at once: one of 10,000 users takes over 100 MB until its
@@ -149,16 +191,16 @@ func listQuery(param func(string) string) (object.ListQuery, error) {
 }
 
 // Add is POST /api/add-… with the row as JSON.
-func (c *ManageController) Add() {
+func (c *ManageController[T]) Add() {
 	caller, body, err := c.change()
 	if err == nil {
-		err = c.Family.add(c.Ctx.Request.Context(), caller, body)
+		err = c.Family.Add(c.Ctx.Request.Context(), caller, body)
 	}
 	c.replyDataOr("Affected", err)
 }
 
 // Update is POST /api/update-…?id=owner/name&columns=… with the row as JSON.
-func (c *ManageController) Update() {
+func (c *ManageController[T]) Update() {
 	caller, body, err := c.change()
 	if err != nil {
 		c.fail(err)
@@ -166,7 +208,7 @@ func (c *ManageController) Update() {
 	}
 	query := c.Ctx.Request.URL.Query()
 	owner, name, _ := strings.Cut(query.Get("id"), "/")
-	affected, err := c.Family.update(c.Ctx.Request.Context(), caller, owner, name, listOf(query.Get("columns")), body)
+	affected, err := c.Family.Update(c.Ctx.Request.Context(), caller, owner, name, listOf(query.Get("columns")), body)
 	c.replyAffected(affected, err)
 }
 
@@ -179,14 +221,14 @@ func listOf(text string) []string {
 }
 
 // Remove is POST /api/delete-… with the row's owner and name as JSON.
-func (c *ManageController) Remove() {
+func (c *ManageController[T]) Remove() {
 	var id struct{ Owner, Name string }
 	caller, err := c.changeOf(&id)
 	if err != nil {
 		c.fail(err)
 		return
 	}
-	affected, err := c.Family.delete(c.Ctx.Request.Context(), caller, id.Owner, id.Name)
+	affected, err := c.Family.Delete(c.Ctx.Request.Context(), caller, id.Owner, id.Name)
 	c.replyAffected(affected, err)
 }
 

@@ -81,15 +81,7 @@ func (c *PasswordController) Sessions() {
 		return
 	}
 	page, err := c.Deps.Authority.Sessions(c.Ctx.Request.Context(), caller, q)
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	reply := casdoorReply{Status: "ok", Data: page.Rows}
-	if q.Page > 0 {
-		reply.Data2 = page.Total
-	}
-	c.reply(reply)
+	replyPage(&c.Base, q, page, err)
 }
 
 // Session is GET /api/get-session?sessionPkId=owner/name/application: null where there is none.

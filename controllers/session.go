@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
@@ -90,7 +89,7 @@ func (b *Base) sessionCaller() (*object.Caller, error) {
 		return &object.Caller{}, nil
 	}
 	c, err := b.Deps.accounts().SessionCaller(b.Ctx.Request.Context(), token)
-	if refusal, over := errors.AsType[*object.Refusal](err); over && refusal.Code == object.InvalidToken {
+	if isRefusal(err, object.InvalidToken) { // it is over
 		return &object.Caller{}, nil
 	}
 	return c, err

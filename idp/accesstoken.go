@@ -79,11 +79,8 @@ func (w *WeChat) callWithToken(ctx context.Context, r request, out validator) er
 }
 
 func isTokenRefused(err error) bool {
-	var e *provider.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	return e.Code == codeStaleToken || e.Code == codeInvalidToken || e.Code == codeExpiredToken
+	e, ok := errors.AsType[*provider.Error](err)
+	return ok && (e.Code == codeStaleToken || e.Code == codeInvalidToken || e.Code == codeExpiredToken)
 }
 
 // accessToken returns the cached token, or finds one for all who wait for it.

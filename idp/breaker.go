@@ -80,6 +80,6 @@ func (b breaker) run(op string, f func() error) error {
 // isOutage reports whether err speaks of the API as a whole. An errcode other than "busy" does not, even an unknown
 // one: WeChat answered, and a caller who can provoke such answers must not lock the others out.
 func isOutage(err error) bool {
-	var e *provider.Error
-	return errors.As(err, &e) && e.Kind == provider.KindUnavailable && (e.Code == 0 || e.Code == codeBusy)
+	e, ok := errors.AsType[*provider.Error](err)
+	return ok && e.Kind == provider.KindUnavailable && (e.Code == 0 || e.Code == codeBusy)
 }

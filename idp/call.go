@@ -147,8 +147,8 @@ func (w *WeChat) sendOnce(ctx context.Context, r request) (*resty.Response, erro
 }
 
 func isDialError(err error) bool {
-	var e *net.OpError
-	return errors.As(err, &e) && e.Op == "dial"
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "dial"
 }
 
 // decode reads a reply by its content alone: WeChat labels JSON as text/plain, and errors come with status 200.

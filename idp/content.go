@@ -30,15 +30,13 @@ func (j judgement) verdict(traceID string) provider.Verdict {
 
 // orRisky returns v, or what err means: WeChat's older calls say "risky" by an errcode.
 func orRisky(v provider.Verdict, err error) (provider.Verdict, error) {
-	var e *provider.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return v, nil
-	case errors.As(err, &e) && e.Code == codeRisky:
-		return provider.Verdict{Suggestion: provider.SuggestRisky, TraceID: e.RequestID}, nil
-	default:
-		return provider.Verdict{}, err
 	}
+	if e, ok := errors.AsType[*provider.Error](err); ok && e.Code == codeRisky {
+		return provider.Verdict{Suggestion: provider.SuggestRisky, TraceID: e.RequestID}, nil
+	}
+	return provider.Verdict{}, err
 }
 
 func invalidContent(op string, cause error) *provider.Error {

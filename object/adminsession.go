@@ -144,7 +144,7 @@ func isWithin(address, list string) bool {
 
 // passwordMark ties a session to the password that it began with, so that it ends with it, whoever changes it. Without
 // the token it says nothing about the password.
-func passwordMark(token string, user *sdk.User) string { return tokenHash(token + " " + user.Password) }
+func passwordMark(token string, user *sdk.User) string { return digest(token + " " + user.Password) }
 
 // seenStep is how exactly the time is kept when a session was last seen.
 const seenStep = time.Minute

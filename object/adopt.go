@@ -3,8 +3,6 @@ package object
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -72,58 +70,37 @@ func (s *Store) AdoptAgain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.exec("DELETE FROM "+s.states.name+" WHERE name=?", adoptionState)
-		return err
+		return s.dropState(tx, adoptionState)
 	})
 }
 
 // AdoptionState returns how far the adoption is. Before it has begun that is the zero Adoption.
 func (s *Store) AdoptionState(ctx context.Context) (Adoption, error) {
 	var a Adoption
-	row, err := s.states.get(s.read(ctx), "WHERE name=?", adoptionState)
-	if err != nil {
-		return a, ignoreMissing(err)
-	}
-	return a, json.Unmarshal([]byte(row.Value), &a)
+	err := s.loadState(s.read(ctx), adoptionState, "", &a)
+	return a, ignoreMissing(err)
 }
 
 func (s *Store) beginAdoption(ctx context.Context) (Adoption, error) {
 	var fresh Adoption
-	if err := scanOne(s.read(ctx), []any{&fresh.Users}, "SELECT COUNT(*) FROM "+s.users.name); err != nil {
-		return fresh, err
+	err := scanOne(s.read(ctx), []any{&fresh.Users}, "SELECT COUNT(*) FROM "+s.users.name)
+	if err == nil {
+		fresh.Again, err = exists(s.read(ctx), s.identities.name)
 	}
-	_, err := s.identities.get(s.read(ctx), "LIMIT 1")
-	if fresh.Again = err == nil; err != nil && !errors.Is(err, ErrNotFound) {
-		return fresh, err
+	if err == nil {
+		err = s.write(ctx, func(tx *txn) error { return s.beginState(tx, adoptionState, fresh, now()) })
 	}
-	err = s.write(ctx, func(tx *txn) error {
-		row, err := fresh.row()
-		if err != nil {
-			return err
-		}
-		_, err = s.states.insert(tx, row, s.dialect.orIgnore("name"))
-		return err
-	})
 	if err != nil {
 		return fresh, err
 	}
 	return s.AdoptionState(ctx)
 }
 
-func (a Adoption) row() (*State, error) {
-	text, err := json.Marshal(a)
-	return &State{adoptionState, string(text), now()}, err
-}
-
 // adoptBatch looks at the next users. The state's row is locked meanwhile: another instance waits, and goes on behind.
 func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
 	err = s.write(ctx, func(tx *txn) error {
 		a = Adoption{}
-		row, err := s.states.get(tx, "WHERE name=?"+s.dialect.forUpdate, adoptionState)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal([]byte(row.Value), &a); err != nil || a.Done {
+		if err := s.loadState(tx, adoptionState, s.dialect.forUpdate, &a); err != nil || a.Done {
 			return err
 		}
 		b := &adopter{Store: s, tx: tx, state: &a, onlyColumn: a.OnlyColumn}
@@ -131,20 +108,13 @@ func (s *Store) adoptBatch(ctx context.Context) (a Adoption, err error) {
 		if err == nil {
 			err = b.adopt(users)
 		}
-		if err != nil {
-			return err
-		}
-		if end {
+		if err == nil && end {
 			err = s.endPass(tx, &a)
 		}
 		if err != nil {
 			return err
 		}
-		if row, err = a.row(); err != nil {
-			return err
-		}
-		_, err = s.states.update(tx, row, []string{"value", "updated_time"}, "name=?", adoptionState)
-		return err
+		return s.storeState(tx, adoptionState, a, now())
 	})
 	return a, err
 }

@@ -112,11 +112,7 @@ func (b *adopter) judge(c claimant) error {
 // isSettled reports whether the user has an identity. The function around the organization keeps the database from
 // taking the primary key, which begins with it.
 func (b *adopter) isSettled(c claimant) (bool, error) {
-	_, err := b.identities.get(b.tx, "WHERE user_id=? AND COALESCE(organization, '')=?", c.id, b.organization)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
+	return exists(b.tx, b.identities.name+" WHERE user_id=? AND COALESCE(organization, '')=?", c.id, b.organization)
 }
 
 // judgeColumn looks whether the wechat column of a user whom no mini program has brought names another user's OpenID.

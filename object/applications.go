@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,13 +38,6 @@ func (a *Authority) Applications() *Family[sdk.Application] {
 			return errors.Join(a.store.endOwnTokens(tx, row), a.store.forgetKeys(tx, row))
 		},
 	}}
-}
-
-// OrganizationApplications are Applications, as get-organization-applications lists them.
-func (a *Authority) OrganizationApplications() *Family[sdk.Application] {
-	f := a.Applications()
-	f.listing = "get-organization-applications"
-	return f
 }
 
 // showApplication adds what Casdoor embeds into an application that was asked for by name.
@@ -171,33 +165,21 @@ func (a *Authority) judgeApplication(tx *txn, c *Caller, row, old *sdk.Applicati
 		(row.Name != old.Name || row.Organization != old.Organization) {
 		return refuse(InvalidRequest, "the application %s cannot be renamed or moved", old.Name)
 	}
-	known, err := exists(tx, a.store.organizations.name+" WHERE "+byName, adminOwner, row.Organization)
+	err := refuseUnless(tx, refuse(InvalidRequest, "the organization %s does not exist", row.Organization),
+		a.store.organizations.name+" WHERE "+byName, adminOwner, row.Organization)
 	if err != nil {
 		return err
 	}
-	if !known {
-		return refuse(InvalidRequest, "the organization %s does not exist", row.Organization)
-	}
-	taken, err := exists(tx, a.store.applications.name+" WHERE client_id=? AND NOT ("+byName+")",
-		append([]any{row.ClientId}, keyOfOld(row, old)...)...)
+	stored := cmp.Or(old, row)
+	err = refuseIf(tx, refuse(InvalidRequest, "another application has this clientId"),
+		a.store.applications.name+" WHERE client_id=? AND NOT ("+byName+")", row.ClientId, stored.Owner, stored.Name)
 	if err != nil {
 		return err
-	}
-	if taken {
-		return refuse(InvalidRequest, "another application has this clientId")
 	}
 	if err := a.judgeProviderItems(tx, c, row, old); err != nil {
 		return err
 	}
 	return a.judgeSigning(tx, row, old)
-}
-
-// keyOfOld returns owner and name under which a row is stored now, or will be.
-func keyOfOld(row, old *sdk.Application) []any {
-	if old != nil {
-		row = old
-	}
-	return []any{row.Owner, row.Name}
 }
 
 // judgeProviderItems refuses providers that do not exist, or are another organization's. What was there before stays.
@@ -240,9 +222,9 @@ func (a *Authority) judgeSigning(tx *txn, row, old *sdk.Application) error {
 }
 
 // Casdoor's tables of users and tokens have no index by application: what is asked of them is asked before the
-// transaction, for which all sign-ins on SQLite would wait. Who signs in between is a few more rows that follow a new
-// name. Who signs up between names an application that is deleted, as does who signs up a moment later at an instance
-// that has not seen it yet: it is only said where they came from.
+// transaction, for which all sign-ins on SQLite would wait. Those who sign in meanwhile are a few more rows that follow
+// a new name. Those who sign up meanwhile name an application that is deleted then, as do those who sign up a moment
+// later at an instance that has not seen it yet: the name only says where they came from.
 
 // maxFollowing bounds the rows that a rename changes: whoever signs in meanwhile waits for it.
 const maxFollowing = 20_000
@@ -338,10 +320,7 @@ func (a *Authority) applicationUnused(ctx context.Context, row *sdk.Application)
 		return refuse(InvalidRequest, "the application %s cannot be deleted", row.Name)
 	}
 	return a.scan(ctx, func() error {
-		used, err := exists(a.store.read(ctx), a.store.users.name+" WHERE signup_application=?", row.Name)
-		if err == nil && used {
-			err = refuse(InvalidRequest, "the application %s cannot be deleted: users have signed up with it", row.Name)
-		}
-		return err
+		no := refuse(InvalidRequest, "the application %s cannot be deleted: users have signed up with it", row.Name)
+		return refuseIf(a.store.read(ctx), no, a.store.users.name+" WHERE signup_application=?", row.Name)
 	})
 }

@@ -64,8 +64,8 @@ func (a *Authority) applicationOf(
 // AppLogin is what a sign-in page asks before it sends its user to an application.
 type AppLogin struct{ ClientID, ResponseType, RedirectURI string }
 
-// AppLogin returns the application of a sign-in page, as the caller may see it. Who must not sign in there, such as by a
-// redirect to a foreign place, is a *Refusal.
+// AppLogin returns the application of a sign-in page, as the caller may see it. A sign-in that must not be, such as by
+// a redirect to a foreign place, is a *Refusal.
 func (a *Authority) AppLogin(ctx context.Context, c *Caller, login AppLogin) (*sdk.Application, error) {
 	if c.may("get-app-login") == nothing {
 		return nil, NotAllowed()

@@ -83,13 +83,13 @@ func (s *Service) TokenCaller(ctx context.Context, accessToken string) (*Caller,
 	return client.caller()
 }
 
-// caller returns what an application that has proved who it is is to the management API.
+// caller returns what an application is to the management API, once it has shown its secret or its token.
 func (c *Client) caller() (*Caller, error) {
 	caller := &Caller{
 		Role: App, Organization: c.Organization.Name, Name: c.Application.Name, Cert: c.Application.Cert,
 	}
-	// A shared application acts for the organization that its client id names. It looks after another one than its own only
-	// if it looks after all: its own one's admins know the secret.
+	// A shared application acts for the organization that its client id names. Unless it is built-in's, that is to be
+	// its own: the admins of its own know the secret, and must not look after others.
 	if caller.Organization != c.home && c.home != builtInName {
 		return nil, NotAllowed()
 	}

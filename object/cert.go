@@ -264,8 +264,8 @@ func fillCert(row *sdk.Cert) error {
 		_, err := parseKey(row)
 		return err
 	}
-	keep(&row.CryptoAlgorithm, new(defaultAlgorithm))
-	keep(&row.CreatedTime, new(now()))
+	row.CryptoAlgorithm = cmp.Or(row.CryptoAlgorithm, defaultAlgorithm)
+	row.CreatedTime = cmp.Or(row.CreatedTime, now())
 	if row.ExpireInYears <= 0 {
 		row.ExpireInYears = 20
 	}

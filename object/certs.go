@@ -38,13 +38,6 @@ func (a *Authority) Certs() *Family[sdk.Cert] {
 	}}
 }
 
-// GlobalCerts are Certs, as get-global-certs lists them.
-func (a *Authority) GlobalCerts() *Family[sdk.Cert] {
-	f := a.Certs()
-	f.listing = "get-global-certs"
-	return f
-}
-
 const maxRSABits = 4096
 
 // completeManagedCert makes the keys of a new cert that comes without, and judges those that it has.
@@ -84,12 +77,10 @@ func (k *key) matches() bool {
 // of a cert that is used stay: tokens that it has signed could not be verified.
 func (a *Authority) judgeCert(tx *txn, _ *Caller, row, old *sdk.Cert) error {
 	if old == nil || old.Name != row.Name {
-		taken, err := exists(tx, a.store.certs.name+" WHERE name=?", row.Name)
+		err := refuseIf(tx, refuse(InvalidRequest, "The cert: %s already exists", row.Name),
+			a.store.certs.name+" WHERE name=?", row.Name)
 		if err != nil {
 			return err
-		}
-		if taken {
-			return refuse(InvalidRequest, "The cert: %s already exists", row.Name)
 		}
 	}
 	if old == nil {

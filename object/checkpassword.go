@@ -50,10 +50,10 @@ func (a *Authority) checkPassword(ctx context.Context, l lockout, organization, 
 	return user, a.store.write(ctx, func(tx *txn) error { return a.forgive(tx, user) })
 }
 
-// userByLogin returns the user of a name or else, where it is one user's only, of an e-mail address or phone number. It
-// returns nil where there is none. What finds the same user is the same login to sameLogin, so that it is counted alike
-// whether there is such a user or not: what else a collation of MySQL takes for equal, as letters with and without
-// accents, finds nobody.
+// userByLogin returns the user with that name or else, where one user alone has it, that e-mail address or phone
+// number; nil where there is none. Two logins find the same user only if they are the same to sameLogin, by which wrong
+// passwords are counted where there is no user. So what else a collation of MySQL takes for equal, such as letters with
+// and without accents, finds nobody.
 func (a *Authority) userByLogin(ctx context.Context, organization, login string) (*sdk.User, error) {
 	q, users, same := a.store.read(ctx), a.store.users, a.store.dialect.sameLogin
 	typed := strings.TrimSpace(login)

@@ -93,8 +93,8 @@ func (c *checkpointer) checkpoint(ctx context.Context) error {
 	return err
 }
 
-// adapt chooses how much to copy the next time: as much as the disk takes fast, for a page that changes often is copied the
-// less often. 2,000 pages that lie here and there in a large database took 30 ms.
+// adapt chooses how much to copy the next time: as much as the disk takes quickly. The more it is, the less often a
+// page that changes again and again is copied; but 2,000 pages that lie here and there in a large database took 30 ms.
 func (c *checkpointer) adapt(took time.Duration) {
 	if took > longCheckpoint {
 		c.pages = max(c.pages/2, fewestPages)

@@ -71,7 +71,7 @@ func (s *Service) deleteUser(tx *txn, user *sdk.User, soft bool) error {
 
 // deleteRow deletes a user and all that says who they are.
 func (t *tables) deleteRow(tx *txn, user *sdk.User) error {
-	// Nothing but the identities tells the user's UnionIDs by an index.
+	// The identities tell the user's UnionIDs: the table of those has no index by user.
 	rows, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
 	if err != nil {
 		return err
@@ -150,15 +150,6 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	}
 	for _, table := range []string{t.marks.name, t.adminSessions.name} {
 		if _, err := tx.exec("DELETE FROM "+table+" WHERE user_id=?", user.Id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *tables) deleteTokens(tx *txn, tokens []ExportToken) error {
-	for _, token := range tokens {
-		if _, err := tx.exec("DELETE FROM "+t.tokens.name+" WHERE "+byName, token.Owner, token.Name); err != nil {
 			return err
 		}
 	}

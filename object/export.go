@@ -32,7 +32,6 @@ type ExportIdentity struct {
 
 // ExportToken is one sign-in of the user.
 type ExportToken struct {
-	Owner       string `json:"-"`
 	Name        string `json:"name"`
 	Application string `json:"application"`
 	CreatedTime string `json:"createdTime"`
@@ -121,11 +120,11 @@ func (s *Service) export(ctx context.Context, user *sdk.User) (*Export, error) {
 	if e.Browsers, err = s.tables.browsersOf(ctx, user.Id); err != nil {
 		return nil, err
 	}
-	if e.Tokens, err = s.tokensOf(ctx, user.Owner, user.Name); err != nil {
+	if e.Tokens, err = s.exportTokens(ctx, user); err != nil {
 		return nil, err
 	}
 	e.Records, err = s.recordsOf(ctx, user)
-	e.Unchecked, e.Tokens, e.Records = notNil(e.Unchecked), notNil(e.Tokens), notNil(e.Records)
+	e.Unchecked, e.Records = notNil(e.Unchecked), notNil(e.Records)
 	return e, err
 }
 
@@ -181,38 +180,11 @@ func notNil[T any](list []T) []T {
 	return list
 }
 
-// scan runs read, which reads a whole table, while nobody else does in this process: Casdoor's tables of tokens and
-// records have no index by user, and users decide how often this is asked for.
-func (s *Service) scan(ctx context.Context, read func() error) error {
-	select {
-	case s.scans <- struct{}{}:
-		defer func() { <-s.scans }()
-		return read()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// tokensOf returns the sign-ins of a user. It is for what is rare: see scan.
-func (s *Service) tokensOf(ctx context.Context, organization, user string) (tokens []ExportToken, err error) {
-	err = s.scan(ctx, func() error {
-		tokens, err = s.tables.tokensIn(s.tables.read(ctx), organization, user)
-		return err
-	})
-	return tokens, err
-}
-
-// tokensIn is tokensOf without its patience. What an application of the user's name has got for itself is not the user's.
-func (s *Store) tokensIn(q querier, organization, user string) (tokens []ExportToken, err error) {
-	columns := s.tokens.pick("owner", "name", "application", "created_time", "expires_in", "scope", "grant_type", "user")
-	found, err := s.tokens.findColumns(q, columns, s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+"=?",
-		organization, user)
-	for _, row := range found {
-		if row.User == user && row.GrantType != ClientCredentials {
-			tokens = append(tokens, ExportToken{
-				row.Owner, row.Name, row.Application, row.CreatedTime, row.ExpiresIn, row.Scope, row.GrantType,
-			})
-		}
+func (s *Service) exportTokens(ctx context.Context, user *sdk.User) ([]ExportToken, error) {
+	rows, err := s.tokensOf(ctx, user.Owner, user.Name)
+	tokens := []ExportToken{}
+	for _, t := range rows {
+		tokens = append(tokens, ExportToken{t.Name, t.Application, t.CreatedTime, t.ExpiresIn, t.Scope, t.GrantType})
 	}
 	return tokens, err
 }

@@ -153,9 +153,7 @@ func (f *Family[T]) present(ctx context.Context, c *Caller, row *T, listed bool)
 			}
 		}
 	}
-	if len(f.hidden) > 0 {
-		f.table.clear(row, f.hidden...)
-	}
+	f.table.clear(row, f.hidden...)
 	if f.show == nil {
 		return nil
 	}
@@ -202,11 +200,7 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 
 // vacant refuses a key that is taken.
 func (f *Family[T]) vacant(tx *txn, id *rowID) error {
-	_, err := f.table.named(tx, *id.owner, *id.name)
-	if err != nil {
-		return ignoreMissing(err)
-	}
-	return f.taken(id)
+	return refuseIf(tx, f.taken(id), f.table.name+" WHERE "+byName, *id.owner, *id.name)
 }
 
 func (f *Family[T]) taken(id *rowID) *Refusal {

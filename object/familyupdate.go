@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,8 +54,8 @@ func (f *Family[T]) updated(
 	}
 	f.restore(row, old, names)
 	id, was := f.id(row), f.id(old)
-	keep(id.owner, was.owner)
-	keep(id.name, was.name)
+	*id.owner = cmp.Or(*id.owner, *was.owner)
+	*id.name = cmp.Or(*id.name, *was.name)
 	if f.fill != nil {
 		if err := f.fill(ctx, c, row, old); err != nil {
 			return nil, err

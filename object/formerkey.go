@@ -1,10 +1,6 @@
 package object
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
@@ -39,23 +35,13 @@ func (s *Store) keyUseOf(q querier, app *sdk.Application) (keyUse, error) {
 const maxFormerKeys = 50
 
 // formerState names the State of an application's former keys.
-func formerState(application string) string {
-	sum := sha256.Sum256([]byte(application))
-	return "former-keys/" + hex.EncodeToString(sum[:])
-}
+func formerState(application string) string { return "former-keys/" + digest(application) }
 
 // formerKeys returns how an application has signed tokens that may still live.
 func (s *Store) formerKeys(q querier, application string, now time.Time) ([]keyUse, error) {
-	row, err := s.states.get(q, "WHERE name=?", formerState(application))
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	var former []keyUse
-	err = json.Unmarshal([]byte(row.Value), &former)
-	return slices.DeleteFunc(former, func(u keyUse) bool { return !now.Before(u.Until) }), err
+	err := s.loadState(q, formerState(application), "", &former)
+	return slices.DeleteFunc(former, func(u keyUse) bool { return !now.Before(u.Until) }), ignoreMissing(err)
 }
 
 // rememberKeys keeps in mind how an application has signed until now, where that changes or its tokens' lives do: those who
@@ -110,17 +96,10 @@ func (s *Store) storeFormerKeys(tx *txn, application string, former []keyUse, no
 	if len(former) == 0 {
 		return nil
 	}
-	text, err := json.Marshal(former)
-	if err != nil {
-		return err
-	}
-	_, err = s.states.insert(tx, &State{formerState(application), string(text), timestamp(now)},
-		s.dialect.orUpdate([]string{"name"}, []string{"value", "updated_time"}))
-	return err
+	return s.storeState(tx, formerState(application), former, timestamp(now))
 }
 
 // forgetKeys forgets how an application has signed: another one may get its name.
 func (s *Store) forgetKeys(tx *txn, app *sdk.Application) error {
-	_, err := tx.exec("DELETE FROM "+s.states.name+" WHERE name=?", formerState(app.Name))
-	return err
+	return s.dropState(tx, formerState(app.Name))
 }

@@ -17,9 +17,10 @@ type index struct {
 	text    string // the column that PostgreSQL is to look up by its beginning
 }
 
-// indexes are what users and tokens are looked up by, and the lists of the management API go by. Each costs a sign-in or a
-// sign-up something: rows that are made together lie together in some of them, which are cheap. Casdoor has two more, of
-// the hashes of tokens, which lie anywhere; a token says itself which row is its own.
+// indexes are what users and tokens are looked up by, and the lists of the management API are ordered by. Each makes a
+// sign-in or sign-up dearer: a little where rows that are made together lie together in it, and more where they do not.
+// Casdoor has two more, of the hashes of tokens, in which rows lie anywhere; here a token itself says which row is its
+// own.
 func indexes() []index {
 	return []index{
 		{row: new(sdk.User), columns: []string{"id"}},

@@ -251,16 +251,9 @@ func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
 	return nil
 }
 
-// keep puts old, or a default, where a row has left a text empty.
-func keep(row, old *string) {
-	if *row == "" {
-		*row = *old
-	}
-}
-
 func completeOrganization(row, _ *sdk.Organization) error {
-	keep(&row.CreatedTime, new(now()))
-	keep(&row.PasswordType, new(passwordType))
+	row.CreatedTime = cmp.Or(row.CreatedTime, now())
+	row.PasswordType = cmp.Or(row.PasswordType, passwordType)
 	if row.AccountItems == nil {
 		row.AccountItems = defaultAccountItems()
 	}
@@ -269,44 +262,44 @@ func completeOrganization(row, _ *sdk.Organization) error {
 
 func completeProvider(row, old *sdk.Provider) error {
 	if old != nil {
-		keep(&row.ClientSecret, &old.ClientSecret)
+		row.ClientSecret = cmp.Or(row.ClientSecret, old.ClientSecret)
 	}
-	keep(&row.CreatedTime, new(now()))
+	row.CreatedTime = cmp.Or(row.CreatedTime, now())
 	return nil
 }
 
 func completeCert(row, old *sdk.Cert) error {
 	if old != nil && row.CryptoAlgorithm == old.CryptoAlgorithm && row.BitSize == old.BitSize {
-		keep(&row.Certificate, &old.Certificate)
-		keep(&row.PrivateKey, &old.PrivateKey)
+		row.Certificate = cmp.Or(row.Certificate, old.Certificate)
+		row.PrivateKey = cmp.Or(row.PrivateKey, old.PrivateKey)
 	}
-	keep(&row.Scope, new("JWT"))
-	keep(&row.Type, new(certType))
+	row.Scope = cmp.Or(row.Scope, "JWT")
+	row.Type = cmp.Or(row.Type, certType)
 	return fillCert(row)
 }
 
 func completeApplication(row, old *sdk.Application) error {
 	if old != nil {
-		keep(&row.ClientId, &old.ClientId)
-		keep(&row.ClientSecret, &old.ClientSecret)
+		row.ClientId = cmp.Or(row.ClientId, old.ClientId)
+		row.ClientSecret = cmp.Or(row.ClientSecret, old.ClientSecret)
 	}
-	keep(&row.ClientId, new(newClientID()))
-	keep(&row.ClientSecret, new(newClientSecret()))
-	keep(&row.CreatedTime, new(now()))
-	keep(&row.Cert, new(builtInCert))
+	row.ClientId = cmp.Or(row.ClientId, newClientID())
+	row.ClientSecret = cmp.Or(row.ClientSecret, newClientSecret())
+	row.CreatedTime = cmp.Or(row.CreatedTime, now())
+	row.Cert = cmp.Or(row.Cert, builtInCert)
 	return nil
 }
 
 // completeUser hashes the password, which the file has in clear, unless it is the one that is set.
 func completeUser(row, old *sdk.User) error {
 	if old != nil {
-		keep(&row.Id, &old.Id)
+		row.Id = cmp.Or(row.Id, old.Id)
 	}
-	keep(&row.Id, new(uuid.NewString()))
-	keep(&row.Type, new(normalUser))
-	keep(&row.CreatedTime, new(now()))
-	keep(&row.UpdatedTime, new(row.CreatedTime))
-	keep(&row.BalanceCurrency, new(defaultCurrency))
+	row.Id = cmp.Or(row.Id, uuid.NewString())
+	row.Type = cmp.Or(row.Type, normalUser)
+	row.CreatedTime = cmp.Or(row.CreatedTime, now())
+	row.UpdatedTime = cmp.Or(row.UpdatedTime, row.CreatedTime)
+	row.BalanceCurrency = cmp.Or(row.BalanceCurrency, defaultCurrency)
 	if row.Properties == nil {
 		row.Properties = map[string]string{}
 	}

@@ -2,8 +2,6 @@ package object
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -76,19 +74,9 @@ type endTokens struct {
 
 const endTokensState = "end-tokens/"
 
-func (e endTokens) state() string {
-	sum := sha256.Sum256([]byte(e.Organization + "/" + e.User))
-	return endTokensState + hex.EncodeToString(sum[:])
-}
-
 // remember stores the chore, for this process or the next.
 func (t *tables) remember(tx *txn, e endTokens, stamp string) error {
-	text, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	_, err = t.states.insert(tx, &State{e.state(), string(text), stamp}, t.dialect.orIgnore("value"))
-	return err
+	return t.beginState(tx, endTokensState+digest(e.Organization+"/"+e.User), e, stamp)
 }
 
 func (s *Service) endRememberedTokens(ctx context.Context) error {
@@ -111,10 +99,7 @@ func (s *Service) endRememberedTokens(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := s.tables.write(ctx, func(tx *txn) error {
-			_, err := tx.exec("DELETE FROM "+s.tables.states.name+" WHERE name=?", chore.Name)
-			return err
-		}); err != nil {
+		if err := s.tables.write(ctx, func(tx *txn) error { return s.tables.dropState(tx, chore.Name) }); err != nil {
 			return err
 		}
 	}

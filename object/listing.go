@@ -46,6 +46,13 @@ const (
 	byNobody                        // nothing: all rows belong to "admin", whatever SDKs send
 )
 
+// ListedAs returns the family as another path lists it, whose last part is action: who may is that one's rule.
+func (f *Family[T]) ListedAs(action string) *Family[T] {
+	other := *f
+	other.listing = action
+	return &other
+}
+
 // List returns the rows that the query selects, as far as the caller reaches.
 func (f *Family[T]) List(ctx context.Context, c *Caller, q ListQuery) (*Page[T], error) {
 	action := cmp.Or(f.listing, "get-"+f.name+"s")
@@ -74,14 +81,6 @@ func (f *Family[T]) List(ctx context.Context, c *Caller, q ListQuery) (*Page[T],
 		}
 	}
 	return page, nil
-}
-
-// patiently runs what reads a whole table while nobody else does, and anything else at once.
-func (s *Service) patiently(ctx context.Context, slow bool, read func() error) error {
-	if slow {
-		return s.scan(ctx, read)
-	}
-	return read()
 }
 
 // read fills the page.

@@ -114,9 +114,9 @@ func (a *Authority) takeChance(tx *txn, l lockout, user *sdk.User, key string) (
 
 func attemptKey(user *sdk.User, organization, login string) string {
 	if user != nil {
-		return tokenHash("id " + user.Id) // in a Casdoor that is too old to count
+		return digest("id " + user.Id) // in a Casdoor that is too old to count
 	}
-	return tokenHash("name " + organization + "/" + login)
+	return digest("name " + organization + "/" + login)
 }
 
 func (a *Authority) takeAttempt(tx *txn, l lockout, key string) (left, wait int, err error) {

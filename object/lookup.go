@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// lookup finds rows by a key. Those who ask at the same time share a query, which costs more than what it reads: on a
-// server the way there does. On SQLite it is the deep stack that they share, of which thousands would take much memory.
+// lookup finds rows by a key. Those who ask at the same time share a query, which costs more than what it reads: the
+// way to a server or, with SQLite, a deep stack, of which thousands would take much memory.
 type lookup[V any] struct {
 	store *Store
 	texts []string                               // of the query: see text

@@ -53,12 +53,9 @@ func (a *Authority) organizationUnused(q querier, name, done string) error {
 		{"providers", a.store.providers.name, "owner"},
 		{"certs", a.store.certs.name, "owner"},
 	} {
-		used, err := exists(q, user.table+" WHERE "+user.column+"=?", name)
-		if err != nil {
+		no := refuse(InvalidRequest, "the organization %s cannot be %s: it has %s", name, done, user.what)
+		if err := refuseIf(q, no, user.table+" WHERE "+user.column+"=?", name); err != nil {
 			return err
-		}
-		if used {
-			return refuse(InvalidRequest, "the organization %s cannot be %s: it has %s", name, done, user.what)
 		}
 	}
 	return nil
@@ -66,9 +63,8 @@ func (a *Authority) organizationUnused(q querier, name, done string) error {
 
 // OrganizationNames returns the organizations that the caller reaches, with their names only.
 func (a *Authority) OrganizationNames(ctx context.Context, c *Caller) ([]*sdk.Organization, error) {
-	all := a.Organizations()
-	all.listing = "get-organization-names"
-	page, err := all.List(ctx, c, ListQuery{SortField: "name", SortOrder: "ascend"})
+	page, err := a.Organizations().ListedAs("get-organization-names").List(ctx, c,
+		ListQuery{SortField: "name", SortOrder: "ascend"})
 	if err != nil {
 		return nil, err
 	}

@@ -44,8 +44,8 @@ type storedPassword struct {
 	salts      []string // for pbkdf2-salt: Casdoor tries the organization's and the user's
 }
 
-// passwordOf returns what is kept of the user's password, or what nobody knows the password of where there is no user
-// or no password: to compare with it takes as long.
+// passwordOf returns what is kept of the user's password or, where there is no user or no password, a hash whose
+// password nobody knows: to compare with it takes as long.
 func passwordOf(user *sdk.User, o *sdk.Organization) storedPassword {
 	if user == nil || user.Password == "" {
 		return nobodys(o.PasswordType)

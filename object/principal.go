@@ -19,8 +19,8 @@ type Principal struct {
 	row      *sdk.Token
 	clientID string // of the application that the token is for
 
-	// What update stores with the columns: of each Field one Mark, or none where the Reason is empty; and of the user's
-	// properties these, while the others stay as they are by then.
+	// What update stores beside the columns: the Mark of each Field, which goes where the Reason is empty; and these of
+	// the user's properties, while the others stay as they are in the database.
 	marked     []Mark
 	properties map[string]string
 }

@@ -52,11 +52,8 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 // owner. One that applications use stays with its owner, lest it gets out of their reach.
 func (a *Authority) judgeProviderID(tx *txn, row, old *sdk.Provider) error {
 	if old == nil || old.Name != row.Name {
-		taken, err := exists(tx, a.store.providers.name+" WHERE name=?", row.Name)
-		if err == nil && taken {
-			err = refuse(InvalidRequest, "The provider: %s already exists", row.Name)
-		}
-		return err
+		return refuseIf(tx, refuse(InvalidRequest, "The provider: %s already exists", row.Name),
+			a.store.providers.name+" WHERE name=?", row.Name)
 	}
 	users, err := a.applicationsWith(tx, row.Name)
 	if err == nil && len(users) > 0 && row.Owner != adminOwner {

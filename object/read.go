@@ -100,3 +100,21 @@ func exists(q querier, from string, args ...any) (bool, error) {
 	}
 	return err == nil, err
 }
+
+// refuseIf returns the refusal where there is a row: see exists.
+func refuseIf(q querier, no *Refusal, from string, args ...any) error {
+	there, err := exists(q, from, args...)
+	if err == nil && there {
+		return no
+	}
+	return err
+}
+
+// refuseUnless returns the refusal where there is no row: see exists.
+func refuseUnless(q querier, no *Refusal, from string, args ...any) error {
+	there, err := exists(q, from, args...)
+	if err == nil && !there {
+		return no
+	}
+	return err
+}

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -18,8 +19,8 @@ func (a *Authority) Records() *Family[sdk.Record] {
 		large:      true,
 		key:        func(r *sdk.Record) *int { return &r.Id },
 		fill: func(_ context.Context, c *Caller, row, _ *sdk.Record) error {
-			keep(&row.Owner, &row.Organization)
-			keep(&row.Name, new(newID()))
+			row.Owner = cmp.Or(row.Owner, row.Organization)
+			row.Name = cmp.Or(row.Name, newID())
 			row.Id, row.CreatedTime, row.IsTriggered = 0, a.stamp(), true
 			row.ClientIp = c.ClientIP
 			return nil

@@ -32,7 +32,7 @@ func (a *Authority) Resources() *Family[sdk.Resource] {
 
 // fillResource completes a row. What it names stays, since its file does.
 func (a *Authority) fillResource(_ context.Context, _ *Caller, row, old *sdk.Resource) error {
-	keep(&row.CreatedTime, new(a.stamp()))
+	row.CreatedTime = cmp.Or(row.CreatedTime, a.stamp())
 	if old != nil && (row.Owner != old.Owner || row.Name != old.Name || row.Url != old.Url) {
 		return refuse(InvalidRequest, "owner, name and url of a resource are immutable")
 	}

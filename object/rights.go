@@ -34,7 +34,8 @@ func (g given[T]) add(row *T, users, groups, roles []string) {
 	give(g.toRole, roles)
 }
 
-// rights reads an organization's roles and permissions. Tokens do not say who else has one.
+// rights reads an organization's roles and permissions. Their lists of users are emptied, lest tokens say who else has
+// one.
 func (s *Store) rights(ctx context.Context, organization string) (*rights, error) {
 	leave := func(table, name string, columns []string) bool {
 		s.log.WarnContext(ctx, "left out of tokens: "+damagedRow, "table", table,

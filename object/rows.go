@@ -42,13 +42,6 @@ type Conflict struct {
 	CreatedTime  string `xorm:"varchar(100)"`
 }
 
-// State is what work that goes on over restarts remembers.
-type State struct {
-	Name        string `xorm:"varchar(100) notnull pk"`
-	Value       string `xorm:"text"` // JSON
-	UpdatedTime string `xorm:"varchar(100)"`
-}
-
 // Upload is a picture that a user has sent, in all its sizes: whose it is and what becomes of it. Its row is there
 // before the files and until they are gone, so that whatever dies in between leaves no file that nobody knows.
 type Upload struct {

@@ -102,8 +102,8 @@ func newLRU[K comparable, V any](most int) *lru.Cache[K, V] {
 	return c
 }
 
-// load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names. One
-// that PostgreSQL holds no text of is nobody's, and not asked for: that would be an error, and not ErrNotFound.
+// load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names. A
+// name that PostgreSQL cannot hold names nothing, and is not asked for: the answer would be an error, not ErrNotFound.
 func load[T any](
 	ctx context.Context, c *cache, name string, read func(context.Context) (T, error),
 ) (value T, err error) {

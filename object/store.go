@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -179,25 +180,18 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	s.engine.SetLogger(xormlog.DiscardLogger{})
 	s.reads = newStatements(db, s.dialect)
 	s.writes = s.reads
-	db.SetMaxOpenConns(writeConnections)
-	db.SetMaxIdleConns(writeConnections)
-	db.SetConnMaxLifetime(connectionLife)
 	if source.write != "" {
 		writer, err := s.dialect.open(source.write)
 		if err != nil {
 			return err
 		}
-		writer.SetMaxOpenConns(writeConnections)
-		writer.SetMaxIdleConns(writeConnections)
-		writer.SetConnMaxLifetime(connectionLife)
-		db.SetMaxOpenConns(readConnections)
-		db.SetMaxIdleConns(readConnections)
 		s.writes = newStatements(writer, s.dialect)
+		limitPool(db, readConnections, connectionLife)
 	}
+	limitPool(s.writes.db, writeConnections, connectionLife)
 	if s.dialect.driver == "sqlite" {
-		s.writes.db.SetMaxOpenConns(1)
-		s.writes.db.SetConnMaxLifetime(0)
-		db.SetConnMaxLifetime(0)
+		limitPool(db, readConnections, 0)
+		limitPool(s.writes.db, 1, 0)
 		s.checkpoints = newCheckpointer(db, s.writes.db, s.log)
 		s.commits = newQueue(1, maxShared, func(batch []*job[func(*txn) error]) {
 			s.writes.commitBatch(batch)
@@ -214,6 +208,13 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 		}
 	}
 	return err
+}
+
+// limitPool sets how many connections there may be, in use or idle, and how long each lasts; 0: for ever.
+func limitPool(db *sql.DB, most int, life time.Duration) {
+	db.SetMaxOpenConns(most)
+	db.SetMaxIdleConns(most)
+	db.SetConnMaxLifetime(life)
 }
 
 // mapTables maps the rows to the tables: with the columns that a Casdoor's have, where found is not nil.

@@ -3,7 +3,6 @@ package object
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -147,23 +146,19 @@ func (s *Sweeper) sweepTable(ctx context.Context, t sweptTable, progress *sweepP
 func (s *Sweeper) claim(ctx context.Context) (progress *sweepProgress, mine bool, err error) {
 	err = s.write(ctx, func(tx *txn) error {
 		progress, mine = &sweepProgress{}, false
-		row, err := s.states.get(tx, "WHERE name=?"+s.dialect.forUpdate, sweepState)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		err := s.loadState(tx, sweepState, s.dialect.forUpdate, progress)
+		if ignoreMissing(err) != nil {
 			return err
 		}
-		if err == nil {
-			if err := json.Unmarshal([]byte(row.Value), progress); err != nil {
-				return err
-			}
-		}
 		now := s.Now()
-		// One that is longer than any is of a clock that was wrong, or of a server that was to sweep seldom.
+		// A claim that lasts longer than any of ours is of a wrong clock, or of a server that was to sweep seldom: it
+		// is void.
 		left, longest := progress.Until.Sub(now), max(s.Every, sweepClaim)+sweepClaim
 		if left > 0 && left <= longest && progress.Holder != s.holder {
 			return nil
 		}
 		progress.Holder, progress.Until, mine = s.holder, now.Add(sweepClaim), true
-		return s.store(tx, progress)
+		return s.storeState(tx, sweepState, progress, timestamp(now))
 	})
 	return progress, mine, err
 }
@@ -176,29 +171,15 @@ func (s *Sweeper) keep(ctx context.Context, progress *sweepProgress) error {
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	return s.write(ctx, func(tx *txn) error {
-		row, err := s.states.get(tx, "WHERE name=?"+s.dialect.forUpdate, sweepState)
-		if err != nil {
-			return err
-		}
 		var stored sweepProgress
-		if err := json.Unmarshal([]byte(row.Value), &stored); err != nil {
+		if err := s.loadState(tx, sweepState, s.dialect.forUpdate, &stored); err != nil {
 			return err
 		}
 		if stored.Holder != s.holder {
 			return errClaimLost
 		}
-		return s.store(tx, progress)
+		return s.storeState(tx, sweepState, progress, timestamp(s.Now()))
 	})
-}
-
-func (s *Sweeper) store(tx *txn, progress *sweepProgress) error {
-	text, err := json.Marshal(progress)
-	if err != nil {
-		return err
-	}
-	_, err = s.states.insert(tx, &State{sweepState, string(text), timestamp(s.Now())},
-		s.dialect.orUpdate([]string{"name"}, []string{"value", "updated_time"}))
-	return err
 }
 
 // sleep reports whether ctx lasted as long.

@@ -93,11 +93,8 @@ func storedAsJSON(t reflect.Type) bool {
 	}
 }
 
-// pick returns the columns of those names that the database has, in that order; all of them when there are no names.
+// pick returns the columns of those names that the database has, in that order.
 func (t *table[T]) pick(names ...string) []column {
-	if len(names) == 0 {
-		return t.columns
-	}
 	picked := make([]column, 0, len(names))
 	for _, name := range names {
 		if i, ok := t.byName[name]; ok {
@@ -118,9 +115,6 @@ func (t *table[T]) has(names ...string) bool { return len(t.pick(names...)) == l
 // texts returns those fields of a row, by their columns, that the database has. All of them are strings.
 func (t *table[T]) texts(row *T, names []string) []reflect.Value {
 	var texts []reflect.Value
-	if len(names) == 0 {
-		return nil
-	}
 	for _, c := range t.pick(names...) {
 		texts = append(texts, reflect.ValueOf(row).Elem().FieldByIndex(c.field))
 	}
@@ -212,8 +206,8 @@ func (t *table[T]) findColumns(q querier, columns []column, from string, args ..
 // damagedRow is what the log says of a row that findReadable has met.
 const damagedRow = "a row is damaged: columns of it cannot be read"
 
-// findReadable is findFrom for rows of which one that is damaged must not keep the others from being read: columns that
-// cannot be, as JSON that was cut off, are left empty. damaged hears of each such row, and says whether it is wanted.
+// findReadable is findFrom that goes on past damaged rows: what cannot be read of one, such as JSON that was cut off,
+// is left empty. damaged is called for each of them with the columns that are, and says whether the row is wanted.
 func (t *table[T]) findReadable(
 	q querier, damaged func(row *T, columns []string) bool, from string, args ...any,
 ) (found []*T, err error) {

@@ -196,11 +196,8 @@ func emailTaken() *Refusal { return refuse(InvalidRequest, "email is another use
 // freeEmail refuses a user's e-mail address that is taken, under holdOrganization. See ownUser for the function around the
 // owner.
 func (s *Store) freeEmail(tx *txn, user *sdk.User) error {
-	taken, err := exists(tx, s.users.name+" WHERE email=? AND COALESCE(owner, '')=? AND id<>?", user.Email, user.Owner, user.Id)
-	if err == nil && taken {
-		err = emailTaken()
-	}
-	return err
+	return refuseIf(tx, emailTaken(), s.users.name+" WHERE email=? AND COALESCE(owner, '')=? AND id<>?",
+		user.Email, user.Owner, user.Id)
 }
 
 // storeMark replaces the Mark of a field; one without a Reason is none.

@@ -185,7 +185,7 @@ func (t *table[T]) sendUpdate(tx *txn, row *T, changed *int64, names []string, w
 // updateSQL is an UPDATE, or none where the database has none of the columns.
 func (t *table[T]) updateSQL(row *T, names []string, where string, args []any) (statement, error) {
 	columns := t.pick(names...)
-	if len(names) == 0 || len(columns) == 0 {
+	if len(columns) == 0 {
 		return statement{}, nil
 	}
 	values, err := t.values(row, columns)

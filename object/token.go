@@ -104,7 +104,12 @@ func tokenHash(token string) string {
 	if token == "" {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(token))
+	return digest(token)
+}
+
+// digest is the SHA-256 of a text in hex.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
 

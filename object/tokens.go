@@ -1,7 +1,9 @@
 package object
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
@@ -27,9 +29,9 @@ func (a *Authority) Tokens() *Family[sdk.Token] {
 
 // fillToken completes a token row, and keeps of tokens that are sent their hashes.
 func (a *Authority) fillToken(_ context.Context, _ *Caller, row, old *sdk.Token) error {
-	keep(&row.Name, new(newID()))
-	keep(&row.CreatedTime, new(a.stamp()))
-	keep(&row.TokenType, new("Bearer"))
+	row.Name = cmp.Or(row.Name, newID())
+	row.CreatedTime = cmp.Or(row.CreatedTime, a.stamp())
+	row.TokenType = cmp.Or(row.TokenType, "Bearer")
 	if old != nil && row.Organization != old.Organization {
 		return refuse(AccessDenied, "The organization is immutable: a token stays in it")
 	}
@@ -50,18 +52,13 @@ func (a *Authority) judgeToken(tx *txn, _ *Caller, row, old *sdk.Token) error {
 	if old != nil && old.Application == row.Application && old.User == row.User {
 		return nil
 	}
-	known, err := exists(tx, a.store.applications.name+" WHERE name=?", row.Application)
-	if err == nil && !known {
-		err = refuse(InvalidRequest, "the application %s does not exist", row.Application)
-	}
+	err := refuseUnless(tx, refuse(InvalidRequest, "the application %s does not exist", row.Application),
+		a.store.applications.name+" WHERE name=?", row.Application)
 	if err != nil || row.User == "" {
 		return err
 	}
-	known, err = exists(tx, a.store.users.name+" WHERE "+byName, row.Organization, row.User)
-	if err == nil && !known {
-		err = refuse(InvalidRequest, "the user %s/%s does not exist", row.Organization, row.User)
-	}
-	return err
+	return refuseUnless(tx, refuse(InvalidRequest, "the user %s/%s does not exist", row.Organization, row.User),
+		a.store.users.name+" WHERE "+byName, row.Organization, row.User)
 }
 
 // EndUserSessions ends all that a user is signed in by, tokens and sessions of browsers, everywhere at once. It returns
@@ -87,4 +84,33 @@ func (a *Authority) EndUserSessions(ctx context.Context, c *Caller, owner, name 
 		}
 		return a.recordChange(tx, c, "end-user-sessions", owner+"/"+name)
 	})
+}
+
+// tokensOf returns the sign-ins of a user. It is for what is rare: see scan.
+func (s *Service) tokensOf(ctx context.Context, organization, user string) (tokens []*sdk.Token, err error) {
+	err = s.scan(ctx, func() error {
+		tokens, err = s.tables.tokensIn(s.tables.read(ctx), organization, user)
+		return err
+	})
+	return tokens, err
+}
+
+// tokensIn is tokensOf for one who has waited, or must not. It reads some of the columns. What an application of the
+// user's name has got for itself is not the user's.
+func (s *Store) tokensIn(q querier, organization, user string) ([]*sdk.Token, error) {
+	columns := s.tokens.pick("owner", "name", "application", "created_time", "expires_in", "scope", "grant_type", "user")
+	found, err := s.tokens.findColumns(q, columns, s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+"=?",
+		organization, user)
+	return slices.DeleteFunc(found, func(t *sdk.Token) bool {
+		return t.User != user || t.GrantType == ClientCredentials
+	}), err
+}
+
+func (s *Store) deleteTokens(tx *txn, tokens []*sdk.Token) error {
+	for _, token := range tokens {
+		if _, err := tx.exec("DELETE FROM "+s.tokens.name+" WHERE "+byName, token.Owner, token.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -62,20 +62,10 @@ func publicUser(user *sdk.User) *sdk.User {
 	u.PasswordSalt, u.TotpSecret, u.Hash, u.PreHash = "", "", "", ""
 	u.AccessToken, u.OriginalToken, u.OriginalRefreshToken = "", "", ""
 	u.RecoveryCodes, u.ManagedAccounts, u.MfaAccounts, u.FaceIds, u.WebauthnCredentials = nil, nil, nil, nil, nil
-	if u.Address == nil {
-		u.Address = []string{}
-	}
+	u.Address, u.Groups = notNil(u.Address), notNil(u.Groups)
+	u.Roles, u.Permissions = notNil(u.Roles), notNil(u.Permissions)
 	if u.Properties == nil {
 		u.Properties = map[string]string{}
-	}
-	if u.Roles == nil {
-		u.Roles = []*sdk.Role{}
-	}
-	if u.Permissions == nil {
-		u.Permissions = []*sdk.Permission{}
-	}
-	if u.Groups == nil {
-		u.Groups = []string{}
 	}
 	return &u
 }

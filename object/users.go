@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -103,27 +104,24 @@ func (a *Authority) completeNewUser(ctx context.Context, c *Caller, row *sdk.Use
 	if err != nil {
 		return err
 	}
-	keep(&row.Id, new(newID()))
-	keep(&row.Type, new(normalUser))
-	keep(&row.CreatedTime, new(a.stamp()))
-	keep(&row.UpdatedTime, new(a.stamp()))
-	keep(&row.Avatar, &org.DefaultAvatar)
-	keep(&row.BalanceCurrency, &org.BalanceCurrency)
-	keep(&row.BalanceCurrency, new(defaultCurrency))
-	keep(&row.RegisterType, new("Add User"))
-	keep(&row.RegisterSource, new(c.Organization+"/"+c.Name))
-	if row.Score == 0 {
-		row.Score = org.InitScore
-	}
+	row.Id = cmp.Or(row.Id, newID())
+	row.Type = cmp.Or(row.Type, normalUser)
+	row.CreatedTime = cmp.Or(row.CreatedTime, a.stamp())
+	row.UpdatedTime = cmp.Or(row.UpdatedTime, a.stamp())
+	row.Avatar = cmp.Or(row.Avatar, org.DefaultAvatar)
+	row.BalanceCurrency = cmp.Or(row.BalanceCurrency, org.BalanceCurrency, defaultCurrency)
+	row.RegisterType = cmp.Or(row.RegisterType, "Add User")
+	row.RegisterSource = cmp.Or(row.RegisterSource, c.Organization+"/"+c.Name)
+	row.Score = cmp.Or(row.Score, org.InitScore)
 	row.Roles, row.Permissions = nil, nil // Casdoor derives them from rows that we do not have
 	return nil
 }
 
 // keepWhatStays refuses changes of what tokens, identities and sealed keys go by, and of the own rights.
 func (a *Authority) keepWhatStays(c *Caller, row, old *sdk.User) error {
-	keep(&row.Id, &old.Id)
-	keep(&row.Type, &old.Type)
-	keep(&row.CreatedTime, &old.CreatedTime)
+	row.Id = cmp.Or(row.Id, old.Id)
+	row.Type = cmp.Or(row.Type, old.Type)
+	row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
 	row.Roles, row.Permissions = old.Roles, old.Permissions
 	switch {
 	case row.Id != old.Id:
@@ -204,19 +202,13 @@ func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	if old != nil {
 		return nil
 	}
-	taken, err := exists(tx, a.store.users.name+" WHERE id=?", row.Id)
-	if err == nil && taken {
-		err = refuse(InvalidRequest, "another user has this id")
-	}
+	err := refuseIf(tx, refuse(InvalidRequest, "another user has this id"), a.store.users.name+" WHERE id=?", row.Id)
 	if err != nil {
 		return err
 	}
 	// What is left of a user who had the id must not come to another one.
-	taken, err = exists(tx, a.store.identities.name+" WHERE user_id=?", row.Id)
-	if err == nil && taken {
-		err = refuse(InvalidRequest, "another user has had this id")
-	}
-	return err
+	return refuseIf(tx, refuse(InvalidRequest, "another user has had this id"),
+		a.store.identities.name+" WHERE user_id=?", row.Id)
 }
 
 // followUser has tokens, uploads, marks and lines of the log follow a change.

@@ -5,23 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
-
-// GlobalUsers are Users, as get-global-users lists them.
-func (a *Authority) GlobalUsers() *Family[sdk.User] {
-	f := a.Users()
-	f.listing = "get-global-users"
-	return f
-}
-
-// SortedUsers are Users, as get-sorted-users lists them.
-func (a *Authority) SortedUsers() *Family[sdk.User] {
-	f := a.Users()
-	f.listing = "get-sorted-users"
-	return f
-}
 
 // CountUsers returns how many users an organization has, or all have where owner is empty, as far as the caller reaches.
 // online, where it is not nil, counts those only whose isOnline it is.

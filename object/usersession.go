@@ -14,7 +14,7 @@ import (
 // userSignIns is all that one user is signed in by.
 type userSignIns struct {
 	user     *sdk.User
-	tokens   []ExportToken
+	tokens   []*sdk.Token
 	browsers []*AdminSession
 }
 
@@ -24,7 +24,7 @@ func (a *Authority) signInsOf(ctx context.Context, user *sdk.User) (*userSignIns
 	if u.tokens, err = a.tokensOf(ctx, user.Owner, user.Name); err != nil {
 		return nil, err
 	}
-	u.tokens = slices.DeleteFunc(u.tokens, func(t ExportToken) bool { return t.ExpiresIn <= 0 }) // ended
+	u.tokens = slices.DeleteFunc(u.tokens, func(t *sdk.Token) bool { return t.ExpiresIn <= 0 }) // ended
 	u.browsers, err = a.store.adminSessions.find(a.store.read(ctx), "WHERE user_id=? AND organization=? AND expires_time>? "+
 		"ORDER BY created_time", user.Id, user.Owner, a.stamp())
 	return u, err
@@ -35,7 +35,7 @@ func (u *userSignIns) of(application string, ids []string) {
 	listed := func(of, id string) bool {
 		return of == application && (len(ids) == 0 || slices.Contains(ids, id))
 	}
-	u.tokens = slices.DeleteFunc(u.tokens, func(t ExportToken) bool { return !listed(t.Application, t.Name) })
+	u.tokens = slices.DeleteFunc(u.tokens, func(t *sdk.Token) bool { return !listed(t.Application, t.Name) })
 	u.browsers = slices.DeleteFunc(u.browsers, func(s *AdminSession) bool { return !listed(s.Application, s.ID) })
 }
 

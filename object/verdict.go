@@ -2,8 +2,6 @@ package object
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -95,8 +93,7 @@ func traceKey(p *sdk.Provider, traceID string) string {
 	if p.Owner == adminOwner || traceID == "" {
 		return traceID
 	}
-	sum := sha256.Sum256([]byte(p.Owner + "\x00" + traceID))
-	return hex.EncodeToString(sum[:])
+	return digest(p.Owner + "\x00" + traceID)
 }
 
 // settleTrace ends the wait of the upload with that traceKey, if it waits and its verdict is there. Whoever stores

@@ -105,8 +105,7 @@ func PanicError(p any) error {
 
 // KindOf returns the kind of the *Error in err's chain, or 0 when there is none.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return 0

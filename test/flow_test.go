@@ -1,3 +1,5 @@
+// Package test looks at whole servers from outside, inside the test or as processes of their own: what mini programs,
+// admins, SDKs, browsers, another Casdoor and thieves get to see, also while something is down.
 package test
 
 import (

@@ -99,15 +99,3 @@ func newPublicURL(raw string) (publicURL, error) {
 
 // URL returns the address that the file of a key is served at.
 func (p publicURL) URL(key string) string { return string(p) + key }
-
-// KeyOf returns the key of the file that is served at an address, if it is one of ours.
-func (p publicURL) KeyOf(address string) (key string, ok bool) {
-	key, ok = strings.CutPrefix(address, string(p))
-	if !ok {
-		return "", false
-	}
-	if _, ok = parse(key); !ok {
-		return "", false
-	}
-	return key, true
-}

@@ -109,9 +109,6 @@ func TestBucket(t *testing.T) {
 			assert.Equal(t, "public, max-age=31536000, immutable", objects[at].Get("Cache-Control"))
 			assert.Contains(t, bodies[at], "a picture")
 			assert.Equal(t, c.url+key, b.URL(key))
-			got, ok := b.KeyOf(b.URL(key))
-			assert.True(t, ok)
-			assert.Equal(t, key, got)
 
 			require.NoError(t, b.Try(t.Context()))
 			require.NoError(t, b.Delete(t.Context(), key))
