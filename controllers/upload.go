@@ -32,8 +32,8 @@ const maxNickname = 4096
 type upload struct {
 	file     *os.File
 	size     int64
-	nickname *string // nil where there is none
-	leave    func()  // gives its place free; nil: it has none
+	nickname *object.Change // nil where there is none
+	leave    func()         // gives its place free; nil: it has none
 }
 
 // close frees the file and the place of the upload. It can be called where there is none.
@@ -90,7 +90,7 @@ func (u *upload) take(part *multipart.Part) error {
 		return badRequest("the form has more than one file")
 	case part.FileName() != "":
 		return u.takeFile(part)
-	case part.FormName() != "nickName":
+	case part.FormName() != nickname:
 		return nil
 	case u.nickname != nil:
 		return badRequest("nickName is there more than once")
@@ -102,7 +102,7 @@ func (u *upload) take(part *multipart.Part) error {
 	if len(text) > maxNickname || !utf8.Valid(text) {
 		return badRequest(fmt.Sprintf("nickName is longer than %d bytes, or not UTF-8", maxNickname))
 	}
-	u.nickname = new(string(text))
+	u.nickname = &object.Change{Field: "displayName", Value: string(text), Sent: nickname}
 	return nil
 }
 
