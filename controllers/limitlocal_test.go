@@ -2,9 +2,11 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,6 +88,44 @@ func TestPaceOfTheIdle(t *testing.T) {
 	assert.Less(t, p.wait(1000), 2*time.Second, "after a stall")
 	done(time.Second, time.Second, 0)
 	assert.NotZero(t, p.wait(1000), "what is known stays")
+}
+
+// Of a storm the log tells the first at once, and all: its counts add up, also when nobody comes any more.
+func TestRefusalsAddUpInTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var text strings.Builder
+		r := newRefusals(nil, NewLogger(&text, slog.LevelInfo, "json"))
+		counts := func() (counts []int) {
+			synctest.Wait()
+			for line := range strings.Lines(text.String()) {
+				var told struct {
+					Reason string
+					Count  int
+				}
+				require.NoError(t, json.Unmarshal([]byte(line), &told))
+				if told.Reason == overIP {
+					counts = append(counts, told.Count)
+				}
+			}
+			return counts
+		}
+		r.add(t.Context(), overIP)
+		assert.Equal(t, []int{1}, counts())
+		for range 5 {
+			r.add(t.Context(), overIP)
+			r.add(t.Context(), overFailed)
+		}
+		assert.Equal(t, []int{1}, counts())
+		time.Sleep(refusalPause + time.Second)
+		assert.Equal(t, []int{1, 5}, counts(), "the end of the storm")
+		r.add(t.Context(), overIP)
+		time.Sleep(10 * refusalPause)
+		assert.Equal(t, []int{1, 5, 1}, counts())
+		r.add(t.Context(), overIP)
+		assert.Equal(t, []int{1, 5, 1, 1}, counts(), "another storm is told at once, too")
+		time.Sleep(refusalPause) // the timer ends
+	})
 }
 
 // What failed in this half minute and the one before tells whether most of an application's sign-ins fail, and nothing

@@ -48,11 +48,11 @@ func (u *upload) close() {
 }
 
 // upload reads a form with exactly one file, in a field of any name. The caller closes it, whatever the error. Whoever
-// may upload has longer than others: call it for them only.
-func (b *Base) upload() (*upload, error) {
+// may upload has longer than others: call it for them only. For user see Limits.upload.
+func (b *Base) upload(user string) (*upload, error) {
 	u := &upload{}
 	var err error
-	if u.leave, err = b.Deps.Limits.upload(b.Ctx.Request.Context()); err != nil {
+	if u.leave, err = b.Deps.Limits.upload(b.Ctx.Request.Context(), user); err != nil {
 		return u, err
 	}
 	// The writer under beego's is the server's. One without deadlines has none to lift.
