@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,25 +89,35 @@ func TestPaceOfTheIdle(t *testing.T) {
 	assert.NotZero(t, p.wait(1000), "what is known stays")
 }
 
+// toldCounts are the counts that lines of a log about client addresses tell.
+type toldCounts chan int
+
+// Write implements io.Writer.
+func (c toldCounts) Write(line []byte) (int, error) {
+	var told struct {
+		Reason string
+		Count  int
+	}
+	err := json.Unmarshal(line, &told)
+	if told.Reason == overIP {
+		c <- told.Count
+	}
+	return len(line), err
+}
+
 // Of a storm the log tells the first at once, and all: its counts add up, also when nobody comes any more.
 func TestRefusalsAddUpInTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var text strings.Builder
-		r := newRefusals(nil, NewLogger(&text, slog.LevelInfo, "json"))
-		counts := func() (counts []int) {
+		told := make(toldCounts, 10)
+		r := newRefusals(nil, NewLogger(told, slog.LevelInfo, "json"))
+		var all []int
+		counts := func() []int {
 			synctest.Wait()
-			for line := range strings.Lines(text.String()) {
-				var told struct {
-					Reason string
-					Count  int
-				}
-				require.NoError(t, json.Unmarshal([]byte(line), &told))
-				if told.Reason == overIP {
-					counts = append(counts, told.Count)
-				}
+			for len(told) > 0 {
+				all = append(all, <-told)
 			}
-			return counts
+			return all
 		}
 		r.add(t.Context(), overIP)
 		assert.Equal(t, []int{1}, counts())
