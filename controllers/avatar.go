@@ -76,7 +76,11 @@ func (c *AvatarController) resource() (object.Avatar, error) {
 	if err != nil {
 		return object.Avatar{}, err
 	}
-	sent, err := c.upload()
+	user := caller.UserID
+	if caller.Role > object.Member { // who uploads for others
+		user = ""
+	}
+	sent, err := c.upload(user)
 	defer sent.close()
 	if err != nil {
 		return object.Avatar{}, err
@@ -103,7 +107,7 @@ func (c *AvatarController) ownResource(p *object.Principal, query url.Values) (o
 }
 
 func (c *AvatarController) take(p *object.Principal) (object.Avatar, error) {
-	sent, err := c.upload()
+	sent, err := c.upload(p.User.Id)
 	defer sent.close()
 	if err != nil {
 		return object.Avatar{}, err

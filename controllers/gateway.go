@@ -29,7 +29,11 @@ type gateway struct {
 
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if path := routed(r.URL.Path); g.isOurs(path, r) {
+	path := routed(r.URL.Path)
+	if isLookedInto(path, r) {
+		defer g.deps.Limits.boundBody(r)()
+	}
+	if g.isOurs(path, r) {
 		r.URL.Path = path
 		g.own.ServeHTTP(w, r)
 		return
@@ -78,6 +82,16 @@ func hidesHeader(r *http.Request) bool {
 	return false
 }
 
+const (
+	accessTokenPath = "/api/login/oauth/access_token"
+	updateUserPath  = "/api/update-user"
+)
+
+// isLookedInto reports whether it takes a request's body to know whose the request is.
+func isLookedInto(path string, r *http.Request) bool {
+	return r.Method == http.MethodPost && (path == accessTokenPath || path == updateUserPath)
+}
+
 func (g *gateway) isOurs(path string, r *http.Request) bool {
 	switch {
 	case strings.HasPrefix(path, "/api/mini-program/"):
@@ -86,14 +100,13 @@ func (g *gateway) isOurs(path string, r *http.Request) bool {
 		return g.deps.Files != nil
 	case isConsole(path):
 		return g.deps.Console != nil
-	case r.Method != http.MethodPost:
+	case !isLookedInto(path, r):
 		return false
-	case path == "/api/login/oauth/access_token":
+	case path == accessTokenPath:
 		return g.isSignIn(r)
-	case path == "/api/update-user":
+	default:
 		return g.isOwnUpdate(r)
 	}
-	return false
 }
 
 // isSignIn reports whether a token request carries a tag of ours, anywhere that Casdoor may find it. One that cannot be

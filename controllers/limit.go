@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"time"
@@ -38,7 +39,9 @@ type Limits struct {
 	perIP, perApplication, perOpenID *limit
 	failed                           *failures
 	signIns, working, uploads        gate
-	pace                             pace // of what works with signature and database
+	uploaders                        tally // users who upload
+	bodies                           gate  // requests with a large one
+	pace                             pace  // of what works with signature and database
 	backlog                          func() int
 	refusals                         *refusals
 	redis                            *redis.Client // nil: nothing is shared
@@ -53,10 +56,11 @@ const (
 	overSignIns     = "sign_ins"
 	overWaiting     = "waiting"
 	overUploads     = "uploads"
+	overBodies      = "bodies"
 )
 
 func limitReasons() []string {
-	return []string{overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting, overUploads}
+	return []string{overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting, overUploads, overBodies}
 }
 
 // NewLimits returns the limits of cfg, and has cfg.Metrics show them.
@@ -74,8 +78,9 @@ func NewLimits(cfg LimitsConfig) *Limits {
 		signIns:        gate{max: int64(cfg.MaxSignIns)},
 		working:        gate{max: int64(cfg.MaxWaiting)},
 		uploads:        gate{max: int64(cfg.MaxUploads)},
+		bodies:         gate{max: maxLargeBodies},
 		backlog:        cfg.Backlog,
-		refusals:       newRefusals(cfg.Metrics, cfg.Logger, cfg.Now),
+		refusals:       newRefusals(cfg.Metrics, cfg.Logger),
 		redis:          cfg.Redis,
 	}
 	cfg.Metrics.watchLimits(l, shared)
@@ -216,15 +221,32 @@ func (l *Limits) leave(began time.Time) {
 	l.pace.done(began, time.Now(), l.working.count())
 }
 
-// upload lets a picture in, which takes room for temporary files; leave must be called when that is free again.
-func (l *Limits) upload(ctx context.Context) (leave func(), err error) {
+// maxUploadsPerUser is how many pictures of one user may be arriving or being stored at one time, where there is a limit of
+// all: more would let a few users, who may send as slowly as a phone does, take all places. It is more than one, as the
+// server hears late that an upload has broken off.
+const maxUploadsPerUser = 4
+
+// upload lets a picture in, which takes room for temporary files; leave must be called when that is free again. user is the
+// id of who uploads for nobody else; empty: a back end or an admin.
+func (l *Limits) upload(ctx context.Context, user string) (leave func(), err error) {
 	if l == nil {
 		return func() {}, nil
 	}
+	most := maxUploadsPerUser
+	if user == "" || l.uploads.max == 0 {
+		most = math.MaxInt
+	}
+	if !l.uploaders.enter(user, most) {
+		return nil, l.judge(ctx, overUploads, busyRetry())
+	}
 	if !l.uploads.enter() {
+		l.uploaders.leave(user)
 		return nil, l.busy(ctx, overUploads)
 	}
-	return func() { l.uploads.add(-1) }, nil
+	return func() {
+		l.uploads.add(-1)
+		l.uploaders.leave(user)
+	}, nil
 }
 
 // A sign-in that would take longer than tooLong behind the platform's answer could be cut off by requestTimeout. A few are

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -86,6 +87,54 @@ func TestPaceOfTheIdle(t *testing.T) {
 	assert.Less(t, p.wait(1000), 2*time.Second, "after a stall")
 	done(time.Second, time.Second, 0)
 	assert.NotZero(t, p.wait(1000), "what is known stays")
+}
+
+// toldCounts are the counts that lines of a log about client addresses tell.
+type toldCounts chan int
+
+// Write implements io.Writer.
+func (c toldCounts) Write(line []byte) (int, error) {
+	var told struct {
+		Reason string
+		Count  int
+	}
+	err := json.Unmarshal(line, &told)
+	if told.Reason == overIP {
+		c <- told.Count
+	}
+	return len(line), err
+}
+
+// Of a storm the log tells the first at once, and all: its counts add up, also when nobody comes any more.
+func TestRefusalsAddUpInTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		told := make(toldCounts, 10)
+		r := newRefusals(nil, NewLogger(told, slog.LevelInfo, "json"))
+		var all []int
+		counts := func() []int {
+			synctest.Wait()
+			for len(told) > 0 {
+				all = append(all, <-told)
+			}
+			return all
+		}
+		r.add(t.Context(), overIP)
+		assert.Equal(t, []int{1}, counts())
+		for range 5 {
+			r.add(t.Context(), overIP)
+			r.add(t.Context(), overFailed)
+		}
+		assert.Equal(t, []int{1}, counts())
+		time.Sleep(refusalPause + time.Second)
+		assert.Equal(t, []int{1, 5}, counts(), "the end of the storm")
+		r.add(t.Context(), overIP)
+		time.Sleep(10 * refusalPause)
+		assert.Equal(t, []int{1, 5, 1}, counts())
+		r.add(t.Context(), overIP)
+		assert.Equal(t, []int{1, 5, 1, 1}, counts(), "another storm is told at once, too")
+		time.Sleep(refusalPause) // the timer ends
+	})
 }
 
 // What failed in this half minute and the one before tells whether most of an application's sign-ins fail, and nothing

@@ -29,6 +29,34 @@ func (g *gate) add(n int64) { g.inside.Add(n) }
 
 func (g *gate) count() int64 { return g.inside.Load() }
 
+// tally counts who is inside by a key, and turns away those of a key of which too many are. The zero tally is empty.
+type tally struct {
+	mu     sync.Mutex
+	inside map[string]int
+}
+
+// enter reports whether there was room for one more of a key. Who got in must leave.
+func (t *tally) enter(key string, most int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.inside[key] >= most {
+		return false
+	}
+	if t.inside == nil {
+		t.inside = map[string]int{}
+	}
+	t.inside[key]++
+	return true
+}
+
+func (t *tally) leave(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.inside[key]--; t.inside[key] == 0 {
+		delete(t.inside, key)
+	}
+}
+
 // pace knows how long it takes from one request that is done to the next, while many wait: what waits takes so many times
 // as long.
 type pace struct {
@@ -65,33 +93,43 @@ func (p *pace) wait(waiting int64) time.Duration {
 func busyRetry() time.Duration { return time.Second + rand.N(4*time.Second) }
 
 // refusals tells of requests that were turned away: each in the metrics, and in the log no more than a line for each
-// reason in refusalPause. A line for each would make a storm worse.
+// reason in refusalPause. A line for each would make a storm worse. The first one is told at once, and those that follow
+// when a pause is over: so the counts of the lines add up to all.
 type refusals struct {
 	metrics *Metrics
 	log     *slog.Logger
-	now     func() time.Time
 	mu      sync.Mutex
 	untold  map[string]int
-	toldAt  map[string]time.Time
+	pausing map[string]bool // there was a line, and will be one for what is untold
 }
 
 const refusalPause = 10 * time.Second
 
-func newRefusals(m *Metrics, log *slog.Logger, now func() time.Time) *refusals {
-	return &refusals{metrics: m, log: log, now: now, untold: map[string]int{}, toldAt: map[string]time.Time{}}
+func newRefusals(m *Metrics, log *slog.Logger) *refusals {
+	return &refusals{metrics: m, log: log, untold: map[string]int{}, pausing: map[string]bool{}}
 }
 
 func (r *refusals) add(ctx context.Context, reason string) {
 	r.metrics.limited(reason)
 	r.mu.Lock()
 	r.untold[reason]++
-	count, now := r.untold[reason], r.now()
-	tell := now.Sub(r.toldAt[reason]) >= refusalPause
-	if tell {
-		r.untold[reason], r.toldAt[reason] = 0, now
-	}
+	first := !r.pausing[reason]
+	r.pausing[reason] = true
 	r.mu.Unlock()
-	if tell {
-		r.log.WarnContext(ctx, "requests are turned away", "reason", reason, "count", count)
+	if first {
+		r.tell(ctx, reason)
 	}
+}
+
+// tell tells of what is untold, if anything is, and again after each pause until nothing is.
+func (r *refusals) tell(ctx context.Context, reason string) {
+	r.mu.Lock()
+	count := r.untold[reason]
+	r.untold[reason], r.pausing[reason] = 0, count > 0
+	r.mu.Unlock()
+	if count == 0 {
+		return
+	}
+	r.log.WarnContext(ctx, "requests are turned away", "reason", reason, "count", count)
+	time.AfterFunc(refusalPause, func() { r.tell(context.Background(), reason) }) // of many requests, and none's
 }

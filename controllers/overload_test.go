@@ -115,7 +115,7 @@ func (w slowReader) Write(text []byte) (int, error) {
 func TestListsOfAllRowsInTurn(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Options{})
-	s.SignIn(t, "oListed")
+	token := s.SignIn(t, "oListed").AccessToken
 	list := func(ctx context.Context, w http.ResponseWriter, page string) {
 		query := url.Values{
 			"owner": {harness.Organization}, "clientId": {harness.ClientID}, "clientSecret": {harness.ClientSecret},
@@ -139,11 +139,47 @@ func TestListsOfAllRowsInTurn(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, late.Code)
 	list(t.Context(), paged, "&p=1&pageSize=10")
 	assert.Contains(t, paged.Body.String(), "wechat-oListed", "pages do not wait")
+	for _, header := range []map[string]string{nil, bearer(token)} { // nor does who gets no list
+		scenario{method: http.MethodGet, path: "/api/get-users?owner=shop", header: header, status: http.StatusOK,
+			has: []string{casdoor("Unauthorized operation")}}.run(t, s.Handler)
+	}
 	close(release)
 	readers.Wait()
 	again := httptest.NewRecorder()
 	list(t.Context(), again, "")
 	assert.Contains(t, again.Body.String(), "wechat-oListed")
+}
+
+// Slow clients with large bodies fill the memory no further than so many can. Small bodies, as mini programs send them, and
+// those who have sent all of it are none of them.
+func TestLargeBodiesAtOneTime(t *testing.T) {
+	t.Parallel()
+	const most = 64
+	s := harness.Start(t, harness.Options{})
+	large := scenario{body: "unknown=" + strings.Repeat("x", 100<<10), status: http.StatusBadRequest,
+		has: []string{"is longer than 255 bytes"}}
+	large.run(t, s.Handler)
+	var sending sync.WaitGroup
+	var rest []*io.PipeWriter
+	for range most {
+		reader, writer := io.Pipe()
+		rest = append(rest, writer)
+		sending.Go(func() { large.sendBody(httptest.NewRecorder(), s.Handler, reader) })
+		_, err := io.WriteString(writer, large.body[:50<<10]) // returns when it is read
+		require.NoError(t, err)
+	}
+	for _, path := range []string{harness.PathToken, harness.PathRefresh, "/api/login", "/api/add-user", "/console/sign-in"} {
+		w := scenario{path: path, body: large.body}.send(s.Handler)
+		assert.Equal(t, http.StatusServiceUnavailable, w.Code, path)
+		assert.Contains(t, "12345", w.Header().Get("Retry-After"), path)
+	}
+	s.SignIn(t, "oSmall")
+	assert.InDelta(t, 5, s.Metric(t, `minidoor_turned_away_total{limit="bodies"}`), 0)
+	for _, writer := range rest {
+		require.NoError(t, writer.CloseWithError(io.ErrUnexpectedEOF))
+	}
+	sending.Wait()
+	large.run(t, s.Handler)
 }
 
 // serve runs controllers.Serve on a loopback port.

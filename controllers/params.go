@@ -37,6 +37,14 @@ func longParams(name string) int {
 	return maxParam
 }
 
+// maxFields is how many parameters or fields a request may have. A user of Casdoor has 200; a body of 1 MB, of which each
+// takes many times its size in memory, could have a hundred thousand.
+const maxFields = 1000
+
+func tooManyFields() *APIError {
+	return badRequest(fmt.Sprintf("there are more than %d fields", maxFields))
+}
+
 // params reads and checks the request's parameters.
 func (b *Base) params() (params, error) {
 	body, err := b.body()
@@ -79,6 +87,9 @@ func readBody(r io.Reader) ([]byte, error) {
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, tooLarge("the body is larger than 1 MB", err)
 	}
+	if e, refused := errors.AsType[*APIError](err); refused {
+		return nil, e
+	}
 	if err != nil {
 		return nil, &APIError{
 			Status: http.StatusBadRequest, Code: object.InvalidRequest, Message: "the body ends too early", Err: err,
@@ -90,6 +101,9 @@ func readBody(r io.Reader) ([]byte, error) {
 func (p params) add(name, value string) error {
 	if _, twice := p[name]; twice {
 		return badRequest(fmt.Sprintf("parameter %.40q is there more than once", name))
+	}
+	if len(p) == maxFields {
+		return tooManyFields()
 	}
 	if !utf8.ValidString(name) || !utf8.ValidString(value) {
 		return badRequest(fmt.Sprintf("parameter %.40q is not UTF-8", name))
@@ -201,6 +215,9 @@ func decodeObject(body []byte) (map[string]json.RawMessage, error) {
 		key, _ := name.(string)
 		if _, twice := fields[key]; twice {
 			return nil, badRequest(fmt.Sprintf("field %.40q is there more than once", key))
+		}
+		if len(fields) == maxFields {
+			return nil, tooManyFields()
 		}
 		fields[key] = value
 	}

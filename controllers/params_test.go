@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -218,6 +219,43 @@ func TestLargeBodies(t *testing.T) {
 			body:   `{"bio":"` + large + `"}`,
 			status: 413, has: []string{casdoor("the body is larger than 1 MB")}},
 	})
+}
+
+// A body of 1 MB that is all fields would take tens of times that in memory.
+func TestManyFields(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	token := s.SignIn(t, "oFields").AccessToken
+	fields := func(n int) (json, form string, multipart []string) {
+		for i := range n {
+			json += fmt.Sprintf(`,"f%d":1`, i)
+			form += fmt.Sprintf("&f%d=1", i)
+			multipart = append(multipart, fmt.Sprintf("f%d", i), "1")
+		}
+		return "{" + json[1:] + "}", form[1:], multipart
+	}
+	const tooMany = "there are more than 1000 fields"
+	json, form, multipart := fields(1001)
+	withToken := map[string]string{"Content-Type": jsonType, "Authorization": "Bearer " + token}
+	scenarios := []scenario{
+		{name: "JSON", header: typed(jsonType), body: json, status: 400, has: []string{tooMany}},
+		{name: "form", body: form, status: 400, has: []string{tooMany}},
+		{name: "multipart", header: typed("multipart/form-data; boundary=" + boundary), body: parts(multipart...), status: 400,
+			has: []string{tooMany}},
+		{name: "login", path: "/api/login", header: typed(jsonType), body: json, status: 200, has: []string{casdoor(tooMany)}},
+		{name: "update-user", path: harness.PathUpdateUser, header: withToken, body: json, status: 200,
+			has: []string{casdoor(tooMany)}},
+		{name: "add-user", path: "/api/add-user", header: typed(jsonType), body: json, status: 200,
+			has: []string{casdoor(tooMany)}},
+	}
+	json, form, multipart = fields(1000)
+	scenarios = append(scenarios,
+		scenario{name: "as many as may, JSON", header: typed(jsonType), body: json, status: 400, has: []string{"grant_type"}},
+		scenario{name: "as many as may, form", body: form, status: 400, has: []string{"grant_type"}},
+		scenario{name: "as many as may, multipart", header: typed("multipart/form-data; boundary=" + boundary),
+			body: parts(multipart...), status: 400, has: []string{"grant_type"}},
+	)
+	runAll(t, s.Handler, scenarios)
 }
 
 // Casdoor takes the parameters of a token request from wherever they stand.

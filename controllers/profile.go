@@ -115,15 +115,18 @@ func (c *ProfileController) Profile() {
 	c.replyAccount(p)
 }
 
+// nickname is what wx calls the displayName.
+const nickname = "nickName"
+
 func (c *ProfileController) wxProfile() ([]object.Change, error) {
 	sent, err := c.params()
 	if err != nil {
 		return nil, err
 	}
 	var changes []object.Change
-	for name, field := range map[string]string{"nickName": "displayName", "avatarUrl": "avatar"} {
+	for name, field := range map[string]string{nickname: "displayName", "avatarUrl": "avatar"} {
 		if value, ok := sent[name]; ok {
-			changes = append(changes, object.Change{Field: field, Value: value})
+			changes = append(changes, object.Change{Field: field, Value: value, Sent: name})
 		}
 	}
 	if len(changes) == 0 {

@@ -32,8 +32,8 @@ func routes(deps *Deps) []route {
 		{pushPath + anyName, &PushController{base}, "get:Verify;post:Push"},
 		{ownHealthPath, &StateController{base}, "get:Health"},
 		{healthPath, &StateController{base}, "get:Health"},
-		{"/api/login/oauth/access_token", &TokenController{base}, "post:AccessToken"},
-		{"/api/update-user", &ProfileController{base}, "post:UpdateUser"},
+		{accessTokenPath, &TokenController{base}, "post:AccessToken"},
+		{updateUserPath, &ProfileController{base}, "post:UpdateUser"},
 	}
 	if deps.Authority != nil {
 		all = append(all, casdoorRoutes(base)...)

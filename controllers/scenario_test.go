@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"cmp"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -51,15 +52,19 @@ func (c scenario) run(t *testing.T, handler http.Handler) {
 }
 
 func (c scenario) send(handler http.Handler) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(cmp.Or(c.method, http.MethodPost), cmp.Or(c.path, harness.PathToken),
-		strings.NewReader(c.body))
+	w := httptest.NewRecorder()
+	c.sendBody(w, handler, strings.NewReader(c.body))
+	return w
+}
+
+// sendBody sends the request with another body.
+func (c scenario) sendBody(w http.ResponseWriter, handler http.Handler, body io.Reader) {
+	r := httptest.NewRequest(cmp.Or(c.method, http.MethodPost), cmp.Or(c.path, harness.PathToken), body)
 	r.Header.Set("Content-Type", formType)
 	for name, value := range c.header {
 		r.Header.Set(name, value)
 	}
-	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
-	return w
 }
 
 // runAll runs the scenarios at once, and returns when all are done.

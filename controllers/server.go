@@ -105,6 +105,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(conn, r.Body, body) // of net/http itself: it closes the connection then
+	if body == maxBody {                             // an upload is not kept in memory
+		defer s.deps.Limits.boundBody(r)()
+	}
 	hideForm(r)
 	s.next.ServeHTTP(w, r)
 	if serving.last != nil {

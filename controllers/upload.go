@@ -19,8 +19,9 @@ import (
 
 // Limits of a request with a picture. Phones in slow networks take their time.
 const (
-	maxUpload     = picture.MaxBytes + 64<<10 // with what the form puts around it
-	uploadTime    = 2 * time.Minute           // until it has arrived
+	maxFormRest   = 64 << 10                       // what the form puts around the picture
+	maxUpload     = picture.MaxBytes + maxFormRest // bytes
+	uploadTime    = 2 * time.Minute                // until it has arrived
 	uploadTimeout = uploadTime + requestTimeout
 	answerTime    = 10 * time.Second // until the answer has left
 )
@@ -30,10 +31,29 @@ const maxNickname = 4096
 
 // upload is the form of wx.uploadFile, with its file on disk.
 type upload struct {
+	form     *formBody
 	file     *os.File
 	size     int64
-	nickname *string // nil where there is none
-	leave    func()  // gives its place free; nil: it has none
+	nickname *object.Change // nil where there is none
+	leave    func()         // gives its place free; nil: it has none
+}
+
+// formBody is the body of a form, of which so much may be read: what is around the file would be in memory, the header of a
+// part as a whole.
+type formBody struct {
+	io.Reader
+
+	left int64
+}
+
+// Read implements io.Reader. Its error is an *APIError where there is more.
+func (f *formBody) Read(p []byte) (int, error) {
+	if f.left <= 0 {
+		return 0, badRequest("the form has more than 64 KB beside its file")
+	}
+	n, err := f.Reader.Read(p[:min(int64(len(p)), f.left)])
+	f.left -= int64(n)
+	return n, err
 }
 
 // close frees the file and the place of the upload. It can be called where there is none.
@@ -48,11 +68,11 @@ func (u *upload) close() {
 }
 
 // upload reads a form with exactly one file, in a field of any name. The caller closes it, whatever the error. Whoever
-// may upload has longer than others: call it for them only.
-func (b *Base) upload() (*upload, error) {
+// may upload has longer than others: call it for them only. For user see Limits.upload.
+func (b *Base) upload(user string) (*upload, error) {
 	u := &upload{}
 	var err error
-	if u.leave, err = b.Deps.Limits.upload(b.Ctx.Request.Context()); err != nil {
+	if u.leave, err = b.Deps.Limits.upload(b.Ctx.Request.Context(), user); err != nil {
 		return u, err
 	}
 	// The writer under beego's is the server's. One without deadlines has none to lift.
@@ -64,7 +84,8 @@ func (b *Base) upload() (*upload, error) {
 	if kind != "multipart/form-data" {
 		return u, badRequest("send the picture as multipart/form-data, as wx.uploadFile does")
 	}
-	form := multipart.NewReader(r.Body, params["boundary"])
+	u.form = &formBody{r.Body, maxFormRest}
+	form := multipart.NewReader(u.form, params["boundary"])
 	for {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -90,7 +111,7 @@ func (u *upload) take(part *multipart.Part) error {
 		return badRequest("the form has more than one file")
 	case part.FileName() != "":
 		return u.takeFile(part)
-	case part.FormName() != "nickName":
+	case part.FormName() != nickname:
 		return nil
 	case u.nickname != nil:
 		return badRequest("nickName is there more than once")
@@ -102,7 +123,7 @@ func (u *upload) take(part *multipart.Part) error {
 	if len(text) > maxNickname || !utf8.Valid(text) {
 		return badRequest(fmt.Sprintf("nickName is longer than %d bytes, or not UTF-8", maxNickname))
 	}
-	u.nickname = new(string(text))
+	u.nickname = &object.Change{Field: "displayName", Value: string(text), Sent: nickname}
 	return nil
 }
 
@@ -113,7 +134,10 @@ func (u *upload) takeFile(part io.Reader) error {
 	}
 	u.file = file
 	_ = os.Remove(file.Name()) // now, so that a crash leaves nothing; a system that cannot waits for close
+	rest := u.form.left
+	u.form.left = maxUpload
 	u.size, err = io.Copy(file, part)
+	u.form.left = rest
 	if _, ours := errors.AsType[*fs.PathError](err); ours {
 		return noRoom(err)
 	}
@@ -130,6 +154,9 @@ func noRoom(err error) *APIError {
 
 // formError says why the form could not be read.
 func formError(err error) *APIError {
+	if e, ours := errors.AsType[*APIError](err); ours {
+		return e
+	}
 	e := &APIError{Status: http.StatusBadRequest, Code: object.InvalidRequest, Message: "the form is malformed", Err: err}
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		e.Status, e.Message = http.StatusRequestEntityTooLarge, picture.ErrTooLarge.Error()

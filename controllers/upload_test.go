@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,6 +126,52 @@ func TestUploadsAtOneTime(t *testing.T) {
 	upload.run(t, s.Handler)
 }
 
+// One user who sends slowly does not take the places of all others. A back end uploads for many.
+func TestUploadsOfOneUser(t *testing.T) {
+	t.Parallel()
+	const most = 4
+	s := harness.Start(t, harness.Options{Limits: controllers.LimitsConfig{MaxUploads: 2 * most}})
+	body, contentType := pictureForm(t)
+	uploadOf := func(openID string) scenario {
+		token := s.SignIn(t, openID).AccessToken
+		return scenario{path: harness.PathAvatar, body: body, status: http.StatusOK, header: map[string]string{
+			"Content-Type": contentType, "Authorization": "Bearer " + token,
+		}}
+	}
+	slow, other := uploadOf("oSlow"), uploadOf("oOther")
+	var sending sync.WaitGroup
+	var rest []*io.PipeWriter
+	for range most {
+		reader, writer := io.Pipe()
+		rest = append(rest, writer)
+		sending.Go(func() {
+			w := httptest.NewRecorder()
+			slow.sendBody(w, s.Handler, reader)
+			assert.Equal(t, http.StatusOK, w.Code, w.Body)
+		})
+		_, err := io.WriteString(writer, body[:100]) // returns when it is being read
+		require.NoError(t, err)
+	}
+	refused := slow
+	refused.status, refused.has = http.StatusTooManyRequests, []string{casdoor("too many requests: try again later")}
+	refused.run(t, s.Handler)
+	refused.path = harness.PathResource + "?tag=avatar&owner=shop&user=wechat-oSlow"
+	refused.run(t, s.Handler)
+	other.run(t, s.Handler)
+	backEnd := slow
+	backEnd.path = refused.path + "&clientId=" + harness.ClientID + "&clientSecret=" + harness.ClientSecret
+	backEnd.header = typed(contentType)
+	backEnd.run(t, s.Handler)
+	for _, writer := range rest {
+		_, err := io.WriteString(writer, body[100:])
+		require.NoError(t, err)
+		require.NoError(t, writer.Close())
+	}
+	sending.Wait()
+	slow.run(t, s.Handler)
+	assert.InDelta(t, 2, s.Metric(t, `minidoor_turned_away_total{limit="uploads"}`), 0)
+}
+
 func TestUploadThatBreaksOff(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Options{})
@@ -136,6 +183,12 @@ func TestUploadThatBreaksOff(t *testing.T) {
 			has: []string{casdoor("the body ends too early")}},
 		{name: "in a header", path: harness.PathAvatar, body: body[:70], header: header, status: 400,
 			has: []string{`"status":"error"`}},
+		{name: "a long header", path: harness.PathAvatar, header: header, status: 400,
+			body: strings.Replace(body, "\r\n\r\n", "\r\nX: "+strings.Repeat("x", 100<<10)+"\r\n\r\n", 1),
+			has:  []string{casdoor("the form has more than 64 KB beside its file")}},
+		{name: "a long field", path: harness.PathAvatar, header: header, status: 400,
+			body: strings.Replace(body, "any name", `x"`+"\r\n\r\n"+strings.Repeat("x", 100<<10), 1),
+			has:  []string{casdoor("the form has more than 64 KB beside its file")}},
 		{name: "another body", path: harness.PathAvatar, body: strings.Repeat("x", 1000), header: header, status: 400,
 			has: []string{`"status":"error"`}},
 		{name: "no token", path: harness.PathAvatar, body: body, header: typed(contentType), status: 401,

@@ -42,7 +42,7 @@ func (c *WellKnownController) Discovery() {
 func discoveryAt(origin string) discovery {
 	return discovery{
 		Issuer:                 origin,
-		TokenEndpoint:          origin + "/api/login/oauth/access_token",
+		TokenEndpoint:          origin + accessTokenPath,
 		UserinfoEndpoint:       origin + "/api/userinfo",
 		JWKSURI:                origin + wellKnownPath + "jwks",
 		IntrospectionEndpoint:  origin + "/api/login/oauth/introspect",

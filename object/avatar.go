@@ -37,7 +37,7 @@ const avatarField = "avatar"
 type AvatarRequest struct {
 	File     io.ReaderAt
 	Size     int64   // of the file in bytes
-	Nickname *string // the new displayName; nil: it stays
+	Nickname *Change // of the displayName; nil: it stays
 	FilesURL string  // where files are public, as the request names the server; unused where ServiceConfig has it
 
 	byAdmin bool // an admin or an application uploads it, for whom there are no account items
@@ -108,10 +108,11 @@ func (s *Service) planUpload(ctx context.Context, p *Principal, req AvatarReques
 	if err := u.update.rules.allow(avatarField, ""); err != nil {
 		return nil, err
 	}
-	if req.Nickname == nil || *req.Nickname == p.User.DisplayName {
+	if req.Nickname == nil || req.Nickname.Value == p.User.DisplayName {
 		return u, nil
 	}
-	text, err := json.Marshal(*req.Nickname)
+	u.update.rules.sent = map[string]string{nicknameField: req.Nickname.Sent}
+	text, err := json.Marshal(req.Nickname.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +209,7 @@ func (s *Service) putAll(ctx context.Context, u *avatarUpload) error {
 func (s *Service) judgeUpload(ctx context.Context, p *Principal, u *avatarUpload) error {
 	var err error
 	if slices.Contains(u.update.columns, "display_name") {
-		if u.marked, err = s.judgeNickname(ctx, p, u.update.user.DisplayName); err != nil {
+		if u.marked, err = s.judgeNickname(ctx, p, u.update); err != nil {
 			return err
 		}
 	}

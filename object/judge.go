@@ -16,25 +16,25 @@ const nicknameField = "displayName"
 // judgeUpdate has an update's new nickname and avatar judged, and returns the Marks that they are to be stored with.
 func (s *Service) judgeUpdate(ctx context.Context, p *Principal, u *profileUpdate) ([]Mark, error) {
 	if slices.Contains(u.columns, avatarField) {
-		if err := s.allowAddress(ctx, p, u.user.Avatar); err != nil {
+		if err := s.allowAddress(ctx, p, u); err != nil {
 			return nil, err
 		}
 	}
 	if slices.Contains(u.columns, "display_name") {
-		return s.judgeNickname(ctx, p, u.user.DisplayName)
+		return s.judgeNickname(ctx, p, u)
 	}
 	return nil, nil
 }
 
 // judgeNickname asks the platform about the principal's new nickname, where the mini program's options want that. It
 // returns the Marks that the nickname is to be stored with, or why it is not to be.
-func (s *Service) judgeNickname(ctx context.Context, p *Principal, nickname string) ([]Mark, error) {
+func (s *Service) judgeNickname(ctx context.Context, p *Principal, u *profileUpdate) ([]Mark, error) {
 	mark := Mark{UserID: p.User.Id, Field: nicknameField, UpdatedTime: s.stamp()}
 	m, err := s.judge(ctx, p, func(o *ProviderOptions) bool { return o.CheckNickname })
 	if m == nil || err != nil {
 		return []Mark{mark}, err
 	}
-	mark.Reason, err = s.checkText(ctx, m, nicknameField, nickname)
+	mark.Reason, err = s.checkText(ctx, m, u.rules.named(nicknameField), u.user.DisplayName)
 	return []Mark{mark}, err
 }
 
@@ -65,15 +65,17 @@ func (o *ProviderOptions) checksAvatar() bool { return o.CheckAvatar != "" }
 
 // allowAddress refuses an avatar from elsewhere where the platform is to judge avatars: it sees pictures that are
 // uploaded here only, and what is at another address may change at any time.
-func (s *Service) allowAddress(ctx context.Context, p *Principal, address string) error {
+func (s *Service) allowAddress(ctx context.Context, p *Principal, u *profileUpdate) error {
 	m, err := s.judge(ctx, p, (*ProviderOptions).checksAvatar)
 	if m == nil || err != nil {
 		return err
 	}
+	address := u.user.Avatar
 	_, err = s.tables.uploads.get(s.tables.read(ctx), "WHERE file_key=? AND user_id=? AND url=? AND state IN (?, ?)",
 		keyIn(address), p.User.Id, address, uploadUsed, uploadKept)
 	if errors.Is(err, ErrNotFound) {
-		return refuse(InvalidRequest, "avatar must be uploaded here: pictures are checked before they are shown")
+		return refuse(InvalidRequest, "%s must be uploaded here: pictures are checked before they are shown",
+			u.rules.named(avatarField))
 	}
 	return err
 }

@@ -45,10 +45,13 @@ func lockoutOf(app *sdk.Application, organization string) lockout {
 }
 
 // take takes a chance from what was counted, and returns how many are left; or how many minutes to wait, and then it
-// takes none.
+// takes none. A wrong password of the future is one of now: nobody waits for that time to come.
 func (l lockout) take(now time.Time, times *int, wrong *string) (left, wait int) {
 	if *times >= l.limit {
 		since, _ := time.Parse(time.RFC3339, *wrong) // a malformed one is long ago
+		if since.After(now) {                        // a clock was wrong
+			since, *wrong = now, timestamp(now)
+		}
 		if wait = l.minutes - int(now.Sub(since)/time.Minute); wait > 0 {
 			return 0, wait
 		}
@@ -105,11 +108,8 @@ func (a *Authority) takeChance(tx *txn, l lockout, user *sdk.User, key string) (
 		return 0, 0, err
 	}
 	left, wait = l.take(a.now(), &row.SigninWrongTimes, &row.LastSigninWrongTime)
-	if wait > 0 {
-		return 0, wait, nil
-	}
 	_, err = users.update(tx, row, []string{wrongTimes, wrongTime}, byName, user.Owner, user.Name)
-	return left, 0, err
+	return left, wait, err
 }
 
 func attemptKey(user *sdk.User, organization, login string) string {

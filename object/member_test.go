@@ -65,7 +65,7 @@ func TestMemberWithoutTables(t *testing.T) {
 	assert.Equal(t, "13800000001", directory.written.Phone)
 	assert.Equal(t, "CN", p.User.CountryCode)
 	assert.Equal(t, []string{"phone", "country_code", "properties", "updated_time"}, directory.columns)
-	changed, err := s.UpdateProfile(t.Context(), p, []Change{{nicknameField, "Me"}})
+	changed, err := s.UpdateProfile(t.Context(), p, []Change{{Field: nicknameField, Value: "Me"}})
 	require.NoError(t, err)
 	assert.True(t, changed)
 

@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"reflect"
@@ -57,11 +58,15 @@ func (f profileField) takes(raw json.RawMessage) bool {
 type profileRules struct {
 	fields []profileField
 	items  []*sdk.AccountItem
+	sent   map[string]string // what the request calls fields, by their JSON names, where it is something else
 }
 
 func (s *Service) profileRules(org *sdk.Organization) profileRules {
-	return profileRules{s.profileFields, org.AccountItems}
+	return profileRules{fields: s.profileFields, items: org.AccountItems}
 }
+
+// named returns the name of a field in the words of the one who has sent it.
+func (r profileRules) named(field string) string { return cmp.Or(r.sent[field], field) }
 
 // field returns the rule of a JSON name, without regard to case: encoding/json has none either.
 func (r profileRules) field(name string) (profileField, bool) {
@@ -89,11 +94,11 @@ func (r profileRules) allowField(field profileField, value string) error {
 	}
 	item := r.items[i]
 	if item.ModifyRule == "Admin" || item.ModifyRule == "Immutable" {
-		return refuse(AccessDenied, "%s cannot be changed by the user (modify rule %s)", field.json, item.ModifyRule)
+		return refuse(AccessDenied, "%s cannot be changed by the user (modify rule %s)", r.named(field.json), item.ModifyRule)
 	}
 	if item.Regex != "" && value != "" {
 		if pattern, err := regexp.Compile(item.Regex); err == nil && !pattern.MatchString(value) {
-			return refuse(InvalidRequest, "%s does not have the form that the organization asks for", field.json)
+			return refuse(InvalidRequest, "%s does not have the form that the organization asks for", r.named(field.json))
 		}
 	}
 	return nil
@@ -103,21 +108,22 @@ func (r profileRules) allowField(field profileField, value string) error {
 type Change struct {
 	Field string
 	Value string
+	Sent  string // what the request calls the field; empty: Field
 }
 
 // UpdateProfile applies changes to the user's own account, all of them or none, and reports whether any of them
 // changed something. What the user may not change, or a value that is not fit, is a *Refusal that names the field. A
 // platform's placeholder for nickname or avatar changes nothing.
 func (s *Service) UpdateProfile(ctx context.Context, p *Principal, changes []Change) (bool, error) {
-	fields := map[string]json.RawMessage{}
+	fields, sent := map[string]json.RawMessage{}, map[string]string{}
 	for _, c := range changes {
 		text, err := json.Marshal(c.Value)
 		if err != nil {
 			return false, err
 		}
-		fields[c.Field] = text
+		fields[c.Field], sent[c.Field] = text, c.Sent
 	}
-	return s.UpdateAccount(ctx, p, fields, nil)
+	return s.updateAccount(ctx, p, fields, nil, sent)
 }
 
 // UpdateAccount is Casdoor's update-user of one's own account. Fields are the account's JSON fields; those that are
@@ -126,11 +132,19 @@ func (s *Service) UpdateProfile(ctx context.Context, p *Principal, changes []Cha
 func (s *Service) UpdateAccount(
 	ctx context.Context, p *Principal, fields map[string]json.RawMessage, columns []string,
 ) (bool, error) {
+	return s.updateAccount(ctx, p, fields, columns, nil)
+}
+
+// updateAccount is UpdateAccount for a request that has names of its own: see profileRules.sent.
+func (s *Service) updateAccount(
+	ctx context.Context, p *Principal, fields map[string]json.RawMessage, columns []string, sent map[string]string,
+) (bool, error) {
 	org, err := s.settings.organization(ctx, p.User.Owner)
 	if err != nil {
 		return false, err
 	}
 	update := profileUpdate{rules: s.profileRules(org), user: *p.User}
+	update.rules.sent = sent
 	changed, err := s.changedFields(&update, fields, columns)
 	if err != nil {
 		return false, err
@@ -181,14 +195,14 @@ func (s *Service) plan(ctx context.Context, u *profileUpdate, name string, raw j
 		return refuse(AccessDenied, "%s cannot be changed by the user", name)
 	}
 	if slices.Contains(u.columns, field.column) { // in another case
-		return refuse(InvalidRequest, "%s is there more than once", field.json)
+		return refuse(InvalidRequest, "%s is there more than once", u.rules.named(field.json))
 	}
 	if field.json == "address" {
 		return u.planAddress(field, raw)
 	}
 	var value string
 	if err := json.Unmarshal(raw, &value); err != nil {
-		return refuse(InvalidRequest, "%s must be a text", field.json)
+		return refuse(InvalidRequest, "%s must be a text", u.rules.named(field.json))
 	}
 	if field.json == "displayName" && s.registry.IsPlaceholderNickname(strings.TrimSpace(value)) ||
 		field.json == "avatar" && s.registry.IsPlaceholderAvatar(value) {
@@ -200,7 +214,7 @@ func (s *Service) plan(ctx context.Context, u *profileUpdate, name string, raw j
 	}
 	value, err := clean(value)
 	if err != nil {
-		return refuse(InvalidRequest, "%s %s", field.json, err)
+		return refuse(InvalidRequest, "%s %s", u.rules.named(field.json), err)
 	}
 	if err := u.rules.allow(field.json, value); err != nil {
 		return err

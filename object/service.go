@@ -11,6 +11,8 @@ import (
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
 	"github.com/minidoor/minidoor/object/picture"
 	"github.com/minidoor/minidoor/provider"
 )
@@ -55,6 +57,7 @@ type Service struct {
 
 	verified *lru.Cache[[32]byte, verified]
 	sessions *lru.Cache[[32]byte, checkedSession]
+	checks   singleflight.Group // of sessions
 
 	accountWriter     *claimWriter
 	organizationTexts *lru.Cache[*sdk.Organization, []byte] // as JSON, as Account shows them

@@ -25,15 +25,17 @@ type checkedSession struct {
 }
 
 const (
-	sessionCheckLife   = time.Minute
-	maxCheckedSessions = 4096 // of 300 bytes each
+	sessionCheckLife     = time.Minute
+	sessionCheckPatience = 10 * time.Second // with a platform that several may wait for
+	maxCheckedSessions   = 4096             // of 300 bytes each
 )
 
 // errNoSession is the cause where a SessionKey is asked for that is not there.
 var errNoSession = errors.New("no session is stored")
 
-// CheckSession asks the platform whether the SessionKey of the principal's last sign-in is still current; for a minute it
-// remembers the answer. appID chooses among several mini programs; empty: the last one.
+// CheckSession asks the platform whether the SessionKey of the principal's last sign-in is still current, once for all
+// who ask at the same time; for a minute it remembers the answer. appID chooses among several mini programs; empty: the
+// last one.
 func (s *Service) CheckSession(ctx context.Context, p *Principal, appID string) (SessionState, error) {
 	m, err := s.sessionMember(ctx, p, appID)
 	if err != nil {
@@ -43,16 +45,24 @@ func (s *Service) CheckSession(ctx context.Context, p *Principal, appID string) 
 	if err != nil {
 		return SessionState{}, err
 	}
-	state := SessionState{AppID: m.identity.AppID}
 	if m.session == nil {
-		state.CheckedTime = s.stamp()
-		return state, nil
+		return SessionState{AppID: m.identity.AppID, CheckedTime: s.stamp()}, nil
 	}
 	name := sha256.Sum256([]byte(m.session.SealedKey)) // of each sign-in another one
-	if known, ok := s.sessions.Get(name); ok && s.now().Before(known.until) {
-		return known.state, nil
-	}
-	state.UpdatedTime = m.session.UpdatedTime
+	return together(ctx, &s.checks, string(name[:]), sessionCheckPatience, func(ctx context.Context) (SessionState, error) {
+		if known, ok := s.sessions.Get(name); ok && s.now().Before(known.until) {
+			return known.state, nil
+		}
+		state, err := s.askSession(ctx, m, checker)
+		if err == nil {
+			s.sessions.Add(name, checkedSession{state, s.now().Add(sessionCheckLife)})
+		}
+		return state, err
+	})
+}
+
+// askSession asks the platform of a member whose session is stored.
+func (s *Service) askSession(ctx context.Context, m *member, checker provider.SessionChecker) (SessionState, error) {
 	key, err := s.sealer.open(m.identity, m.session.SealedKey, m.session.KeyID)
 	if err == nil {
 		err = checker.CheckSession(ctx, m.identity.OpenID, key)
@@ -61,9 +71,9 @@ func (s *Service) CheckSession(ctx context.Context, p *Principal, appID string) 
 	if err != nil && !stale {
 		return SessionState{}, err
 	}
-	state.Valid, state.CheckedTime = !stale, s.stamp()
-	s.sessions.Add(name, checkedSession{state, s.now().Add(sessionCheckLife)})
-	return state, nil
+	return SessionState{
+		Valid: !stale, AppID: m.identity.AppID, UpdatedTime: m.session.UpdatedTime, CheckedTime: s.stamp(),
+	}, nil
 }
 
 // sessionMember is member where sessions are kept.

@@ -117,7 +117,7 @@ func TestAvatarWithNickname(t *testing.T) {
 	} {
 		reply := upload(t, s, token, form...)
 		assert.Equal(t, http.StatusBadRequest, reply.Status, reply.Body)
-		assert.Contains(t, reply.Body, "ame ")
+		assert.Contains(t, reply.Body, "nickName ")
 	}
 	assert.Equal(t, kept, avatarOf(t, s, token), "nothing of a refused call is applied")
 	require.Equal(t, http.StatusOK, s.Call(t, "POST", harness.PathProfile, token,

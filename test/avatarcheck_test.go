@@ -129,7 +129,7 @@ func TestAvatarFromElsewhereIsNotChecked(t *testing.T) {
 			change := func(path string, fields harness.Row) harness.Reply { return c.Call(t, "POST", path, c.token, fields) }
 			reply := change(harness.PathProfile, harness.Row{"avatarUrl": other, "nickName": "New"})
 			assert.Equal(t, http.StatusBadRequest, reply.Status)
-			assert.Contains(t, reply.Map(t)["msg"], "avatar must be uploaded here")
+			assert.Contains(t, reply.Map(t)["msg"], "avatarUrl must be uploaded here")
 			assert.Contains(t, change(harness.PathUpdateUser, harness.Row{"avatar": other}).Map(t)["msg"], "avatar must be uploaded")
 			assert.Equal(t, http.StatusOK, change(harness.PathProfile, harness.Row{"avatarUrl": c.before}).Status)
 			for _, openID := range []string{"oMe", "oNew"} {
@@ -158,7 +158,7 @@ func TestCheckedAvatarIsItsUsersAlone(t *testing.T) {
 	take := func(token, address string) string {
 		body := c.Call(t, "POST", harness.PathProfile, token, harness.Row{"avatarUrl": address}).Map(t)
 		if body["status"] != "ok" {
-			assert.Contains(t, body["msg"], "avatar must be uploaded here")
+			assert.Contains(t, body["msg"], "avatarUrl must be uploaded here")
 		}
 		return c.Account(t, token)["avatar"].(string)
 	}

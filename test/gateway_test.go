@@ -6,10 +6,13 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -245,6 +248,37 @@ func TestGatewayThatIsBusy(t *testing.T) {
 	backlog.Store(0)
 	update()
 	assert.Equal(t, 1, casdoor.Calls(harness.PathUpdateUser))
+}
+
+// What a gateway looks into is in its memory: of large bodies there are not too many, and those that may be pass on whole.
+func TestGatewayWithLargeBodies(t *testing.T) {
+	t.Parallel()
+	const most = 64
+	s, casdoor := harness.StartGateway(t, testdb.Kinds()[0].Casdoor(t), harness.Options{})
+	large := harness.Text{ContentType: formType, Body: "x=" + strings.Repeat("x", 100<<10)}
+	send := func() harness.Reply { return s.Call(t, "POST", harness.PathToken, "", large) }
+	send()
+	require.Equal(t, 1, casdoor.Calls(harness.PathToken))
+	var sending sync.WaitGroup
+	var rest []*io.PipeWriter
+	for range most {
+		reader, writer := io.Pipe()
+		rest = append(rest, writer)
+		sending.Go(func() {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, harness.PathToken, reader)
+			s.Handler.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		_, err := io.WriteString(writer, large.Body[:50<<10]) // returns when it is read
+		require.NoError(t, err)
+	}
+	assert.Equal(t, http.StatusServiceUnavailable, send().Status)
+	assert.Equal(t, 1, casdoor.Calls(harness.PathToken))
+	for _, writer := range rest {
+		require.NoError(t, writer.CloseWithError(io.ErrUnexpectedEOF))
+	}
+	sending.Wait()
+	send()
+	assert.Equal(t, 2, casdoor.Calls(harness.PathToken))
 }
 
 func TestGatewayWithoutItsCasdoor(t *testing.T) {

@@ -135,7 +135,7 @@ func TestNicknameCheck(t *testing.T) {
 	for _, name := range []string{"坏人", "怪人"} {
 		reply := profile(name)
 		assert.Equal(t, http.StatusBadRequest, reply.Status)
-		assert.Contains(t, reply.Map(t)["msg"], "displayName is refused by the content check")
+		assert.Contains(t, reply.Map(t)["msg"], "nickName is refused by the content check")
 		assert.Contains(t, u.update(t, "", fieldsOf{"displayName": name}), "displayName is refused")
 	}
 	s.Fake.Inject(fakewechat.PathCheckText, fakewechat.Errcode(61010), 1)

@@ -333,9 +333,9 @@ func testProfileRoute(t *testing.T, s *harness.Server) {
 
 	for message, body := range map[string]any{
 		"nickName or avatarUrl is required": fieldsOf{},
-		"displayName must have":             fieldsOf{"nickName": "   "},
-		"displayName is longer than 100":    fieldsOf{"nickName": strings.Repeat("长", 101)},
-		"avatar must be":                    fieldsOf{"avatarUrl": "ftp://x", "nickName": "fine"},
+		"nickName must have":                fieldsOf{"nickName": "   "},
+		"nickName is longer than 100":       fieldsOf{"nickName": strings.Repeat("长", 101)},
+		"avatarUrl must be":                 fieldsOf{"avatarUrl": "ftp://x", "nickName": "fine"},
 		"must be a text":                    fieldsOf{"nickName": fieldsOf{}},
 	} {
 		reply := call(body)

@@ -5,9 +5,11 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -73,4 +75,23 @@ func TestPanicIsDamage(t *testing.T) {
 	p := &plan{decode: func([]byte) (rows, int, error) { panic("index out of range") }}
 	_, err := p.square(t.Context(), &upload{file: bytes.NewReader(nil)}, 10)
 	assert.ErrorIs(t, err, ErrDamaged)
+}
+
+// However many pictures there are, half of the processors are left to others.
+func TestHalfOfTheProcessors(t *testing.T) {
+	t.Parallel()
+	m, data := newMaker(t), jpegOf(t, photo(100, 100, 30))
+	work := func(ctx context.Context) error {
+		_, err := m.Thumbnails(ctx, bytes.NewReader(data), int64(len(data)))
+		return err
+	}
+	for range max(1, runtime.NumCPU()/2) {
+		require.NoError(t, work(t.Context()))
+		m.turns <- struct{}{} // a picture that takes long
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, work(ctx), context.DeadlineExceeded)
+	<-m.turns
+	require.NoError(t, work(t.Context()))
 }

@@ -15,6 +15,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"runtime"
 	"slices"
 )
 
@@ -45,12 +46,14 @@ type Config struct {
 	Sides  []int // sides of the thumbnails in pixels, 1 to 2048; nil: 132 and 640
 }
 
-// Maker makes thumbnails, for several callers at once. With 48 MB it takes up to MaxPixels of baseline JPEG in gray or
+// Maker makes thumbnails, for several callers at once, on half of the processors at most: a picture that is made for it
+// takes one for seconds, and others have work to do. With 48 MB it takes up to MaxPixels of baseline JPEG in gray or
 // YCbCr and of PNG that is not interlaced. What must be decoded whole is bounded by memory; with a file of 3 MB that is
 // about 20 megapixels of GIF, 23 of lossy WebP, 5 of progressive JPEG in 4:2:0 and half of that in 4:4:4, 5 of JPEG in
 // CMYK or RGB, 5 of lossless WebP, 3 of lossy WebP with transparency, 5 of interlaced PNG in 8-bit color.
 type Maker struct {
 	gate  *gate
+	turns chan struct{} // holds a value for each picture that is worked on
 	sides []int
 	most  int // the largest of sides
 }
@@ -80,7 +83,8 @@ func New(cfg Config) (*Maker, error) {
 	if len(cfg.Sides) == 0 {
 		return nil, fmt.Errorf("picture: no sides")
 	}
-	return &Maker{newGate(cfg.Memory), slices.Clone(cfg.Sides), slices.Max(cfg.Sides)}, nil
+	turns := make(chan struct{}, max(1, runtime.NumCPU()/2))
+	return &Maker{newGate(cfg.Memory), turns, slices.Clone(cfg.Sides), slices.Max(cfg.Sides)}, nil
 }
 
 // Thumbnails returns the thumbnails of an upload of size bytes, one for each side of the Config, all of one type. It
@@ -111,6 +115,12 @@ func (m *Maker) thumbnails(ctx context.Context, u *upload) ([]Thumbnail, error) 
 	cost := p.cost + m.outcome()
 	if int64(p.width)*int64(p.height) > MaxPixels || cost > m.gate.size {
 		return nil, ErrTooManyPixels
+	}
+	select {
+	case m.turns <- struct{}{}:
+		defer func() { <-m.turns }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	if err := m.gate.enter(ctx, cost); err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ func (s *suite) testPassword(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"Hashes":       s.testPasswordHashes,
 		"LockOut":      s.testLockOut,
+		"WrongClock":   s.testLockOutOfWrongClock,
 		"Unknown":      s.testUnknownNames,
 		"Spellings":    s.testSpellings,
 		"Limits":       s.testLimits,
@@ -179,6 +180,35 @@ func (s *suite) testLockOut(t *testing.T) {
 	refusal = guess("boss", "wrong")
 	assert.Equal(t, wrong(2), refusal)
 	assert.Empty(t, guess("boss", password))
+}
+
+// Who was locked out by a clock that was a day ahead waits no longer for it.
+func (s *suite) testLockOutOfWrongClock(t *testing.T) {
+	n := s.tenant(t, setup{})
+	n.admin(t, "boss")
+	guess := func(name string) string {
+		t.Helper()
+		_, refusal := n.guess(t, name, "wrong")
+		return refusal
+	}
+	names := []string{"boss", "nobody"}
+	n.clock.advance(24 * time.Hour)
+	for _, name := range names {
+		for left := 4; left >= 0; left-- {
+			assert.Equal(t, wrong(left), guess(name), name)
+		}
+	}
+	n.clock.advance(-24 * time.Hour)
+	for _, name := range names {
+		assert.Equal(t, frozen(15), guess(name), name)
+	}
+	n.clock.advance(5 * time.Minute)
+	for _, name := range names {
+		assert.Equal(t, frozen(10), guess(name), name)
+	}
+	n.clock.advance(10 * time.Minute)
+	assert.Equal(t, wrong(4), guess("nobody"))
+	n.mustSignIn(t, "boss")
 }
 
 // A name that nobody has is answered as one whose password is wrong, over all chances.

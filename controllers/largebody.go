@@ -1,0 +1,54 @@
+package controllers
+
+import (
+	"context"
+	"io"
+	"net/http"
+)
+
+// A body is in memory until its request is done, with all that is decoded of it, and its client may take half a minute to
+// send it. So many requests at a time may have one of more than smallBody bytes, which none of a mini program has.
+const (
+	smallBody      = 16 << 10
+	maxLargeBodies = 64
+)
+
+// largeBody takes a place before more than smallBody is read.
+type largeBody struct {
+	io.ReadCloser
+
+	ctx    context.Context // of the request
+	limits *Limits
+	read   int
+	placed bool
+}
+
+// boundBody has a request's body turned away where it is large and too many are. leave must be called when the request is
+// done.
+func (l *Limits) boundBody(r *http.Request) (leave func()) {
+	if l == nil {
+		return func() {}
+	}
+	b := &largeBody{ReadCloser: r.Body, ctx: r.Context(), limits: l}
+	r.Body = b
+	return b.leave
+}
+
+// Read implements io.Reader. Its error is an *APIError where there is no place.
+func (b *largeBody) Read(p []byte) (int, error) {
+	if b.read >= smallBody && !b.placed {
+		if !b.limits.bodies.enter() {
+			return 0, b.limits.busy(b.ctx, overBodies)
+		}
+		b.placed = true
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.read += n
+	return n, err
+}
+
+func (b *largeBody) leave() {
+	if b.placed {
+		b.limits.bodies.add(-1)
+	}
+}
