@@ -175,8 +175,8 @@ func tryBucket(ctx context.Context, cfg *conf.Config) error {
 	return bucket.Try(ctx)
 }
 
-// sealKey reads the seal key, and makes none. The returned sealer has no key where it is still to be made, and is nil where
-// it cannot be read.
+// sealKey reads the seal key, and makes none. The returned sealer has no key where it is still to be made, and is nil
+// where it cannot be read.
 func (r *report) sealKey(ctx context.Context, cfg *conf.Config) (sealer *object.Sealer) {
 	r.run(ctx, "seal key", func(context.Context) ([]object.Finding, error) {
 		text := "seal key"

@@ -40,8 +40,8 @@ const gcPercent = 400
 // sign-ins in flight hold, stacks and all.
 const memoryTarget = 140 << 20
 
-// syncingThreads is how many threads wait for SQLite's fsync, each in a processor's place: that of a commit, and the one
-// that copies the log beside it. Sign-ins go on meanwhile.
+// syncingThreads is how many threads wait for SQLite's fsync, each in a processor's place: that of a commit, and the
+// one that copies the log beside it. Sign-ins go on meanwhile.
 const syncingThreads = 2
 
 func main() {
@@ -55,8 +55,8 @@ func main() {
 	}
 }
 
-// endings returns the signals that end a server in order: of a terminal that is closed too, unless it was started to outlive
-// that, by nohup.
+// endings returns the signals that end a server in order: of a terminal that is closed too, unless it was started to
+// outlive that, by nohup.
 func endings() []os.Signal {
 	signals := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {

@@ -68,8 +68,8 @@ func inBackground(ctx context.Context, f func(context.Context)) (end func()) {
 	}
 }
 
-// watch begins to keep a log of sign-ins, if cfg says so. end must be called when there are no more, and before the store is
-// closed; unlike other work it goes on when ctx has ended.
+// watch begins to keep a log of sign-ins, if cfg says so. end must be called when there are no more, and before the
+// store is closed; unlike other work it goes on when ctx has ended.
 func watch(ctx context.Context, store *object.Store, cfg *conf.Config, deps *controllers.Deps) (end func()) {
 	if store == nil || !cfg.SignInLog {
 		return func() {}

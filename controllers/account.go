@@ -89,8 +89,8 @@ func (c *AccountController) userinfo() (*object.Principal, *sdk.Userinfo, error)
 	return p, claims, err
 }
 
-// Self is GET /api/user: the claims of Userinfo and, as Casdoor has them at this path, the user by the names of Laravel,
-// whose name is that of the account.
+// Self is GET /api/user: the claims of Userinfo and, as Casdoor has them at this path, the user by the names of
+// Laravel, whose name is that of the account.
 //
 //	@router /api/user [get]
 func (c *AccountController) Self() {

@@ -115,8 +115,8 @@ func TestTokensOfOthers(t *testing.T) {
 	assert.Equal(t, "wechat-oMine", s.Account(t, tokens.AccessToken)["name"], "the attempts ended nothing")
 }
 
-// testClientTokenUpdates has an application change users by its own token: those of its organization, and nobody into or out
-// of it.
+// testClientTokenUpdates has an application change users by its own token: those of its organization, and nobody into
+// or out of it.
 func testClientTokenUpdates(t *testing.T, s *harness.Server, client map[string]string) {
 	t.Helper()
 	id := s.Value(t, "SELECT id FROM user WHERE name='wechat-oBearer'")

@@ -45,8 +45,8 @@ func (c *AvatarController) Upload() {
 }
 
 // Resource is Casdoor's POST /api/upload-resource?owner=…&user=…&tag=…: the address of the picture in data, its key in
-// data2. With tag=avatar it becomes the user's avatar; that is what users may upload for themselves. Where WeChat judges
-// the picture first, data is the former avatar and data2 empty.
+// data2. With tag=avatar it becomes the user's avatar; that is what users may upload for themselves. Where WeChat
+// judges the picture first, data is the former avatar and data2 empty.
 //
 //	@router /api/upload-resource [post]
 func (c *AvatarController) Resource() {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// consoleRoot is where the console for admins is. All of its pages work without JavaScript, and what they may do is what
-// the session's user may do through the API: they call the same use cases.
+// consoleRoot is where the console for admins is. All of its pages work without JavaScript, and what they may do is
+// what the session's user may do through the API: they call the same use cases.
 const consoleRoot = "/console"
 
 // ConsoleController serves one page of the console.

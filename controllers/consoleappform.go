@@ -93,8 +93,8 @@ func (v *visit) readApplication(f *form, before []*sdk.ProviderItem) (columns []
 	return columns, row, nil
 }
 
-// chosenItems returns an application's providers: those that the form does not speak of, and those that are ticked in it,
-// which keep their settings.
+// chosenItems returns an application's providers: those that the form does not speak of, and those that are ticked in
+// it, which keep their settings.
 func chosenItems(ticked *field, rows []*sdk.Provider, before []*sdk.ProviderItem) []*sdk.ProviderItem {
 	items := []*sdk.ProviderItem{}
 	for _, item := range before {

@@ -174,8 +174,8 @@ func (v *visit) askNewSecret() error {
 	return v.confirm(c, "/applications/view", row.Owner, row.Name)
 }
 
-// renewSecret replaces the client secret, and shows the new one: in the answer itself, so that it is in no address and no
-// history.
+// renewSecret replaces the client secret, and shows the new one: in the answer itself, so that it is in no address and
+// no history.
 func (v *visit) renewSecret() error {
 	in, err := v.form()
 	if err != nil {

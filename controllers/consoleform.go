@@ -138,8 +138,8 @@ func (f *field) offers(value string) bool {
 	return slices.ContainsFunc(f.Options, func(o option) bool { return o.Value == value })
 }
 
-// version tells what a form shows from what it shows once somebody has changed the row. It is made of what the page shows
-// anyway, so that no secret can be found out by it.
+// version tells what a form shows from what it shows once somebody has changed the row. It is made of what the page
+// shows anyway, so that no secret can be found out by it.
 func (f *form) version() string {
 	sum := sha256.New()
 	for _, field := range f.Fields {
@@ -158,8 +158,8 @@ func (v *visit) outdated(data formData) error {
 	return v.render(http.StatusConflict, "form", data)
 }
 
-// form reads the fields of a posted form. No field has control characters. From then on the page to come back to is that
-// of the row which the form is about.
+// form reads the fields of a posted form. No field has control characters. From then on the page to come back to is
+// that of the row which the form is about.
 func (v *visit) form() (url.Values, error) {
 	body, err := v.body()
 	if err != nil {

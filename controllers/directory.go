@@ -7,8 +7,8 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// DirectoryController serves what Casdoor's SDKs and sign-in pages ask about users, organizations and applications beside
-// the rows themselves.
+// DirectoryController serves what Casdoor's SDKs and sign-in pages ask about users, organizations and applications
+// beside the rows themselves.
 type DirectoryController struct{ Base }
 
 // UserCount is GET /api/get-user-count?owner=…&isOnline=…, where isOnline is 1, 0 or empty.

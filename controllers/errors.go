@@ -68,8 +68,8 @@ func serverError(err error) *APIError {
 	}
 }
 
-// clientLeft is the outcome of a request whose client has not waited for it, which is nobody's fault. It goes to the log
-// and the metrics, with nginx's status.
+// clientLeft is the outcome of a request whose client has not waited for it, which is nobody's fault. It goes to the
+// log and the metrics, with nginx's status.
 const (
 	clientLeft       object.ErrorCode = "client_left"
 	statusClientLeft int              = 499
@@ -211,8 +211,8 @@ func (form shape) status(e *APIError) int {
 	return http.StatusOK
 }
 
-// logError logs an error with its cause and the status of its answer: as an error when the server is to blame, and not a
-// client that has left.
+// logError logs an error with its cause and the status of its answer: as an error when the server is to blame, and not
+// a client that has left.
 func logError(log *slog.Logger, r *http.Request, message string, e *APIError, attrs ...slog.Attr) {
 	if e.Told {
 		return
@@ -272,8 +272,8 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 // texts holds buffers for answers, each a *bytes.Buffer: a token's would be a tenth of all memory that a sign-in takes.
 var texts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// maxKeptText is far above most answers. A buffer that has held a list of thousands would stay as large, with small ones in
-// it, for as long as there are requests.
+// maxKeptText is far above most answers. A buffer that has held a list of thousands would stay as large, with small
+// ones in it, for as long as there are requests.
 const maxKeptText = 64 << 10
 
 func keepText(text *bytes.Buffer) {

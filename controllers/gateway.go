@@ -47,7 +47,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, shapeOf(r.URL.Path), e)
 		return
 	}
-	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to lift.
+	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to
+	// lift.
 	lift := http.NewResponseController(w)
 	_ = lift.SetReadDeadline(time.Time{})
 	_ = lift.SetWriteDeadline(time.Time{})
@@ -124,7 +125,8 @@ func (g *gateway) isSignIn(r *http.Request) bool {
 	return !whole
 }
 
-// peek returns the body of a request, at most maxBody of it, and whether that is all. The request can be read as before.
+// peek returns the body of a request, at most maxBody of it, and whether that is all. The request can be read as
+// before.
 func peek(r *http.Request) (body []byte, whole bool) {
 	rest := r.Body
 	body, err := io.ReadAll(io.LimitReader(rest, maxBody+1))
@@ -147,8 +149,8 @@ func tagsOf(contentType string, body []byte) []string {
 	return append(tags, fields.Tag)
 }
 
-// formValues returns the values of a form field. It takes fields one by one: of more than 10,000 together url.ParseQuery
-// reads none, while that of an older Go, with which a Casdoor may be built, reads them all.
+// formValues returns the values of a form field. It takes fields one by one: of more than 10,000 together
+// url.ParseQuery reads none, while that of an older Go, with which a Casdoor may be built, reads them all.
 func formValues(form, name string) (values []string) {
 	for field := range strings.SplitSeq(form, "&") {
 		parsed, _ := url.ParseQuery(field)
@@ -171,8 +173,8 @@ func multipartTags(form *multipart.Reader) (tags []string) {
 }
 
 // isOwnUpdate reports whether an update-user is that of a mini program's user for the own account. Admins may change
-// more than profile fields, and other users are the Casdoor's own. One with several access tokens, of which Casdoor would
-// choose, is ours to refuse (RFC 6750 §2).
+// more than profile fields, and other users are the Casdoor's own. One with several access tokens, of which Casdoor
+// would choose, is ours to refuse (RFC 6750 §2).
 func (g *gateway) isOwnUpdate(r *http.Request) bool {
 	tokens, whole := accessTokens(r)
 	if len(tokens) > 1 || !whole {

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// A body is in memory until its request is done, with all that is decoded of it, and its client may take half a minute to
-// send it. So many requests at a time may have one of more than smallBody bytes, which none of a mini program has.
+// A body is in memory until its request is done, with all that is decoded of it, and its client may take half a minute
+// to send it. So many requests at a time may have one of more than smallBody bytes, which none of a mini program has.
 const (
 	smallBody      = 16 << 10
 	maxLargeBodies = 64
@@ -23,8 +23,8 @@ type largeBody struct {
 	placed bool
 }
 
-// boundBody has a request's body turned away where it is large and too many are. leave must be called when the request is
-// done.
+// boundBody has a request's body turned away where it is large and too many are. leave must be called when the request
+// is done.
 func (l *Limits) boundBody(r *http.Request) (leave func()) {
 	if l == nil {
 		return func() {}

@@ -14,8 +14,8 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// LimitsConfig says how much clients may ask for. What is per something is a number a minute, which may also come all at
-// once; 0 sets no limit, as in all fields.
+// LimitsConfig says how much clients may ask for. What is per something is a number a minute, which may also come all
+// at once; 0 sets no limit, as in all fields.
 type LimitsConfig struct {
 	PerIP          int // requests
 	PerApplication int // token requests
@@ -191,7 +191,8 @@ func (p *pass) exchanged(ctx context.Context, appID, openID string) error {
 	return p.limits.judge(ctx, overOpenID, p.limits.perOpenID.take(ctx, appID+"/"+openID))
 }
 
-// end counts how the sign-in ended for the budget of failed ones, also when its client has left, and gives its place free.
+// end counts how the sign-in ended for the budget of failed ones, also when its client has left, and gives its place
+// free.
 func (p *pass) end(ctx context.Context, clientID string, err error) {
 	if p.limits == nil {
 		return
@@ -221,13 +222,13 @@ func (l *Limits) leave(began time.Time) {
 	l.pace.done(began, time.Now(), l.working.count())
 }
 
-// maxUploadsPerUser is how many pictures of one user may be arriving or being stored at one time, where there is a limit of
-// all: more would let a few users, who may send as slowly as a phone does, take all places. It is more than one, as the
-// server hears late that an upload has broken off.
+// maxUploadsPerUser is how many pictures of one user may be arriving or being stored at one time, where there is a
+// limit of all: more would let a few users, who may send as slowly as a phone does, take all places. It is more than
+// one, as the server hears late that an upload has broken off.
 const maxUploadsPerUser = 4
 
-// upload lets a picture in, which takes room for temporary files; leave must be called when that is free again. user is the
-// id of who uploads for nobody else; empty: a back end or an admin.
+// upload lets a picture in, which takes room for temporary files; leave must be called when that is free again. user is
+// the id of who uploads for nobody else; empty: a back end or an admin.
 func (l *Limits) upload(ctx context.Context, user string) (leave func(), err error) {
 	if l == nil {
 		return func() {}, nil
@@ -249,8 +250,8 @@ func (l *Limits) upload(ctx context.Context, user string) (leave func(), err err
 	}, nil
 }
 
-// A sign-in that would take longer than tooLong behind the platform's answer could be cut off by requestTimeout. A few are
-// never behind.
+// A sign-in that would take longer than tooLong behind the platform's answer could be cut off by requestTimeout. A few
+// are never behind.
 const (
 	tooLong = requestTimeout / 2
 	few     = 64

@@ -12,8 +12,8 @@ import (
 const strictWeight = 10
 
 // failures is the budget of codes that the platform refuses. A client address that has used it up is turned away before
-// the platform is asked. Those in flight at that moment still fail: they are counted, and lengthen the wait, to a minute at
-// most.
+// the platform is asked. Those in flight at that moment still fail: they are counted, and lengthen the wait, to a
+// minute at most.
 type failures struct {
 	*limit
 	share   int // per cent; 0: none

@@ -54,8 +54,8 @@ func (b *buckets) take(key string) time.Duration {
 	return max(b.untilNext(bucket, now), time.Millisecond)
 }
 
-// charge takes n tokens whether they are there or not, and returns how long it takes until there is one again: a minute at
-// most, however many are missing, for the others behind an address are kept out too.
+// charge takes n tokens whether they are there or not, and returns how long it takes until there is one again: a minute
+// at most, however many are missing, for the others behind an address are kept out too.
 func (b *buckets) charge(key string, n int) time.Duration {
 	bucket, now := b.of(key), b.now()
 	if n = min(n, int(bucket.TokensAt(now))+b.burst-1); n > 0 {

@@ -33,7 +33,8 @@ func TestFailuresBlockForAMinuteAtMost(t *testing.T) {
 	}
 }
 
-// Who would wait too long behind all who are under way is turned away at once, with a platform that answers soon or late.
+// Who would wait too long behind all who are under way is turned away at once, with a platform that answers soon or
+// late.
 func TestTooManyForTheirPace(t *testing.T) {
 	t.Parallel()
 	l := NewLimits(LimitsConfig{MaxSignIns: 1000, MaxWaiting: 1000})

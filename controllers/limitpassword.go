@@ -11,8 +11,8 @@ import (
 // passwords is what the budget of failed sign-ins knows passwords by, among the applications.
 const passwords = "password"
 
-// guess has do look whether a password is right, unless the client address has sent too many wrong codes and passwords, and
-// counts what came of it.
+// guess has do look whether a password is right, unless the client address has sent too many wrong codes and passwords,
+// and counts what came of it.
 func (d *Deps) guess(r *http.Request, do func() error) error {
 	l := d.Limits
 	if l == nil {

@@ -37,8 +37,8 @@ func newSharedLimits(cfg LimitsConfig) *sharedLimits {
 	}
 }
 
-// take counts n events of a key, and returns 0 if they are within the limit, or else how long to wait. Redis sees a hash of
-// the key: an address or an OpenID is nobody else's business.
+// take counts n events of a key, and returns 0 if they are within the limit, or else how long to wait. Redis sees a
+// hash of the key: an address or an OpenID is nobody else's business.
 func (s *sharedLimits) take(ctx context.Context, key string, perMinute, n int) time.Duration {
 	if s == nil || !s.mayAsk() {
 		return 0

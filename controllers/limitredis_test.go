@@ -119,8 +119,8 @@ func TestDeadRedisLeavesLocalLimits(t *testing.T) {
 	assert.Len(t, s.Log.Lines("Redis does not answer"), 1)
 }
 
-// A Redis that takes connections and says nothing is the worst: each request that asks it waits. The least of a few times
-// tells that from what a busy machine adds.
+// A Redis that takes connections and says nothing is the worst: each request that asks it waits. The least of a few
+// times tells that from what a busy machine adds.
 func TestSilentRedisAddsLittle(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

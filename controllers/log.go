@@ -6,8 +6,8 @@ import (
 	"log/slog"
 )
 
-// NewLogger returns a logger that writes to w in format "text" or "json", and adds the request id to what is logged with
-// a request's context.
+// NewLogger returns a logger that writes to w in format "text" or "json", and adds the request id to what is logged
+// with a request's context.
 func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == "text" {

@@ -274,8 +274,8 @@ func TestPasswordsPerIP(t *testing.T) {
 	assert.NotEmpty(t, w.Header().Get("Retry-After"))
 }
 
-// To learn that nobody has a name takes as long as a wrong password does. The least of a few times, in turn, tells it from
-// noise.
+// To learn that nobody has a name takes as long as a wrong password does. The least of a few times, in turn, tells it
+// from noise.
 func TestNamesAreNotToldByTime(t *testing.T) {
 	s := withPasswords(t, harness.Options{})
 	took := func(user string) time.Duration {

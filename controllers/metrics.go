@@ -15,8 +15,8 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// Metrics are what Prometheus reads of a server. A nil *Metrics counts nothing. No label holds what a client has sent, or
-// whom it is about; the values of each are few. It is safe for concurrent use.
+// Metrics are what Prometheus reads of a server. A nil *Metrics counts nothing. No label holds what a client has sent,
+// or whom it is about; the values of each are few. It is safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -246,7 +246,8 @@ func (c breakerCollector) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// errcodes gives the label of an errcode. The platform chooses them; past maxErrcodes different ones the rest are "other".
+// errcodes gives the label of an errcode. The platform chooses them; past maxErrcodes different ones the rest are
+// "other".
 type errcodes struct {
 	mu    sync.Mutex
 	known map[int]string

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// requests are what HTTP requests were answered, and how fast. Labels are few whatever clients send: routes as the table
-// of routes spells them, methods in three classes, and the statuses that we, or a Casdoor, answer.
+// requests are what HTTP requests were answered, and how fast. Labels are few whatever clients send: routes as the
+// table of routes spells them, methods in three classes, and the statuses that we, or a Casdoor, answer.
 type requests struct {
 	answered *prometheus.CounterVec
 	took     *prometheus.HistogramVec

@@ -15,8 +15,8 @@ import (
 type MetricsController struct{ Base }
 
 // Metrics is GET /api/metrics, and /api/mini-program/metrics where another Casdoor has that path, in Prometheus's form:
-// for the bearer of the metrics token, for an admin of the organization built-in, and for an application of it that shows
-// its secret (HTTP Basic).
+// for the bearer of the metrics token, for an admin of the organization built-in, and for an application of it that
+// shows its secret (HTTP Basic).
 //
 //	@router /api/metrics [get]
 func (c *MetricsController) Metrics() {

@@ -7,8 +7,9 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// MiniProgramController serves what mini programs ask for beside signing in and the profile. Every route takes the bearer
-// token, and app_id where the user may have signed in with several mini programs: by default the last one counts.
+// MiniProgramController serves what mini programs ask for beside signing in and the profile. Every route takes the
+// bearer token, and app_id where the user may have signed in with several mini programs: by default the last one
+// counts.
 type MiniProgramController struct{ Base }
 
 // withParams authenticates the user and reads the parameters.

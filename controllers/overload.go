@@ -57,8 +57,8 @@ func (t *tally) leave(key string) {
 	}
 }
 
-// pace knows how long it takes from one request that is done to the next, while many wait: what waits takes so many times
-// as long.
+// pace knows how long it takes from one request that is done to the next, while many wait: what waits takes so many
+// times as long.
 type pace struct {
 	mu   sync.Mutex
 	last time.Time     // when the last one was done
@@ -71,8 +71,8 @@ const (
 	several = 128
 )
 
-// done counts a request that has begun then, and ends now, when so many others are under way. While they are few, or where
-// it has not waited for the last one, nothing tells how many more there could be.
+// done counts a request that has begun then, and ends now, when so many others are under way. While they are few, or
+// where it has not waited for the last one, nothing tells how many more there could be.
 func (p *pace) done(began, now time.Time, others int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,8 +93,8 @@ func (p *pace) wait(waiting int64) time.Duration {
 func busyRetry() time.Duration { return time.Second + rand.N(4*time.Second) }
 
 // refusals tells of requests that were turned away: each in the metrics, and in the log no more than a line for each
-// reason in refusalPause. A line for each would make a storm worse. The first one is told at once, and those that follow
-// when a pause is over: so the counts of the lines add up to all.
+// reason in refusalPause. A line for each would make a storm worse. The first one is told at once, and those that
+// follow when a pause is over: so the counts of the lines add up to all.
 type refusals struct {
 	metrics *Metrics
 	log     *slog.Logger

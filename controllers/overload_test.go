@@ -150,8 +150,8 @@ func TestListsOfAllRowsInTurn(t *testing.T) {
 	assert.Contains(t, again.Body.String(), "wechat-oListed")
 }
 
-// Slow clients with large bodies fill the memory no further than so many can. Small bodies, as mini programs send them, and
-// those who have sent all of it are none of them.
+// Slow clients with large bodies fill the memory no further than so many can. Small bodies, as mini programs send them,
+// and those who have sent all of it are none of them.
 func TestLargeBodiesAtOneTime(t *testing.T) {
 	t.Parallel()
 	const most = 64

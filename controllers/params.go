@@ -37,8 +37,8 @@ func longParams(name string) int {
 	return maxParam
 }
 
-// maxFields is how many parameters or fields a request may have. A user of Casdoor has 200; a body of 1 MB, of which each
-// takes many times its size in memory, could have a hundred thousand.
+// maxFields is how many parameters or fields a request may have. A user of Casdoor has 200; a body of 1 MB, of which
+// each takes many times its size in memory, could have a hundred thousand.
 const maxFields = 1000
 
 func tooManyFields() *APIError {
@@ -170,8 +170,8 @@ func (p params) addJSON(body []byte) error {
 	return nil
 }
 
-// plainText takes a JSON text, and a number that a client sends in place of one; null is empty. A boolean passes as well:
-// wx's userInfo, which is sent here as it is, has some that nobody reads. But it is no code, nickname or avatar.
+// plainText takes a JSON text, and a number that a client sends in place of one; null is empty. A boolean passes as
+// well: wx's userInfo, which is sent here as it is, has some that nobody reads. But it is no code, nickname or avatar.
 func plainText(name string, raw json.RawMessage) (string, error) {
 	var value any
 	if err := json.Unmarshal(raw, &value); err != nil {

@@ -109,8 +109,8 @@ func (c *PasswordController) EndSession() {
 	c.replyAffected(ended, err)
 }
 
-// LogoutEverywhere is GET and POST /api/sso-logout for the user of a bearer token or cookie: all that they are signed in
-// by ends, or with logoutAll=false what the request shows.
+// LogoutEverywhere is GET and POST /api/sso-logout for the user of a bearer token or cookie: all that they are signed
+// in by ends, or with logoutAll=false what the request shows.
 //
 //	@router /api/sso-logout [get,post]
 func (c *PasswordController) LogoutEverywhere() {

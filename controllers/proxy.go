@@ -60,8 +60,8 @@ func dropSession(r *http.Request) {
 	}
 }
 
-// dropUpgrade keeps a request from leaving HTTP/1.1, but for a WebSocket: what stands before the Casdoor may speak HTTP/2 in
-// clear, and requests inside such a connection would get past the gateway unseen.
+// dropUpgrade keeps a request from leaving HTTP/1.1, but for a WebSocket: what stands before the Casdoor may speak
+// HTTP/2 in clear, and requests inside such a connection would get past the gateway unseen.
 func dropUpgrade(h http.Header) {
 	if upgrade := h.Get("Upgrade"); upgrade != "" && !strings.EqualFold(upgrade, "websocket") {
 		h.Del("Upgrade")

@@ -19,8 +19,8 @@ const (
 	pushPatience = 800 * time.Millisecond // WeChat wants its answer within 5 s, and an admin a quick one
 )
 
-// Verify is GET /api/mini-program/push/<provider>: WeChat's question, when the settings are saved, whether this address is
-// the mini program's.
+// Verify is GET /api/mini-program/push/<provider>: WeChat's question, when the settings are saved, whether this address
+// is the mini program's.
 //
 //	@router /api/mini-program/push/:provider [get]
 func (c *PushController) Verify() {

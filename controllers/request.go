@@ -16,15 +16,15 @@ const requestIDHeader = "X-Request-Id"
 type serving struct {
 	id string
 
-	// last is done when beego has returned. Those of a crowd who wait for a sign-in keep their stacks: answered from within
-	// beego, they would need twice as much.
+	// last is done when beego has returned. Those of a crowd who wait for a sign-in keep their stacks: answered from
+	// within beego, they would need twice as much.
 	last func(http.ResponseWriter)
 }
 
 type servingKey struct{}
 
-// withServing returns the request's context with its serving. Its id joins log lines and reply: it is the client's own, when it
-// sends a sane one.
+// withServing returns the request's context with its serving. Its id joins log lines and reply: it is the client's own,
+// when it sends a sane one.
 func withServing(r *http.Request) (context.Context, *serving) {
 	id := r.Header.Get(requestIDHeader)
 	if len(id) > 64 || strings.ContainsFunc(id, notIDRune) || id == "" {

@@ -50,8 +50,8 @@ func serve(
 	return err
 }
 
-// tellingListener tells why it takes no connection: too many files are open, for one. net/http tries again, and says so among
-// what clients do wrong.
+// tellingListener tells why it takes no connection: too many files are open, for one. net/http tries again, and says so
+// among what clients do wrong.
 type tellingListener struct {
 	net.Listener
 

@@ -38,8 +38,8 @@ func (d *Deps) accounts() *object.Authority {
 	return d.Console
 }
 
-// signedIn has the browser keep the token of a new session, in place of the one that it may have had, which ends: nobody
-// can have a session ready that somebody else then signs in to.
+// signedIn has the browser keep the token of a new session, in place of the one that it may have had, which ends:
+// nobody can have a session ready that somebody else then signs in to.
 func (b *Base) signedIn(token string) error {
 	if err := b.endSession(); err != nil {
 		return err
@@ -98,7 +98,8 @@ func (b *Base) sessionCaller() (*object.Caller, error) {
 // sameSite refuses what another site's page had a signed-in browser send: the cookie would go with it. The browser says
 // where a request comes from; what no browser sends has no cookie that somebody else does not know. Logout counts as a
 // change by whatever method, and login as well, lest somebody be signed in as somebody else. An address that a user may
-// choose, such as an avatar's, must not log out who looks at it on our own pages: logout is visited or called by a script.
+// choose, such as an avatar's, must not log out who looks at it on our own pages: logout is visited or called by a
+// script.
 func (d *Deps) sameSite(r *http.Request) *APIError {
 	if _, signedIn := d.sessionToken(r); !signedIn && r.URL.Path != loginPath {
 		return nil

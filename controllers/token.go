@@ -106,8 +106,8 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	return client, c.Deps.Limits.application(c.Ctx.Request.Context(), client.ID())
 }
 
-// HandlerFunc implements web.ControllerInterface. beego would call the method by reflection, on a stack that those who wait
-// for a sign-in would hold: see serving.
+// HandlerFunc implements web.ControllerInterface. beego would call the method by reflection, on a stack that those who
+// wait for a sign-in would hold: see serving.
 func (c *TokenController) HandlerFunc(method string) bool {
 	if method != "AccessToken" {
 		return false
@@ -134,8 +134,8 @@ func (c *TokenController) signIn(p params) {
 	}
 }
 
-// logSignIn writes the one line that each sign-in has. What the request says of itself is not logged: a client that mixes
-// its parameters up would have its secret there.
+// logSignIn writes the one line that each sign-in has. What the request says of itself is not logged: a client that
+// mixes its parameters up would have its secret there.
 func (d *Deps) logSignIn(r *http.Request, event *object.SignInEvent, err error) {
 	attrs := []slog.Attr{
 		slog.String("application", event.Application), slog.Float64("seconds", event.Took.Seconds()),

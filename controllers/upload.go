@@ -38,8 +38,8 @@ type upload struct {
 	leave    func()         // gives its place free; nil: it has none
 }
 
-// formBody is the body of a form, of which so much may be read: what is around the file would be in memory, the header of a
-// part as a whole.
+// formBody is the body of a form, of which so much may be read: what is around the file would be in memory, the header
+// of a part as a whole.
 type formBody struct {
 	io.Reader
 

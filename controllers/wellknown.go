@@ -67,8 +67,8 @@ func (c *WellKnownController) Keys() {
 	c.replyOr(c.Deps.Service.Keys(c.Ctx.Request.Context()))
 }
 
-// ApplicationDiscovery is GET /.well-known/<application>/openid-configuration and …/oauth-authorization-server: Discovery
-// with the application's own keys. The issuer is the server, as in its tokens.
+// ApplicationDiscovery is GET /.well-known/<application>/openid-configuration and …/oauth-authorization-server:
+// Discovery with the application's own keys. The issuer is the server, as in its tokens.
 //
 //	@router /.well-known/:name/openid-configuration [get]
 func (c *WellKnownController) ApplicationDiscovery() {

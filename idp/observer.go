@@ -8,8 +8,8 @@ type Observer interface {
 	// Called tells of a call that was sent: its op, how long it took, and its *provider.Error or nil.
 	Called(op string, took time.Duration, err error)
 
-	// Breaker tells until when the calls of op for the mini program with that AppID are refused, because WeChat is down. The
-	// zero time: they are not.
+	// Breaker tells until when the calls of op for the mini program with that AppID are refused, because WeChat is
+	// down. The zero time: they are not.
 	Breaker(appID, op string, until time.Time)
 }
 

@@ -43,8 +43,8 @@ func newTransport() *http.Transport {
 		Protocols:           protocols,
 		DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 2 * time.Second,
-		// No limit of those in use: who waited for one while WeChat is slow would be sent with too little time left for the
-		// answer, and so would everybody behind. Those who sign in are limited.
+		// No limit of those in use: who waited for one while WeChat is slow would be sent with too little time left for
+		// the answer, and so would everybody behind. Those who sign in are limited.
 		MaxIdleConns:        1024,
 		MaxIdleConnsPerHost: 512,
 		ReadBufferSize:      2 << 10, // more than a request or a reply has

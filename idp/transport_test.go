@@ -72,8 +72,8 @@ func (s *tcpServer) serveConn(conn net.Conn, n int, serve func(int) string) int 
 
 const goodSession = `{"openid":"` + testOpenID + `","session_key":"o0q0otL8aEzpcZL/FT9WsQ=="}`
 
-// TestSlowWeChat has WeChat answer nobody before all have asked: who had to wait for somebody else's connection would have
-// too little time left for the answer.
+// TestSlowWeChat has WeChat answer nobody before all have asked: who had to wait for somebody else's connection would
+// have too little time left for the answer.
 func TestSlowWeChat(t *testing.T) {
 	t.Parallel()
 	const calls = 1500

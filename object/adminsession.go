@@ -12,8 +12,8 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// AdminSession is what a browser is signed in by, with a password: any user's, in spite of its name, which the table has.
-// The browser has the token; who reads the row can do nothing with it.
+// AdminSession is what a browser is signed in by, with a password: any user's, in spite of its name, which the table
+// has. The browser has the token; who reads the row can do nothing with it.
 type AdminSession struct {
 	TokenHash    string `xorm:"varchar(64) notnull pk"`
 	ID           string `xorm:"'session_id' varchar(36) notnull"` // names the session where it is listed, and opens nothing
@@ -40,8 +40,8 @@ type PasswordSignIn struct {
 const adminSessionLife = 24 * time.Hour
 
 // SignInByPassword begins a session for a user with a password, and returns the token that it is known by. What is
-// wrong is a *Refusal: that nobody has such a name is not told from a wrong password, neither by words nor by time. A user
-// who has a second factor is refused.
+// wrong is a *Refusal: that nobody has such a name is not told from a wrong password, neither by words nor by time. A
+// user who has a second factor is refused.
 func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (token string, c *Caller, err error) {
 	app, err := a.passwordApplication(ctx, in)
 	if err != nil {
@@ -125,8 +125,8 @@ func (a *Authority) mayEnter(ctx context.Context, in PasswordSignIn, app *sdk.Ap
 	return nil
 }
 
-// isWithin reports whether an address is in one of the networks of a list, which commas part. An empty list holds all, and
-// any other one the server's own machine, as in Casdoor.
+// isWithin reports whether an address is in one of the networks of a list, which commas part. An empty list holds all,
+// and any other one the server's own machine, as in Casdoor.
 func isWithin(address, list string) bool {
 	if list == "" {
 		return true

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Adoption is how far the users whom Casdoor's own flow made have been taken over. It is stored with each batch, so that
-// an instance that starts goes on where one has ended, and two that start at once share the work.
+// Adoption is how far the users whom Casdoor's own flow made have been taken over. It is stored with each batch, so
+// that an instance that starts goes on where one has ended, and two that start at once share the work.
 type Adoption struct {
 	Users     int  `json:"users"`     // in the table when it began
 	Seen      int  `json:"seen"`      // of these
@@ -16,8 +16,8 @@ type Adoption struct {
 	Conflicts int  `json:"conflicts"` // OpenIDs that are refused until an admin decides
 	Done      bool `json:"done"`
 
-	// Where the next batch begins. The users of whom only the wechat column speaks are looked at in a pass of their own:
-	// they are not adopted, but put in doubt whom they share an OpenID with.
+	// Where the next batch begins. The users of whom only the wechat column speaks are looked at in a pass of their
+	// own: they are not adopted, but put in doubt whom they share an OpenID with.
 	Owner      string `json:"owner"`
 	Name       string `json:"name"`
 	Columns    int    `json:"columns"`    // how many of these users there are

@@ -13,8 +13,8 @@ import (
 // maxAdoptedID is what fits the column of an identity.
 const maxAdoptedID = 128
 
-// isAdoptable reports whether every database can keep a text as an OpenID or UnionID. Users of Casdoor v3.158 write into
-// their properties what they like: one of them must not keep all others from being adopted.
+// isAdoptable reports whether every database can keep a text as an OpenID or UnionID. Users of Casdoor v3.158 write
+// into their properties what they like: one of them must not keep all others from being adopted.
 func isAdoptable(id string) bool { return len(id) <= maxAdoptedID && storable(id) }
 
 // adoptableUnion is the UnionID of a user's properties, or none where it cannot be one.

@@ -252,8 +252,8 @@ func (a *Authority) fewFollow(ctx context.Context, name string) error {
 	return nil
 }
 
-// followApplication ends what an application has got for itself and is to have no more, remembers what it has signed with,
-// and gives organizations, users and tokens the new name of an application.
+// followApplication ends what an application has got for itself and is to have no more, remembers what it has signed
+// with, and gives organizations, users and tokens the new name of an application.
 func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Application) error {
 	if old == nil {
 		return nil
@@ -281,9 +281,9 @@ func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Applicat
 	return err
 }
 
-// endFormerTokens ends the tokens that an application has got for itself with a client secret that has changed, or in an
-// organization that it leaves: when it comes back they would be good again, whatever secret it has by then. Old is nil
-// where the application is new.
+// endFormerTokens ends the tokens that an application has got for itself with a client secret that has changed, or in
+// an organization that it leaves: when it comes back they would be good again, whatever secret it has by then. Old is
+// nil where the application is new.
 func (s *Store) endFormerTokens(tx *txn, row, old *sdk.Application) error {
 	if old == nil || old.ClientSecret == row.ClientSecret && old.Organization == row.Organization &&
 		(row.IsShared || !old.IsShared) {

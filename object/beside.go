@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// A store beside a Casdoor works in that Casdoor's own tables. It alters none of them: it looks which columns there are,
-// as older Casdoors lack some, and does without the others.
+// A store beside a Casdoor works in that Casdoor's own tables. It alters none of them: it looks which columns there
+// are, as older Casdoors lack some, and does without the others.
 
 // casdoorOnly is a table that every Casdoor since v1.41 has, and that we never make.
 const casdoorOnly = "syncer"
 
-// coreColumns are the columns without which nobody can be signed in, by the table's name without its prefix. All of them
-// are in Casdoor v1.41.
+// coreColumns are the columns without which nobody can be signed in, by the table's name without its prefix. All of
+// them are in Casdoor v1.41.
 func coreColumns() map[string][]string {
 	return map[string][]string{
 		"organization": {"owner", "name"},

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// checkpointer copies SQLite's write-ahead log into the database file beside the commits. SQLite itself would do so within
-// a commit, and everybody who signs in would wait for it.
+// checkpointer copies SQLite's write-ahead log into the database file beside the commits. SQLite itself would do so
+// within a commit, and everybody who signs in would wait for it.
 type checkpointer struct {
 	reads, writes *sql.DB // writes has one connection: who holds it is alone
 	log           *slog.Logger
@@ -77,8 +77,8 @@ func (c *checkpointer) try(ctx context.Context) bool {
 	return !c.failed
 }
 
-// checkpoint copies what there is to copy while others commit. Only a log that is copied to its end starts anew: one that is
-// long is therefore copied once more, what has come meanwhile, while nobody commits.
+// checkpoint copies what there is to copy while others commit. Only a log that is copied to its end starts anew: one
+// that is long is therefore copied once more, what has come meanwhile, while nobody commits.
 func (c *checkpointer) checkpoint(ctx context.Context) error {
 	log, err := walCheckpoint(ctx, c.reads, "NOOP")
 	if err != nil || log.pages-log.copied < c.pages {
@@ -106,7 +106,8 @@ func (c *checkpointer) adapt(took time.Duration) {
 // wal is the state of the write-ahead log.
 type wal struct{ pages, copied int }
 
-// walCheckpoint runs a checkpoint and returns what it left behind (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
+// walCheckpoint runs a checkpoint and returns what it left behind
+// (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
 func walCheckpoint(ctx context.Context, db *sql.DB, mode string) (log wal, err error) {
 	var busy bool // somebody else runs one
 	err = db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &log.pages, &log.copied)

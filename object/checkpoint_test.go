@@ -43,8 +43,9 @@ func sizeOf(t *testing.T, file string) int64 {
 	return info.Size()
 }
 
-// The log stays short, however much is committed, while others read. Between two reads each rests a moment: on a processor
-// that all share, one that does not is stopped within a read nearly always, and a log that is read cannot start anew.
+// The log stays short, however much is committed, while others read. Between two reads each rests a moment: on a
+// processor that all share, one that does not is stopped within a read nearly always, and a log that is read cannot
+// start anew.
 func TestCheckpointWhileCommitting(t *testing.T) {
 	t.Parallel()
 	s, file := openToFill(t)

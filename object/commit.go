@@ -57,9 +57,9 @@ func (s *Store) runTransaction(ctx context.Context, fn func(*txn) error) error {
 // Writing returns how many transactions run or wait to.
 func (s *Store) Writing() int { return int(s.writing.Load()) }
 
-// commitBatch lets transactions share one commit of SQLite, whose cost is one fsync. Where one of several fails, all are
-// undone and each is run again alone, so that it is judged by itself; but not where the database could not be written
-// to: one after the other would wait for it as long.
+// commitBatch lets transactions share one commit of SQLite, whose cost is one fsync. Where one of several fails, all
+// are undone and each is run again alone, so that it is judged by itself; but not where the database could not be
+// written to: one after the other would wait for it as long.
 func (s *statements) commitBatch(batch []*job[func(*txn) error]) {
 	fns := make([]func(*txn) error, len(batch))
 	for i, j := range batch {

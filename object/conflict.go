@@ -11,8 +11,8 @@ func (s *Store) Conflicts(ctx context.Context) ([]*Conflict, error) {
 	return s.conflicts.find(s.read(ctx), "WHERE user_id='' ORDER BY organization, open_id")
 }
 
-// Assign is an admin's decision that an OpenID belongs to the user owner/name, from the next sign-in on. It is ErrNotFound
-// when there is no such user, and ErrConflict when the OpenID signs another user in already.
+// Assign is an admin's decision that an OpenID belongs to the user owner/name, from the next sign-in on. It is
+// ErrNotFound when there is no such user, and ErrConflict when the OpenID signs another user in already.
 func (s *Store) Assign(ctx context.Context, owner, name, openID string) error {
 	return s.write(ctx, func(tx *txn) error {
 		user, err := s.users.named(tx, owner, name)

@@ -74,12 +74,12 @@ func fieldAttribute(user *sdk.User, field string) any {
 	return chosen(user, field)
 }
 
-// attributeRoom bounds the texts that a token's attributes are made of, in bytes: variables in variables multiply. Those
-// that take more are left out.
+// attributeRoom bounds the texts that a token's attributes are made of, in bytes: variables in variables multiply.
+// Those that take more are left out.
 const attributeRoom = 64 << 10
 
-// textAttribute is the value of an attribute that is a text with what the user has in place of its variables. A variable
-// that stands for many makes a text of each.
+// textAttribute is the value of an attribute that is a text with what the user has in place of its variables. A
+// variable that stands for many makes a text of each.
 func textAttribute(user *sdk.User, item *sdk.JwtItem, room *int) any {
 	texts := eachIn([]string{item.Value}, "$user.roles", roleNames(user), room)
 	texts = eachIn(texts, "$user.permissions", permissionNames(user), room)

@@ -10,9 +10,9 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// Delete deletes the principal's account, softly or wholly as the organization says, once a fresh code of wx.login proves
-// that its owner asks. All tokens are dead when it returns. After a soft deletion the same person is refused; after the
-// other one they may sign up anew. appID chooses among several mini programs; empty: the last one.
+// Delete deletes the principal's account, softly or wholly as the organization says, once a fresh code of wx.login
+// proves that its owner asks. All tokens are dead when it returns. After a soft deletion the same person is refused;
+// after the other one they may sign up anew. appID chooses among several mini programs; empty: the last one.
 func (s *Service) Delete(ctx context.Context, p *Principal, appID, code string) error {
 	m, err := s.sessionMember(ctx, p, appID)
 	if err != nil {
@@ -91,7 +91,8 @@ func (t *tables) deleteRow(tx *txn, user *sdk.User) error {
 	return err
 }
 
-// impersonalColumns are what stays of a user who is emptied, beside the OpenID: what the row is, and what the books need.
+// impersonalColumns are what stays of a user who is emptied, beside the OpenID: what the row is, and what the books
+// need.
 const impersonalColumns = `owner name id type created_time updated_time deleted_time signup_application register_type
 tag groups roles permissions score karma ranking balance balance_credit currency balance_currency
 is_admin is_forbidden is_deleted properties`

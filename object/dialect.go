@@ -108,8 +108,8 @@ func (d dialect) rebind(query string) string {
 	}
 }
 
-// insertSeveral begins an INSERT of several rows, which fails together with its transaction: SQLite is not to keep aside
-// what it changes, to undo the statement alone.
+// insertSeveral begins an INSERT of several rows, which fails together with its transaction: SQLite is not to keep
+// aside what it changes, to undo the statement alone.
 func (d dialect) insertSeveral() string {
 	if d.driver == "sqlite" {
 		return "INSERT OR FAIL"
@@ -136,8 +136,8 @@ func (d dialect) orAdd(table string, key []string, columns []string) string {
 	return d.orSet(key, columns, "*=*+VALUES(*)", "*="+table+".*+excluded.*")
 }
 
-// orSet ends an INSERT that changes columns when a row with the same key exists, in the words of MySQL or of the others, in
-// which a column is "*".
+// orSet ends an INSERT that changes columns when a row with the same key exists, in the words of MySQL or of the
+// others, in which a column is "*".
 func (d dialect) orSet(key, columns []string, mysqlSet, set string) string {
 	if d.driver == "mysql" {
 		set = mysqlSet
@@ -206,8 +206,8 @@ func isUnfit(err error) bool {
 	return strings.HasPrefix(sqlState(err), pgDataException)
 }
 
-// unfit returns the refusal of a value in place of a database's, and any other error as it is. What the database says may
-// quote the value: it is left out.
+// unfit returns the refusal of a value in place of a database's, and any other error as it is. What the database says
+// may quote the value: it is left out.
 func unfit(err error) error {
 	if !isUnfit(err) {
 		return err

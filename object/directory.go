@@ -22,8 +22,8 @@ type directory interface {
 	// identity finds a user.
 	find(ctx context.Context, p *person) error
 
-	// admit stores all that a sign-in leaves behind, or nothing of it: a user who is new, or the columns of the user that
-	// changed, and the token's row. It returns errRaced when what find has found is not so any more.
+	// admit stores all that a sign-in leaves behind, or nothing of it: a user who is new, or the columns of the user
+	// that changed, and the token's row. It returns errRaced when what find has found is not so any more.
 	admit(ctx context.Context, p *person, changed []string, token *sdk.Token) error
 
 	// principal returns the row of an access token whose signature is right, and the token's user.

@@ -70,8 +70,8 @@ func malformed(err error) error {
 	return &Refusal{Code: InvalidRequest, Message: message, Err: err}
 }
 
-// IsUnavailable reports whether err means that the database, or the Casdoor in its place, did not do its part, so that a
-// later try may succeed: it is gone, locked, full, slow or was closed. A value that it refuses is none of that.
+// IsUnavailable reports whether err means that the database, or the Casdoor in its place, did not do its part, so that
+// a later try may succeed: it is gone, locked, full, slow or was closed. A value that it refuses is none of that.
 func IsUnavailable(err error) bool {
 	if isUnfit(err) {
 		return false

@@ -65,7 +65,8 @@ type ExportPicture struct {
 	State       string `json:"state"` // "used", "pending" the platform's verdict, or "dropped" and about to be removed
 }
 
-// ExportRecord is a request that the user made. What was sent is left out: a Casdoor records that too, secrets included.
+// ExportRecord is a request that the user made. What was sent is left out: a Casdoor records that too, secrets
+// included.
 type ExportRecord struct {
 	CreatedTime string `json:"createdTime"`
 	ClientIP    string `json:"clientIp"`

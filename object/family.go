@@ -16,8 +16,8 @@ type Family[T any] struct {
 	trait[T]
 }
 
-// trait is what one Family has of its own. What its comment does not call required may be missing. The functions are called
-// in this order, those in a transaction perhaps more than once:
+// trait is what one Family has of its own. What its comment does not call required may be missing. The functions are
+// called in this order, those in a transaction perhaps more than once:
 //
 //	Get:         home, reveal, show
 //	List:        seek; show for each row
@@ -51,9 +51,9 @@ type trait[T any] struct {
 	// fill completes and judges a row, outside the transaction; old is nil where the row is new.
 	fill func(ctx context.Context, c *Caller, row, old *T) error
 
-	// guard names the organizations whose rows a change locks before all else, so that what judge and deletable find to be
-	// free, used or unused stays so until the change is done; built-in, for what concerns all of them, comes first. old is
-	// nil where the row is new; row is nil, and old has its key only, where it is to be deleted.
+	// guard names the organizations whose rows a change locks before all else, so that what judge and deletable find to
+	// be free, used or unused stays so until the change is done; built-in, for what concerns all of them, comes first.
+	// old is nil where the row is new; row is nil, and old has its key only, where it is to be deleted.
 	guard func(row, old *T) []string
 
 	// judge judges a row in the transaction, beside the others that it has to do with; old is nil where the row is new.
@@ -65,7 +65,8 @@ type trait[T any] struct {
 	// unused refuses to delete a row that others need, outside the transaction: it may read whole tables.
 	unused func(ctx context.Context, row *T) error
 
-	// deletable refuses to delete a row. detach deletes what hangs on it. erase stands for the deletion of the row itself.
+	// deletable refuses to delete a row. detach deletes what hangs on it. erase stands for the deletion of the row
+	// itself.
 	deletable func(q querier, c *Caller, row *T) error
 	detach    func(tx *txn, row *T) error
 	erase     func(tx *txn, row *T) error
@@ -99,8 +100,8 @@ func (f *Family[T]) get(ctx context.Context, c *Caller, action, owner, name stri
 	return row, f.present(ctx, c, row, false)
 }
 
-// find returns a row by its key. As in Casdoor, what is every organization's is found under any of their names too: that
-// is where SDKs look, when they are given the bare name of a cert or provider.
+// find returns a row by its key. As in Casdoor, what is every organization's is found under any of their names too:
+// that is where SDKs look, when they are given the bare name of a cert or provider.
 func (f *Family[T]) find(ctx context.Context, owner, name string) (*T, error) {
 	q := f.authority.store.read(ctx)
 	row, err := f.table.named(q, owner, name)
@@ -121,8 +122,8 @@ func (f *Family[T]) open(c *Caller, action string) error {
 	return nil
 }
 
-// missing returns the error for a row that could not be read: that it is not there is told only to those who could see it
-// if it were.
+// missing returns the error for a row that could not be read: that it is not there is told only to those who could see
+// it if it were.
 func (f *Family[T]) missing(c *Caller, action, owner, name string, err error) error {
 	if !errors.Is(err, ErrNotFound) {
 		return err
@@ -210,8 +211,8 @@ func (f *Family[T]) taken(id *rowID) *Refusal {
 	return refuse(InvalidRequest, "The %s: %s/%s already exists", f.name, *id.owner, *id.name)
 }
 
-// holdAll is the guard of those rows of which applications name others: none of them goes while an application that names
-// it comes.
+// holdAll is the guard of those rows of which applications name others: none of them goes while an application that
+// names it comes.
 func holdAll[T any](_, _ *T) []string { return []string{builtInName} }
 
 // hold locks what guard names.

@@ -104,8 +104,8 @@ func (f *Family[T]) columnNames(fields []string) ([]string, error) {
 	return names, nil
 }
 
-// restore undoes what a change must not touch: the secrets that came back masked or hidden, and all but the columns that
-// were named, if any were.
+// restore undoes what a change must not touch: the secrets that came back masked or hidden, and all but the columns
+// that were named, if any were.
 func (f *Family[T]) restore(row, old *T, names []string) {
 	v, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
 	for _, c := range f.table.columns {

@@ -86,7 +86,8 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 	return nil
 }
 
-// holdOwners holds the organizations of users, in one order: others wait for one of them, which may be ours to wait for.
+// holdOwners holds the organizations of users, in one order: others wait for one of them, which may be ours to wait
+// for.
 func (s *Store) holdOwners(tx *txn, users []json.RawMessage) error {
 	owners := map[string]bool{}
 	for _, user := range users {
@@ -129,8 +130,8 @@ func atLine(text []byte, err error) error {
 	return err
 }
 
-// unknown returns the keys that name nothing, once each: of the file, unless Casdoor has them for tables that are not ours,
-// and of its rows.
+// unknown returns the keys that name nothing, once each: of the file, unless Casdoor has them for tables that are not
+// ours, and of its rows.
 func (d initData) unknown(text []byte) []string {
 	unknown := map[string]bool{}
 	note := func(object json.RawMessage, where string, known []string) {

@@ -50,8 +50,8 @@ func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (In
 	})
 }
 
-// tokenRow returns the row of an access or refresh token that is neither expired nor spent nor ended, or ErrNotFound. An
-// opaque one has to be of an application with the owner of app, as all of ours are.
+// tokenRow returns the row of an access or refresh token that is neither expired nor spent nor ended, or ErrNotFound.
+// An opaque one has to be of an application with the owner of app, as all of ours are.
 func (a *Authority) tokenRow(ctx context.Context, app *sdk.Application, token string) (*sdk.Token, error) {
 	owner, name, err := a.rowOf(ctx, app, token)
 	if err != nil {

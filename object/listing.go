@@ -129,8 +129,8 @@ func (f *Family[T]) count(ctx context.Context, s *selection) (n int, err error) 
 	return n, scanOne(r, []any{&n}, "SELECT COUNT(*) FROM "+from, args...)
 }
 
-// countMost counts the rows of an organization that has most of the table. SQLite counts a whole table ten times as fast as a
-// part of it: so it counts all, and those of others. It returns 0 where this is not the way.
+// countMost counts the rows of an organization that has most of the table. SQLite counts a whole table ten times as
+// fast as a part of it: so it counts all, and those of others. It returns 0 where this is not the way.
 func (f *Family[T]) countMost(r reader, s *selection) (int, error) {
 	if f.table.dialect.driver != "sqlite" || len(s.where) != 1 || s.where[0].text != f.homeColumn+"=?" || s.bounded {
 		return 0, nil
@@ -148,7 +148,8 @@ func (f *Family[T]) countMost(r reader, s *selection) (int, error) {
 	return all - others, nil
 }
 
-// window is the part of a list that is read. Where the total is known, what lies behind its middle is read from the end.
+// window is the part of a list that is read. Where the total is known, what lies behind its middle is read from the
+// end.
 type window struct{ offset, limit, total int }
 
 // rows reads the rows of a window: their keys first, by an index that holds what the order needs, and then these rows.

@@ -12,9 +12,9 @@ import (
 // Who tries passwords has a few chances, and then has to wait: as in Casdoor the user's own row counts, so that all
 // instances and a Casdoor beside count together. A chance is taken before the password is looked at, and given back
 // when it was right; so many guesses at once have no more chances than one after the other. Names that nobody has are
-// counted in the same way in a table of ours: nobody learns from the chances who exists. For that, too, the settings are
-// those of the application that is signed in to, and not, as in Casdoor, of the one that the user signed up to: who does
-// not exist has signed up nowhere.
+// counted in the same way in a table of ours: nobody learns from the chances who exists. For that, too, the settings
+// are those of the application that is signed in to, and not, as in Casdoor, of the one that the user signed up to: who
+// does not exist has signed up nowhere.
 
 // Attempt counts the wrong passwords for a name that no user has.
 type Attempt struct {
@@ -33,8 +33,9 @@ const (
 // lockout is how many chances there are, and how many minutes to wait when they are used up.
 type lockout struct{ limit, minutes int }
 
-// lockoutOf returns the settings of an application for users of an organization, or Casdoor's defaults where none is signed
-// in to, or one of another organization, which shares it: that one's admins must not say how often others may be tried.
+// lockoutOf returns the settings of an application for users of an organization, or Casdoor's defaults where none is
+// signed in to, or one of another organization, which shares it: that one's admins must not say how often others may be
+// tried.
 func lockoutOf(app *sdk.Application, organization string) lockout {
 	l := lockout{defaultSigninLimit, defaultFrozenTime}
 	if app != nil && (app.Organization == organization || app.Organization == builtInName) {

@@ -147,8 +147,8 @@ func (l *lookup[V]) scan(rows *sql.Rows) (key string, row *V, err error) {
 	return key, row, err
 }
 
-// text returns the query for keys, and their arguments. PostgreSQL takes them as one; for the others there is a form for
-// each power of two, and the last key stands more than once.
+// text returns the query for keys, and their arguments. PostgreSQL takes them as one; for the others there is a form
+// for each power of two, and the last key stands more than once.
 func (l *lookup[V]) text(keys []string) (text string, args []any) {
 	if l.store.dialect.driver == "pgx" {
 		return l.texts[0], []any{keys}

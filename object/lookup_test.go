@@ -127,7 +127,8 @@ func TestLookupOfADamagedRow(t *testing.T) {
 	assert.ErrorIs(t, err, ErrNotFound)
 }
 
-// A database that is silent keeps nobody who asks for longer than they wait, and no query for longer than a few seconds.
+// A database that is silent keeps nobody who asks for longer than they wait, and no query for longer than a few
+// seconds.
 func TestLookupInASilentDatabase(t *testing.T) {
 	t.Parallel()
 	asTimeFlies(t, testLookupInASilentDatabase)

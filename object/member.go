@@ -74,8 +74,8 @@ func (s *Service) attach(m *member) error {
 	return err
 }
 
-// remoteMember takes the OpenID from the user's properties, which are all that a Casdoor's API tells, and the first mini
-// program: there it is not known which one the user came by.
+// remoteMember takes the OpenID from the user's properties, which are all that a Casdoor's API tells, and the first
+// mini program: there it is not known which one the user came by.
 func (s *Service) remoteMember(client *Client, p *Principal, appID string) (*member, error) {
 	for _, program := range client.miniPrograms {
 		if _, ours := s.registry.ByType(program.row.Type); !ours || appID != "" && appID != program.row.ClientId {

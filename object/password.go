@@ -111,7 +111,8 @@ func argonMatches(hash, password string) bool {
 	return subtle.ConstantTimeCompare(key, got) == 1
 }
 
-// pbkdf2Matches does what Casdoor does: 27,500 rounds of SHA-256, and a salt in base64 of which it takes what it can read.
+// pbkdf2Matches does what Casdoor does: 27,500 rounds of SHA-256, and a salt in base64 of which it takes what it can
+// read.
 func pbkdf2Matches(hash string, salts []string, password string) bool {
 	const rounds, size = 27500, 64
 	matched := 0

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever sets a password waits for those that are being hashed, as who signs in with one does: else a user could have all
-// processors hash, in requests that change nothing.
+// Whoever sets a password waits for those that are being hashed, as who signs in with one does: else a user could have
+// all processors hash, in requests that change nothing.
 func TestPasswordsAreHashedInTurn(t *testing.T) {
 	t.Parallel()
 	asTimeFlies(t, func(t *testing.T) {

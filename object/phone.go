@@ -74,8 +74,8 @@ func withProperties(properties, changed map[string]string) map[string]string {
 }
 
 // regionOf returns the region of a number as Casdoor has it in countryCode, such as "CN". Where several regions share a
-// calling code the number decides or, when it is not known whose it is, the largest of them. A calling code of no region
-// is "".
+// calling code the number decides or, when it is not known whose it is, the largest of them. A calling code of no
+// region is "".
 func regionOf(phone provider.Phone) string {
 	const none, global = "ZZ", "001"
 	number, err := phonenumbers.Parse("+"+phone.CountryCode+phone.Number, "")

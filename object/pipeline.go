@@ -53,7 +53,8 @@ func (s *statements) pipeline(ctx context.Context, sent []statement, shared bool
 }
 
 // pipelinePostgres leaves the transaction to the server: it makes one of all that comes before the client waits. When
-// ctx ends the driver has it cancelled. One that is shared does not wait long for a lock, which is one job's misfortune.
+// ctx ends the driver has it cancelled. One that is shared does not wait long for a lock, which is one job's
+// misfortune.
 func pipelinePostgres(ctx context.Context, conn any, sent []statement, shared bool) error {
 	batch := &pgx.Batch{}
 	if shared {
@@ -70,8 +71,8 @@ func pipelinePostgres(ctx context.Context, conn any, sent []statement, shared bo
 	return conn.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close()
 }
 
-// What stands around the statements of a transaction for MySQL. It has no time limit for one: before the COMMIT stands an
-// error once it is too late, that of a value that sql_mode cannot have.
+// What stands around the statements of a transaction for MySQL. It has no time limit for one: before the COMMIT stands
+// an error once it is too late, that of a value that sql_mode cannot have.
 const (
 	beforeAlone  = "SET @late=NOW(6) + INTERVAL ? MICROSECOND; BEGIN; "
 	beforeShared = "SET @lock=@@innodb_lock_wait_timeout, @table=@@lock_wait_timeout, innodb_lock_wait_timeout=1, " +

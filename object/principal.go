@@ -34,8 +34,8 @@ type tokenClaims struct {
 	jwt.RegisteredClaims
 }
 
-// row returns owner and name of the token row that the claims' jti names, as Casdoor's do too. Which of a row's tokens is
-// the one that may be used, its hash says. A text that PostgreSQL does not take names none.
+// row returns owner and name of the token row that the claims' jti names, as Casdoor's do too. Which of a row's tokens
+// is the one that may be used, its hash says. A text that PostgreSQL does not take names none.
 func (c *tokenClaims) row() (owner, name string) {
 	if !storable(c.ID) {
 		return "", ""
@@ -83,8 +83,8 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 	return v.claims, nil
 }
 
-// clockSkew is how far ahead of ours the clock of the instance may be that has made a token. Without it the token would be
-// refused (nbf) to the one who uses it at once. A token does not live longer for it.
+// clockSkew is how far ahead of ours the clock of the instance may be that has made a token. Without it the token would
+// be refused (nbf) to the one who uses it at once. A token does not live longer for it.
 const clockSkew = 30 * time.Second
 
 func (s *Service) checkSignature(token string, keys []*key) (verified, error) {

@@ -267,8 +267,8 @@ func (s *Service) set(ctx context.Context, u *profileUpdate, field profileField,
 	return nil
 }
 
-// changedFields returns the names of the fields that differ from the account as its user reads it, in a fixed order. One
-// that plan will refuse for its kind is among them: false is no text, not even an empty one.
+// changedFields returns the names of the fields that differ from the account as its user reads it, in a fixed order.
+// One that plan will refuse for its kind is among them: false is no text, not even an empty one.
 func (s *Service) changedFields(u *profileUpdate, fields map[string]json.RawMessage, columns []string) ([]string, error) {
 	account := reflect.ValueOf(publicUser(&u.user)).Elem()
 	var changed []string

@@ -35,8 +35,9 @@ func (t *tables) subjects(tx *txn, target *pushTarget, e provider.PushEvent) ([]
 	return users, nil
 }
 
-// reach returns the organizations for which a provider of that owner speaks: the owner's own, or all, which share what is
-// admin's. Whoever makes a provider names any AppID and the token that signs for it, so that neither proves anything.
+// reach returns the organizations for which a provider of that owner speaks: the owner's own, or all, which share what
+// is admin's. Whoever makes a provider names any AppID and the token that signs for it, so that neither proves
+// anything.
 func (t *tables) reach(tx *txn, owner string) ([]string, error) {
 	if owner != adminOwner {
 		return []string{owner}, nil
@@ -45,8 +46,8 @@ func (t *tables) reach(tx *txn, owner string) ([]string, error) {
 }
 
 // identitiesOf returns the identities of an OpenID in organizations. An adopted user's AppID may not be known yet. The
-// primary key begins with the organization: they are few, and asked for one by one, as not every database would look the
-// identities up for a join.
+// primary key begins with the organization: they are few, and asked for one by one, as not every database would look
+// the identities up for a join.
 func (t *tables) identitiesOf(tx *txn, organizations []string, appID, openID string) (found []*Identity, err error) {
 	for _, name := range organizations {
 		more, err := t.identities.find(tx, "WHERE organization=? AND app_id IN (?, '') AND open_id=?", name, appID, openID)

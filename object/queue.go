@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone; nobody
-// waits for a batch to fill. Its workers stay: they keep the deep stacks that SQLite and signatures need, which the callers'
-// own goroutines would have to grow each time.
+// queue serves those together who wait at the same time. Who comes when nobody waits is served at once and alone;
+// nobody waits for a batch to fill. Its workers stay: they keep the deep stacks that SQLite and signatures need, which
+// the callers' own goroutines would have to grow each time.
 type queue[A any] struct {
 	serve    func(batch []*job[A]) // answers each job
 	parallel int                   // how many batches are served at a time
@@ -41,8 +41,8 @@ func newQueue[A any](parallel, most int, serve func(batch []*job[A])) *queue[A] 
 	return q
 }
 
-// do returns the answer. A caller who leaves while waiting is not served; one who leaves later waits for the answer, unless
-// jobs are free.
+// do returns the answer. A caller who leaves while waiting is not served; one who leaves later waits for the answer,
+// unless jobs are free.
 func (q *queue[A]) do(ctx context.Context, ask A) error {
 	j := &job[A]{ctx, ask, make(chan error, 1)}
 	if !q.add(j) {

@@ -24,7 +24,8 @@ func (s *Store) read(ctx context.Context) reader {
 	return reader{ctx: ctx, stmts: s.reads, observer: s.observer}
 }
 
-// readOnce is read for queries in words that come seldom: keeping them prepared would leave no room for those of sign-ins.
+// readOnce is read for queries in words that come seldom: keeping them prepared would leave no room for those of
+// sign-ins.
 func (s *Store) readOnce(ctx context.Context) reader {
 	return reader{ctx: ctx, stmts: s.reads, observer: s.observer, once: true}
 }

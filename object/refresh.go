@@ -97,8 +97,8 @@ func (a *Authority) userOf(ctx context.Context, row *sdk.Token, token string) (*
 	return user, usable(user)
 }
 
-// rotate replaces a row's tokens if spent still stands in its refresh column: of two requests with one refresh token one
-// wins, and the other ends the family.
+// rotate replaces a row's tokens if spent still stands in its refresh column: of two requests with one refresh token
+// one wins, and the other ends the family.
 func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) error {
 	by := a.store.tokenBy.refresh
 	var won int64
@@ -116,8 +116,8 @@ func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) e
 	return a.endFamily(ctx, next.Owner, next.Name)
 }
 
-// hasRotated reports whether a row's new tokens are stored although the database has failed: a connection may break behind
-// the commit. To send the spent token again would look like theft.
+// hasRotated reports whether a row's new tokens are stored although the database has failed: a connection may break
+// behind the commit. To send the spent token again would look like theft.
 func (a *Authority) hasRotated(ctx context.Context, next *sdk.Token) bool {
 	const patience = 3 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -138,8 +138,8 @@ func (a *Authority) endFamily(ctx context.Context, owner, name string) error {
 	return refuseRefresh()
 }
 
-// revoke deletes a token row, and reports whether there was one: every access and refresh token of it is dead once revoke
-// returns, on every instance.
+// revoke deletes a token row, and reports whether there was one: every access and refresh token of it is dead once
+// revoke returns, on every instance.
 func (a *Authority) revoke(ctx context.Context, owner, name string) (bool, error) {
 	var deleted int64
 	err := a.store.write(ctx, func(tx *txn) error {

@@ -126,9 +126,9 @@ func (r *remote) find(ctx context.Context, p *person) error {
 	return nil
 }
 
-// madeByMiniProgram reports whether a user looks as Casdoor's own mini-program flow leaves one, and not like one who has
-// signed up under the name of an OpenID: Casdoor v3.158 lets users write their own properties and wechat column, but
-// not how they have registered.
+// madeByMiniProgram reports whether a user looks as Casdoor's own mini-program flow leaves one, and not like one who
+// has signed up under the name of an OpenID: Casdoor v3.158 lets users write their own properties and wechat column,
+// but not how they have registered.
 func madeByMiniProgram(user *sdk.User, openID string) bool {
 	return user.WeChat == openID && user.RegisterType == "" && user.Password == ""
 }

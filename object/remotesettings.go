@@ -45,8 +45,9 @@ type listed struct {
 	shared       bool
 }
 
-// listing reads the applications once for all who ask, whichever client ids they name: strangers may make up any. It lasts
-// no longer than a call may, and ctx should not end sooner: whoever came in between would share a call that fails.
+// listing reads the applications once for all who ask, whichever client ids they name: strangers may make up any. It
+// lasts no longer than a call may, and ctx should not end sooner: whoever came in between would share a call that
+// fails.
 func (r *remote) listing(ctx context.Context) (*listing, error) {
 	const name = "applications"
 	l, err := load(ctx, r.lists, name, func(ctx context.Context) (*listing, error) {

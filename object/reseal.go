@@ -16,8 +16,8 @@ type Resealing struct {
 const resealBatch = 1000
 
 // Reseal seals the SessionKeys anew that another key than the sealer's first one has sealed, so that old keys can be
-// given up. Sign-ins go on meanwhile. Stopped, it may be started again. progress, which may be nil, is called after each
-// batch.
+// given up. Sign-ins go on meanwhile. Stopped, it may be started again. progress, which may be nil, is called after
+// each batch.
 func (s *Store) Reseal(ctx context.Context, sealer *Sealer, progress func(Resealing)) (Resealing, error) {
 	r := Resealing{Unknown: map[string]int{}}
 	for cursor := []string(nil); ; {
@@ -37,8 +37,8 @@ func (s *Store) Reseal(ctx context.Context, sealer *Sealer, progress func(Reseal
 	}
 }
 
-// resealBatch writes the sessions that have to be sealed anew in one transaction, and counts all of them. One whose user
-// has signed in since has a new key already, and stays.
+// resealBatch writes the sessions that have to be sealed anew in one transaction, and counts all of them. One whose
+// user has signed in since has a new key already, and stays.
 func (s *Store) resealBatch(ctx context.Context, sealer *Sealer, sessions []*Session, r *Resealing) error {
 	type change struct{ old, next *Session }
 	var changes []change

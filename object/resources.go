@@ -14,8 +14,8 @@ import (
 	"github.com/minidoor/minidoor/object/blob"
 )
 
-// Resources are the pictures that were uploaded for users. A row that somebody adds by hand names a file elsewhere: only
-// those whose upload we know have a file here.
+// Resources are the pictures that were uploaded for users. A row that somebody adds by hand names a file elsewhere:
+// only those whose upload we know have a file here.
 func (a *Authority) Resources() *Family[sdk.Resource] {
 	return &Family[sdk.Resource]{a, a.store.resources, trait[sdk.Resource]{
 		name:       "resource",
@@ -85,8 +85,8 @@ type ResourceRequest struct {
 	Row      sdk.Resource // owner, user, application, tag, parent, fileName, description and createdTime
 }
 
-// AddResource stores a picture for a user: as the avatar where the tag says so, else as a resource beside it. It returns
-// the picture's address and key.
+// AddResource stores a picture for a user: as the avatar where the tag says so, else as a resource beside it. It
+// returns the picture's address and key.
 func (a *Authority) AddResource(ctx context.Context, c *Caller, req ResourceRequest) (Avatar, error) {
 	const action = "upload-resource"
 	row := &req.Row

@@ -8,8 +8,8 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// rights are the roles and permissions of an organization in a Casdoor, which puts them into tokens (object/permission.go,
-// object/role.go there). They are shared: read them only.
+// rights are the roles and permissions of an organization in a Casdoor, which puts them into tokens
+// (object/permission.go, object/role.go there). They are shared: read them only.
 type rights struct {
 	all         []*sdk.Role // the newest first, as Casdoor lists them
 	roles       given[sdk.Role]
@@ -82,8 +82,8 @@ func (s *Service) withRights(ctx context.Context, format string, user *sdk.User)
 	return r.of(user), nil
 }
 
-// of returns a copy of the user with the roles and permissions that are given to the user, to a group of the user's, or to
-// a role of the user's, in Casdoor's order. Whoever has a role has those that hold it, too.
+// of returns a copy of the user with the roles and permissions that are given to the user, to a group of the user's, or
+// to a role of the user's, in Casdoor's order. Whoever has a role has those that hold it, too.
 func (r *rights) of(user *sdk.User) *sdk.User {
 	id, groups := user.GetId(), user.Groups
 	next := slices.Clone(r.roles.toUser[id])

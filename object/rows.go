@@ -59,8 +59,8 @@ type Upload struct {
 	OnUnchecked string `xorm:"varchar(10)"`
 }
 
-// Mark says that a field of a user's profile was taken over without WeChat's judgement, as the provider's options allow:
-// somebody should look at it.
+// Mark says that a field of a user's profile was taken over without WeChat's judgement, as the provider's options
+// allow: somebody should look at it.
 type Mark struct {
 	UserID      string `xorm:"user_id varchar(100) notnull pk" json:"-"`
 	Field       string `xorm:"varchar(40) notnull pk" json:"field"` // by its JSON name, such as "displayName"

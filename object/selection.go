@@ -36,8 +36,8 @@ func (s *selection) add(text string, args ...any) {
 	s.where = append(s.where, condition{text, args})
 }
 
-// unsorted keeps the database from taking an index that begins with a column, where another one is far better. Databases
-// do not know that, and like the one that has the order of the list.
+// unsorted keeps the database from taking an index that begins with a column, where another one is far better.
+// Databases do not know that, and like the one that has the order of the list.
 func (s *selection) unsorted(column string) {
 	for i := range s.where {
 		if s.where[i].text == column+"=?" {
@@ -133,8 +133,8 @@ func (f *Family[T]) listColumn(field string) (string, error) {
 	return column, nil
 }
 
-// order is what rows are sorted by: columns whose values differ from row to row, all in one direction, so that one index
-// serves both of them.
+// order is what rows are sorted by: columns whose values differ from row to row, all in one direction, so that one
+// index serves both of them.
 type order struct {
 	columns   []string
 	ascending bool

@@ -76,7 +76,8 @@ type Service struct {
 // anew, and has to get another access token.
 const maxProviders = 4096
 
-// turnsPerProcessor is how many tokens are being issued at a time for each processor: enough to share queries and commits.
+// turnsPerProcessor is how many tokens are being issued at a time for each processor: enough to share queries and
+// commits.
 const turnsPerProcessor = 64
 
 // madeProvider is a provider, and the settings that it was made with.
@@ -108,8 +109,8 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 	return s, err
 }
 
-// inTurn issues a token when it is the caller's turn. Those of a crowd wait for it before they hold a user, claims and a deep
-// stack: the garbage collector would take half the processors' time for that.
+// inTurn issues a token when it is the caller's turn. Those of a crowd wait for it before they hold a user, claims and
+// a deep stack: the garbage collector would take half the processors' time for that.
 func (s *Service) inTurn(ctx context.Context, issue func() (*Token, error)) (token *Token, err error) {
 	if s.tables == nil { // a remote Casdoor has limits of its own
 		return issue()

@@ -52,8 +52,8 @@ func (s *settings) keys(ctx context.Context) ([]*key, error) {
 // keysRenewal is how long to the next time that the keys are read anew for a token: strangers can send any token.
 const keysRenewal = time.Second
 
-// newKeys is keys for a token that the known ones do not verify: it may be signed with one that has just been made, here or
-// on another instance.
+// newKeys is keys for a token that the known ones do not verify: it may be signed with one that has just been made,
+// here or on another instance.
 func (s *settings) newKeys(ctx context.Context) ([]*key, error) {
 	s.mu.Lock()
 	if now := s.now(); now.Sub(s.renewed) >= keysRenewal {

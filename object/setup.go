@@ -122,8 +122,8 @@ func (s *Store) distinguishCase(session *xorm.Session) error {
 	return nil
 }
 
-// collateExactly changes one column and not the table: user ids must compare as they do in Casdoor's tables, or else MySQL
-// cannot use the index of those.
+// collateExactly changes one column and not the table: user ids must compare as they do in Casdoor's tables, or else
+// MySQL cannot use the index of those.
 func (s *Store) collateExactly(session *xorm.Session, table, column string) error {
 	const exact = "utf8mb4_bin"
 	var current string
@@ -186,8 +186,8 @@ func now() string { return timestamp(time.Now()) }
 
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// newID returns a UUID that begins with the time (RFC 9562 §5.7): what is made together lies together in every index, which
-// in a large SQLite file saves a page of writing for each.
+// newID returns a UUID that begins with the time (RFC 9562 §5.7): what is made together lies together in every index,
+// which in a large SQLite file saves a page of writing for each.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // idAt is newID for what happened at another time.

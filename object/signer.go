@@ -22,8 +22,8 @@ func (s *Signer) Grants(grantType string) bool {
 	return s.client.Grants(grantType)
 }
 
-// Signer returns the application of that name, to which the organization that a shared one acts for may be added as to its
-// client id, or ErrNotFound.
+// Signer returns the application of that name, to which the organization that a shared one acts for may be added as to
+// its client id, or ErrNotFound.
 func (a *Authority) Signer(ctx context.Context, name string) (*Signer, error) {
 	return load(ctx, a.settings.cache, "signer/"+name, func(ctx context.Context) (*Signer, error) {
 		app, err := a.applicationNamed(ctx, name)
@@ -35,8 +35,8 @@ func (a *Authority) Signer(ctx context.Context, name string) (*Signer, error) {
 	})
 }
 
-// applicationNamed returns an application by its name and an organization that shares it, or else by its own name: another
-// organization may choose this one for its application, and must not be taken for what is shared.
+// applicationNamed returns an application by its name and an organization that shares it, or else by its own name:
+// another organization may choose this one for its application, and must not be taken for what is shared.
 func (a *Authority) applicationNamed(ctx context.Context, name string) (*sdk.Application, error) {
 	if own, organization, joined := strings.Cut(name, sharedInfix); joined {
 		app, err := a.sharedBy(ctx, own, organization)
@@ -59,8 +59,8 @@ func (a *Authority) sharedBy(ctx context.Context, name, organization string) (*s
 	return app, err
 }
 
-// applicationExactly returns the application of that very name: the database may take another case, or blanks at the end,
-// for the same.
+// applicationExactly returns the application of that very name: the database may take another case, or blanks at the
+// end, for the same.
 func (a *Authority) applicationExactly(ctx context.Context, name string) (*sdk.Application, error) {
 	app, err := a.store.applications.named(a.store.read(ctx), adminOwner, name)
 	if err == nil && app.Name != name {
@@ -69,8 +69,8 @@ func (a *Authority) applicationExactly(ctx context.Context, name string) (*sdk.A
 	return app, err
 }
 
-// keysOf returns the keys that an application's tokens are verified with, the one that signs now before the former ones.
-// There is none of a cert that is missing or cannot be read.
+// keysOf returns the keys that an application's tokens are verified with, the one that signs now before the former
+// ones. There is none of a cert that is missing or cannot be read.
 func (a *Authority) keysOf(ctx context.Context, app *sdk.Application) (jose.JSONWebKeySet, error) {
 	set, q := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}, a.store.read(ctx)
 	uses, err := a.store.formerKeys(q, app.Name, a.now())

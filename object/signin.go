@@ -75,7 +75,8 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 	if p.upstream, err = s.providerOf(p.program, p.platform); err != nil {
 		return nil, err
 	}
-	// A client that leaves does not stop what the platform counts. Whoever keeps the account of it must hear how it ended.
+	// A client that leaves does not stop what the platform counts. Whoever keeps the account of it must hear how it
+	// ended.
 	if p.session, err = p.upstream.Exchange(context.WithoutCancel(ctx), req.Code); err == nil {
 		err = ctx.Err()
 	}
@@ -88,8 +89,8 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 		}
 	}
 	s.takeProfile(p)
-	// From here on another sign-in of the same person may be faster. Nothing is locked meanwhile: who has lost looks again,
-	// and then finds what the other one has stored. So does who had a nickname judged in between.
+	// From here on another sign-in of the same person may be faster. Nothing is locked meanwhile: who has lost looks
+	// again, and then finds what the other one has stored. So does who had a nickname judged in between.
 	const attempts = 6
 	for range attempts {
 		var token *Token

@@ -94,8 +94,9 @@ func (t *tables) admit(ctx context.Context, p *person, changed []string, token *
 	return t.write(ctx, func(tx *txn) error { return t.storeSignIn(tx, p, changed, token) })
 }
 
-// storeSignIn writes all that a sign-in leaves behind. A known user's statements are only sent, so that on a server they go
-// in one message: see txn. Those whose outcome decides something, which are rare, begin the transaction at once.
+// storeSignIn writes all that a sign-in leaves behind. A known user's statements are only sent, so that on a server
+// they go in one message: see txn. Those whose outcome decides something, which are rare, begin the transaction at
+// once.
 func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.Token) error {
 	stamp := token.CreatedTime
 	if err := t.storeIdentity(tx, p, stamp); err != nil {
@@ -129,8 +130,8 @@ func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.To
 		[]string{"organization", "app_id", "open_id"}, []string{"sealed_key", "key_id", "updated_time"}), nil)
 }
 
-// storeIdentity makes the identity of a new OpenID, or changes one that is there: an adopted user's AppID shows, the former
-// user was deleted, or the UnionID has turned up. Nearly always there is nothing to change.
+// storeIdentity makes the identity of a new OpenID, or changes one that is there: an adopted user's AppID shows, the
+// former user was deleted, or the UnionID has turned up. Nearly always there is nothing to change.
 func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 	i := p.identity
 	union := cmp.Or(p.session.UnionID, i.UnionID)
@@ -164,8 +165,8 @@ func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
 	return t.users.sendUpdate(tx, p.user, nil, changed, byName+ifUsable, p.user.Owner, p.user.Name)
 }
 
-// keepProperties has the sign-in change the UnionID alone: one column holds all properties, and others may have set some
-// since it was read.
+// keepProperties has the sign-in change the UnionID alone: one column holds all properties, and others may have set
+// some since it was read.
 func (t *tables) keepProperties(tx *txn, p *person) error {
 	current, err := t.userByID(tx, p.user.Owner, p.user.Id)
 	if errors.Is(err, ErrNotFound) {

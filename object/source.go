@@ -58,8 +58,8 @@ func (d dialect) open(name string) (*sql.DB, error) {
 	return sql.OpenDB(mysqlConnector{connector}), nil
 }
 
-// nameForXorm is the source's name as xorm reads it, to ask for tables: with the database's name as it is, which MySQL's
-// driver escapes.
+// nameForXorm is the source's name as xorm reads it, to ask for tables: with the database's name as it is, which
+// MySQL's driver escapes.
 func (d dialect) nameForXorm(name string) string {
 	dsn, err := mysql.ParseDSN(name)
 	if d.driver != "mysql" || err != nil {
@@ -87,15 +87,15 @@ func sqliteSource(name string) source {
 	ownCache := slices.ContainsFunc(params["_pragma"], func(p string) bool { return strings.HasPrefix(p, "cache_size") })
 	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)")
 	common := "file:" + file + "?" + params.Encode()
-	// A checkpointer does what wal_autocheckpoint would. A log that has grown while somebody read is cut to 64 MB when it
-	// starts anew.
+	// A checkpointer does what wal_autocheckpoint would. A log that has grown while somebody read is cut to 64 MB when
+	// it starts anew.
 	s := source{
 		read:  common,
 		write: common + "&_txlock=immediate&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)",
 	}
 	if !ownCache {
-		// So much holds most inner pages of the indexes, and what a transaction changes; the system keeps the others, and ours
-		// are not to outgrow a crowd. The driver sorts the pragmas: each source can name one size only.
+		// So much holds most inner pages of the indexes, and what a transaction changes; the system keeps the others,
+		// and ours are not to outgrow a crowd. The driver sorts the pragmas: each source can name one size only.
 		s.read += "&_pragma=cache_size(-512)"
 		s.write += "&_pragma=cache_size(-4096)"
 	}
@@ -140,8 +140,8 @@ func parseSQLite(name string) (file string, params url.Values) {
 	return file, params
 }
 
-// makeSQLiteFile makes the database's file where it is missing, for its owner alone: it holds secrets. The log beside it
-// gets the same mode.
+// makeSQLiteFile makes the database's file where it is missing, for its owner alone: it holds secrets. The log beside
+// it gets the same mode.
 func makeSQLiteFile(name string) error {
 	_, params := parseSQLite(name)
 	path, err := sqlitePath(name)

@@ -73,9 +73,9 @@ type Store struct {
 	stats         *table[Stat]
 }
 
-// Open connects to the database. In one of our own it creates or upgrades the schema and, when that is empty, makes what
-// Casdoor makes at its first start; in a Casdoor's it adds our tables and leaves the others as they are. It may run in
-// several processes at once. The returned FirstStart is nil unless this call made it.
+// Open connects to the database. In one of our own it creates or upgrades the schema and, when that is empty, makes
+// what Casdoor makes at its first start; in a Casdoor's it adds our tables and leaves the others as they are. It may
+// run in several processes at once. The returned FirstStart is nil unless this call made it.
 func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 	d, err := dialectOf(cfg.DriverName)
 	if err != nil {
@@ -127,8 +127,8 @@ func (s *Store) prepare(ctx context.Context, cfg StoreConfig) (*FirstStart, erro
 	return s.setUp(ctx)
 }
 
-// lookOnly maps the tables as they are: a Casdoor's, which have been found, or our own, which an earlier version may have
-// made.
+// lookOnly maps the tables as they are: a Casdoor's, which have been found, or our own, which an earlier version may
+// have made.
 func (s *Store) lookOnly(ctx context.Context, prefix string, found schema) error {
 	made, err := s.engine.Context(ctx).IsTableExist(s.engine.TableName(new(State)))
 	if err != nil {

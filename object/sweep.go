@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A sweep deletes what nobody can use any more: the rows of tokens that have expired, access and refresh token both, and
-// the sessions of users who are gone. It goes through the tables by their keys, a batch at a time with a pause behind
-// each, and remembers where it is. Of several instances one sweeps; when it dies another one goes on.
+// A sweep deletes what nobody can use any more: the rows of tokens that have expired, access and refresh token both,
+// and the sessions of users who are gone. It goes through the tables by their keys, a batch at a time with a pause
+// behind each, and remembers where it is. Of several instances one sweeps; when it dies another one goes on.
 
 // SweeperConfig says how to sweep. The zero value of a field means what its comment says.
 type SweeperConfig struct {

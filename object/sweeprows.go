@@ -151,8 +151,8 @@ func (s *Sweeper) nextSessions(ctx context.Context, cursor []string) (behind []s
 	return behind, deleted, nil
 }
 
-// sessionsBehind reads the sessions behind a key, of one mini program in one organization, in the order of the primary key.
-// It returns the key to go on behind, or nil at the end; nil begins, too.
+// sessionsBehind reads the sessions behind a key, of one mini program in one organization, in the order of the primary
+// key. It returns the key to go on behind, or nil at the end; nil begins, too.
 func (s *Store) sessionsBehind(
 	ctx context.Context, cursor []string, most int,
 ) (found []*Session, behind []string, err error) {

@@ -39,8 +39,8 @@ type principalFound struct {
 // from taking the primary key, which begins with it, and reading all users of the organization.
 const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
 
-// joinUser joins the user u, if there is one, of whom the condition is true. PostgreSQL believes that a table of such wide
-// rows has one row until it has analyzed it, and may choose to read all: LATERAL leaves it the index only.
+// joinUser joins the user u, if there is one, of whom the condition is true. PostgreSQL believes that a table of such
+// wide rows has one row until it has analyzed it, and may choose to read all: LATERAL leaves it the index only.
 func (s *Store) joinUser(condition string) string {
 	if s.dialect.driver == "pgx" {
 		return fmt.Sprintf("LEFT JOIN LATERAL (SELECT * FROM %s u WHERE %s LIMIT 1) u ON TRUE", s.users.name, condition)
@@ -128,8 +128,8 @@ func (t *tables) update(ctx context.Context, p *Principal, columns []string) err
 	})
 }
 
-// liveUser returns the principal's user as they are now, and stay until the transaction ends, or the *Refusal of one who
-// is gone or may not go on.
+// liveUser returns the principal's user as they are now, and stay until the transaction ends, or the *Refusal of one
+// who is gone or may not go on.
 func (t *tables) liveUser(tx *txn, p *Principal) (*sdk.User, error) {
 	user, err := t.userByID(tx, p.User.Owner, p.User.Id)
 	if errors.Is(err, ErrNotFound) {
@@ -144,8 +144,8 @@ func (t *tables) liveUser(tx *txn, p *Principal) (*sdk.User, error) {
 // ifUsable is usable as a condition on a user's row. A Casdoor may have left the columns empty.
 const ifUsable = " AND NOT COALESCE(is_forbidden, FALSE) AND NOT COALESCE(is_deleted, FALSE)"
 
-// updateUser is update inside a transaction; met is how many users it met, once that is committed, and may be nil. The id
-// keeps it from a user who was made again under the same name, and the condition from one who was deleted meanwhile:
+// updateUser is update inside a transaction; met is how many users it met, once that is committed, and may be nil. The
+// id keeps it from a user who was made again under the same name, and the condition from one who was deleted meanwhile:
 // nothing of a person is to come back.
 func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64) error {
 	user := p.User
@@ -181,20 +181,21 @@ func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64)
 }
 
 // holdOrganization locks the row of an organization until the transaction ends: of those who look whether something is
-// free there, and then take it, each sees what the one before has taken. It must be the first that the transaction reads,
-// as MySQL goes on showing what was there at the first look, and the first that it locks, so that nobody waits in a ring.
+// free there, and then take it, each sees what the one before has taken. It must be the first that the transaction
+// reads, as MySQL goes on showing what was there at the first look, and the first that it locks, so that nobody waits
+// in a ring.
 func (s *Store) holdOrganization(tx *txn, name string) error {
 	var one int
 	err := scanOne(tx, []any{&one}, "SELECT 1 FROM "+s.organizations.name+" WHERE "+byName+s.dialect.forUpdate, adminOwner, name)
 	return ignoreMissing(err)
 }
 
-// emailTaken is why an e-mail address is refused that another user of the organization has: neither could sign in with it
-// any more.
+// emailTaken is why an e-mail address is refused that another user of the organization has: neither could sign in with
+// it any more.
 func emailTaken() *Refusal { return refuse(InvalidRequest, "email is another user's") }
 
-// freeEmail refuses a user's e-mail address that is taken, under holdOrganization. See ownUser for the function around the
-// owner.
+// freeEmail refuses a user's e-mail address that is taken, under holdOrganization. See ownUser for the function around
+// the owner.
 func (s *Store) freeEmail(tx *txn, user *sdk.User) error {
 	return refuseIf(tx, emailTaken(), s.users.name+" WHERE email=? AND COALESCE(owner, '')=? AND id<>?",
 		user.Email, user.Owner, user.Id)

@@ -101,8 +101,8 @@ func (t *table[T]) insertSQL(row *T, suffix string) (statement, error) {
 	return statement{query: query, args: args}, nil
 }
 
-// insertText returns the text of an INSERT, as the driver takes it; marks tells for each column whether it is left out (-),
-// zero (0) or an argument (?).
+// insertText returns the text of an INSERT, as the driver takes it; marks tells for each column whether it is left out
+// (-), zero (0) or an argument (?).
 func (t *table[T]) insertText(marks []byte, suffix string) string {
 	var names, values []string
 	for i, c := range t.columns {

@@ -72,8 +72,8 @@ func (t *tables) moveUpload(tx *txn, key, from, to, due string) error {
 	return err
 }
 
-// dropUploads drops a user's uploads but for the one at the address of the new avatar, and the Mark of the former one. It
-// leaves the files: they outlive a transaction that fails.
+// dropUploads drops a user's uploads but for the one at the address of the new avatar, and the Mark of the former one.
+// It leaves the files: they outlive a transaction that fails.
 func (t *tables) dropUploads(tx *txn, userID, newAvatar string) error {
 	err := tx.send(statement{
 		query: "UPDATE " + t.uploads.name + " SET state=?, due=? WHERE user_id=? AND state IN (?, ?) AND file_key<>?",

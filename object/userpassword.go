@@ -9,8 +9,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// fillPassword hashes a new password. Hashes are taken as they are only from administrators of built-in, who bring users
-// from elsewhere: anybody else could give a user a hash whose password nobody has chosen.
+// fillPassword hashes a new password. Hashes are taken as they are only from administrators of built-in, who bring
+// users from elsewhere: anybody else could give a user a hash whose password nobody has chosen.
 func (a *Authority) fillPassword(ctx context.Context, c *Caller, row, old *sdk.User) error {
 	if old != nil && row.Password == old.Password {
 		row.PasswordType, row.PasswordSalt = old.PasswordType, old.PasswordSalt

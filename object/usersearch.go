@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// CountUsers returns how many users an organization has, or all have where owner is empty, as far as the caller reaches.
-// online, where it is not nil, counts those only whose isOnline it is.
+// CountUsers returns how many users an organization has, or all have where owner is empty, as far as the caller
+// reaches. online, where it is not nil, counts those only whose isOnline it is.
 func (a *Authority) CountUsers(ctx context.Context, c *Caller, owner string, online *bool) (n int, err error) {
 	f := a.Users()
 	const action = "get-user-count"
@@ -34,9 +34,9 @@ func (a *Authority) CountUsers(ctx context.Context, c *Caller, owner string, onl
 // how a value begins.
 const manyUsers = 100_000
 
-// seekUsers finds users by their OpenID, which must be whole: nothing else of theirs is looked up by it. Of many users it
-// finds those by an index whose name, nickname, phone number, e-mail address or id begins with the value, or whose name
-// does behind the platform's prefix.
+// seekUsers finds users by their OpenID, which must be whole: nothing else of theirs is looked up by it. Of many users
+// it finds those by an index whose name, nickname, phone number, e-mail address or id begins with the value, or whose
+// name does behind the platform's prefix.
 func (a *Authority) seekUsers(ctx context.Context, f searchFor, s *selection) (bool, error) {
 	if f.column == "wechat" || f.column == "openId" {
 		ids, err := a.byOpenID(ctx, f.organization, f.value)
@@ -103,7 +103,8 @@ func (a *Authority) seekAmong(ctx context.Context, f searchFor, s *selection, be
 	return nil
 }
 
-// byOpenID is the condition for the users of an organization, or of all where it is empty, whose identity has an OpenID.
+// byOpenID is the condition for the users of an organization, or of all where it is empty, whose identity has an
+// OpenID.
 func (a *Authority) byOpenID(ctx context.Context, organization, openID string) (condition, error) {
 	none := condition{text: "1=0"}
 	var users []any

@@ -29,7 +29,8 @@ func (s *Service) checkAvatar(ctx context.Context, m *member, thumbs []picture.T
 			if provider.KindOf(err) != provider.KindInvalidContent {
 				break
 			}
-			// It may be too large a file, as a transparent picture is that is all noise: the smaller one shows the same.
+			// It may be too large a file, as a transparent picture is that is all noise: the smaller one shows the
+			// same.
 		}
 	} else {
 		err = cannotCheckAvatars()

@@ -66,8 +66,8 @@ func NewWatch(store *Store, cfg WatchConfig) *Watch {
 	return &Watch{store: store, WatchConfig: cfg}
 }
 
-// maxRefused bounds the refused sign-ins from one write to the next that get lines in the log: somebody may send as many
-// as they like. The others are counted only.
+// maxRefused bounds the refused sign-ins from one write to the next that get lines in the log: somebody may send as
+// many as they like. The others are counted only.
 const maxRefused = 200
 
 // Add leaves a line, unless there are too many. It never waits for the database.

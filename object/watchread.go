@@ -124,8 +124,8 @@ type StatPoint struct {
 	took []int64 // SignIns by latencies
 }
 
-// Statistics returns those of the span until now, of the organization that the caller may see: an hour by minutes, a day
-// by quarters of an hour, and what is longer by six hours.
+// Statistics returns those of the span until now, of the organization that the caller may see: an hour by minutes, a
+// day by quarters of an hour, and what is longer by six hours.
 func (a *Authority) Statistics(ctx context.Context, c *Caller, span time.Duration) (*Statistics, error) {
 	organization, err := a.watched(c, "")
 	if err != nil {

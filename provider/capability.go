@@ -27,8 +27,8 @@ type TextChecker interface {
 
 // ImageChecker is the capability to have a picture judged at once.
 type ImageChecker interface {
-	// CheckImage judges a picture, whose contentType is image/jpeg or image/png. One that the platform does not take, as
-	// it is too large, is of KindInvalidContent.
+	// CheckImage judges a picture, whose contentType is image/jpeg or image/png. One that the platform does not take,
+	// as it is too large, is of KindInvalidContent.
 	CheckImage(ctx context.Context, image []byte, contentType string) (Verdict, error)
 }
 

@@ -26,7 +26,8 @@ const (
 	KindInvalidSession
 	// KindInvalidPhoneCode means that the code of a phone number is wrong, expired, spent, or another user's.
 	KindInvalidPhoneCode
-	// KindInvalidContent means that content cannot be checked as it is: empty, too large, or of a form that is not taken.
+	// KindInvalidContent means that content cannot be checked as it is: empty, too large, or of a form that is not
+	// taken.
 	KindInvalidContent
 	// KindInactive means that the user must open the mini program first: the last time is too long ago.
 	KindInactive

@@ -23,7 +23,8 @@ type PushReceiver interface {
 type PushConfig struct {
 	Token Secret // signs each message
 
-	// EncodingAESKey decrypts messages. Once it is set a message in clear is refused; empty means that all are in clear.
+	// EncodingAESKey decrypts messages. Once it is set a message in clear is refused; empty means that all are in
+	// clear.
 	EncodingAESKey Secret
 }
 

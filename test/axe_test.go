@@ -24,8 +24,8 @@ func readAxe(t *testing.T) string {
 	return string(text)
 }
 
-// checkAccess has axe-core look at the page, in light and in dark, for what keeps people from using it. The browser's own
-// evaluation is not subject to the page's policy.
+// checkAccess has axe-core look at the page, in light and in dark, for what keeps people from using it. The browser's
+// own evaluation is not subject to the page's policy.
 func (p *page) checkAccess(axe, view string) {
 	p.t.Helper()
 	const run = `axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations

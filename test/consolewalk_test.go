@@ -16,8 +16,8 @@ import (
 	"github.com/minidoor/minidoor/test/harness"
 )
 
-// TestConsoleWalk does each task of the console in Chromium, from sign-in on. With SCREENSHOTS=folder it takes a picture
-// of each page.
+// TestConsoleWalk does each task of the console in Chromium, from sign-in on. With SCREENSHOTS=folder it takes a
+// picture of each page.
 func TestConsoleWalk(t *testing.T) {
 	t.Parallel()
 	needProgram(t, "chromium")

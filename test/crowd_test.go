@@ -94,9 +94,9 @@ func TestStormOfThoseWhoLeave(t *testing.T) {
 	assert.Equal(t, asked, s.Fake.Calls(fakewechat.PathCode2Session))
 }
 
-// TestCrowd has 2,000 people tap sign-in at once, and again as soon as they have their answer, while WeChat takes 80 ms.
-// No other test of the package runs meanwhile: the fake WeChat, in this process, is to be no slower than that. The race
-// detector makes it several times as slow, and so has fewer people.
+// TestCrowd has 2,000 people tap sign-in at once, and again as soon as they have their answer, while WeChat takes 80
+// ms. No other test of the package runs meanwhile: the fake WeChat, in this process, is to be no slower than that. The
+// race detector makes it several times as slow, and so has fewer people.
 func TestCrowd(t *testing.T) {
 	const taps, mostMemory = 3, 200 << 20
 	people := 2000

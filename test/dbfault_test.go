@@ -242,8 +242,8 @@ func TestDatabaseLocked(t *testing.T) {
 	})
 }
 
-// Somebody holds the row of one user. Those who sign in at the same time, and may share a transaction with that user, go
-// on; and what was refused for the lock is not done later.
+// Somebody holds the row of one user. Those who sign in at the same time, and may share a transaction with that user,
+// go on; and what was refused for the lock is not done later.
 func TestDatabaseLockedUser(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, cfg object.StoreConfig) {

@@ -141,8 +141,8 @@ func TestDeployTimes(t *testing.T) {
 		"minidoor closes no connection that a proxy is about to use")
 }
 
-// seconds returns how long a file says something takes that stands behind before: in seconds where there is no unit, and in
-// milliseconds in JSON.
+// seconds returns how long a file says something takes that stands behind before: in seconds where there is no unit,
+// and in milliseconds in JSON.
 func seconds(t *testing.T, file, before string) int {
 	t.Helper()
 	text, err := os.ReadFile(file)

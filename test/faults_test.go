@@ -47,7 +47,8 @@ func upstreamFaults() map[string]fakewechat.Fault {
 // patience is how long WeChat may take where nothing hangs: on a busy machine, when it answers as it should.
 const patience = 18 * time.Second
 
-// limitFor is how long WeChat may take in a test with a fault: as short as limit only where the fault is to take longer.
+// limitFor is how long WeChat may take in a test with a fault: as short as limit only where the fault is to take
+// longer.
 func limitFor(fault string, limit time.Duration) time.Duration {
 	if hangs(fault) {
 		return limit

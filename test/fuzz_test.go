@@ -14,7 +14,8 @@ import (
 	"github.com/minidoor/minidoor/test/harness"
 )
 
-// FuzzUpdateUser sends whatever a user may to update-user: the answer is Casdoor's, and nothing changes but the profile.
+// FuzzUpdateUser sends whatever a user may to update-user: the answer is Casdoor's, and nothing changes but the
+// profile.
 func FuzzUpdateUser(f *testing.F) {
 	f.Add("", `{"displayName":"小明 🐼","avatar":"https://example.com/a.png"}`)
 	f.Add("columns=display_name,score", `{"displayName":"x","score":1000000}`)

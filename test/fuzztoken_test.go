@@ -89,8 +89,8 @@ func FuzzBearer(f *testing.F) {
 	})
 }
 
-// FuzzInitData applies whatever stands in an init data file: it is applied, or refused with an error, and the store goes
-// on.
+// FuzzInitData applies whatever stands in an init data file: it is applied, or refused with an error, and the store
+// goes on.
 func FuzzInitData(f *testing.F) {
 	f.Add(`{"organizations":[{"owner":"admin","name":"o"}],"users":[{"owner":"o","name":"u","password":"p"}]}`)
 	f.Add(`{"certs":[{"owner":"admin","name":"c","certificate":"-----BEGIN","privateKey":"x"}]}`)

@@ -250,7 +250,8 @@ func TestGatewayThatIsBusy(t *testing.T) {
 	assert.Equal(t, 1, casdoor.Calls(harness.PathUpdateUser))
 }
 
-// What a gateway looks into is in its memory: of large bodies there are not too many, and those that may be pass on whole.
+// What a gateway looks into is in its memory: of large bodies there are not too many, and those that may be pass on
+// whole.
 func TestGatewayWithLargeBodies(t *testing.T) {
 	t.Parallel()
 	const most = 64

@@ -12,8 +12,8 @@ import (
 	"github.com/minidoor/minidoor/test/harness"
 )
 
-// BenchmarkGrowth tells how many MB a million sign-ins add to SQLite's file: of people who are known, and of new ones. The
-// first figure is what a sweep gives back for the next sign-ins to fill.
+// BenchmarkGrowth tells how many MB a million sign-ins add to SQLite's file: of people who are known, and of new ones.
+// The first figure is what a sweep gives back for the next sign-ins to fill.
 func BenchmarkGrowth(b *testing.B) {
 	for name, openID := range map[string]func(int) string{
 		"known users": func(n int) string { return fmt.Sprintf("oGrowth%d", n%100) },

@@ -47,7 +47,8 @@ func TestNodeSDK(t *testing.T) {
 	runNode(t, folder, "sdk.js", string(settings))
 }
 
-// runNode runs a script of a folder, with what it is to know in MINIDOOR. One that has found all right says that it is done.
+// runNode runs a script of a folder, with what it is to know in MINIDOOR. One that has found all right says that it is
+// done.
 func runNode(t *testing.T, folder, script, known string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "node", script)

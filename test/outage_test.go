@@ -137,8 +137,8 @@ func TestWeChatOutOfReach(t *testing.T) {
 	}
 }
 
-// A quota that is used up and a server that WeChat does not know are answered at once, and do not open the breaker: what
-// was wrong can be mended at any time.
+// A quota that is used up and a server that WeChat does not know are answered at once, and do not open the breaker:
+// what was wrong can be mended at any time.
 func TestQuotaAndAllowList(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

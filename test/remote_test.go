@@ -175,7 +175,8 @@ func TestRemoteUnknownClients(t *testing.T) {
 	s.SignIn(t, "oShopper")
 }
 
-// That they have no password is what proves that Casdoor's own flow has made them. Those whom we have made may have one.
+// That they have no password is what proves that Casdoor's own flow has made them. Those whom we have made may have
+// one.
 func TestRemotePasswords(t *testing.T) {
 	t.Parallel()
 	s := startRemote(t, remoteOptions{users: []sdk.User{{

@@ -433,8 +433,8 @@ func everyFault(t *testing.T, s *harness.Server) {
 	}
 }
 
-// checkFiles looks for what the database must not hold in clear: codes, SessionKeys and tokens. Casdoor keeps its settings
-// as they are, and hashes.
+// checkFiles looks for what the database must not hold in clear: codes, SessionKeys and tokens. Casdoor keeps its
+// settings as they are, and hashes.
 func checkFiles(t *testing.T, s *harness.Server, q *search) {
 	t.Helper()
 	inClear := []string{

@@ -142,7 +142,8 @@ func (f *Folder) place(temporary string, k parsed) error {
 	return err
 }
 
-// SyncFolder has the names in an open folder on the disk. Windows flushes no folders; its file system logs names itself.
+// SyncFolder has the names in an open folder on the disk. Windows flushes no folders; its file system logs names
+// itself.
 func SyncFolder(dir *os.File) error {
 	if runtime.GOOS == "windows" {
 		return nil

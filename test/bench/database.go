@@ -73,9 +73,9 @@ func sqliteFile(store object.StoreConfig) string {
 	return strings.TrimPrefix(store.DataSourceName, "file:")
 }
 
-// warm reads a SQLite file once, so that all of it is in memory, as that of a busy server on a machine of the right size. A
-// kernel may be set to take out what was not used for a while, whether memory is short or not: then what is measured
-// would be the disk.
+// warm reads a SQLite file once, so that all of it is in memory, as that of a busy server on a machine of the right
+// size. A kernel may be set to take out what was not used for a while, whether memory is short or not: then what is
+// measured would be the disk.
 func warm(store object.StoreConfig) error {
 	if store.DriverName != "sqlite" {
 		return nil

@@ -1,7 +1,7 @@
 // Command bench measures minidoor on SQLite, PostgreSQL and MySQL or MariaDB, with one instance and with several:
 // sign-ins, account reads and profile updates a second, their latencies at full and at half rate, and memory, idle and
-// under a crowd. It builds the server and runs it as processes of their own; the load and a fake WeChat run in this one.
-// Each database is made for the run and dropped at its end.
+// under a crowd. It builds the server and runs it as processes of their own; the load and a fake WeChat run in this
+// one. Each database is made for the run and dropped at its end.
 //
 //	go run ./test/bench                     # SQLite, 1 thousand and 2 million users, three signature algorithms
 //	go run ./test/bench -db sqlite,postgres,mysql -instances 1,2 -users 1000
@@ -10,8 +10,8 @@
 //	go run ./test/bench -smoke              # does it work at all, on each database that is there: a few seconds
 //
 // Beside it runs "floor", when its source is at hand (-floor): a bare program that does the least that a sign-in can
-// be, on SQLite. It is measured right before each measurement on SQLite, under the same load. What share of floor's rate
-// minidoor reaches says more than a rate that only one machine has.
+// be, on SQLite. It is measured right before each measurement on SQLite, under the same load. What share of floor's
+// rate minidoor reaches says more than a rate that only one machine has.
 package main
 
 import (

@@ -211,8 +211,8 @@ func (b *bench) floorBeside(t target, op operation, a algorithm) *floor {
 	return b.floors[a.flag]
 }
 
-// runRound runs a load on a target whose database is in memory, and right before it the same on floor unless that is nil.
-// Beside requests that come evenly WeChat is asked for nothing else: they cannot be faster.
+// runRound runs a load on a target whose database is in memory, and right before it the same on floor unless that is
+// nil. Beside requests that come evenly WeChat is asked for nothing else: they cannot be faster.
 func (b *bench) runRound(ctx context.Context, t target, l load, f *floor, request requester, s *samples) error {
 	if err := warm(t.store); err != nil {
 		return err

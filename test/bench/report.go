@@ -90,8 +90,8 @@ func newRow(s samples) row {
 	return r
 }
 
-// share returns the median of what the rounds' rates are of others' in the same rounds: a machine that is slow for a while
-// changes both of a pair.
+// share returns the median of what the rounds' rates are of others' in the same rounds: a machine that is slow for a
+// while changes both of a pair.
 func share(ours, others []sample) float64 {
 	shares := make([]sample, len(ours))
 	for i := range ours {

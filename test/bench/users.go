@@ -12,8 +12,8 @@ import (
 )
 
 // idFormat is what an id of a user is made of: two texts, one before a hash of the user's number in hexadecimal, one
-// behind it, and then the number, counted from 0, in so many digits. The hash stands in front, so that neighbours do not
-// lie side by side in an index: real users do not either.
+// behind it, and then the number, counted from 0, in so many digits. The hash stands in front, so that neighbours do
+// not lie side by side in an index: real users do not either.
 type idFormat struct {
 	before, behind string
 	digits         int
@@ -125,9 +125,9 @@ func multiply(ctx context.Context, store object.StoreConfig, count int) error {
 	return settle(ctx, db, store)
 }
 
-// insertCopies inserts the row whose column has that value once for each row of numbers, with the substitutes in it made
-// those of that number's user. It does so in the order of the spread numbers, which is that of all keys: the leaves of
-// an index are then written one after the other.
+// insertCopies inserts the row whose column has that value once for each row of numbers, with the substitutes in it
+// made those of that number's user. It does so in the order of the spread numbers, which is that of all keys: the
+// leaves of an index are then written one after the other.
 func insertCopies(
 	ctx context.Context, db *sql.DB, sy syntax, table, column, value string, substitutes []substitute,
 ) error {

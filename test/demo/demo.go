@@ -1,5 +1,5 @@
-// Package demo is what the flag -demo adds to a server: a throw-away SQLite file, a fake WeChat on a loopback port, and an
-// organization with an application and a mini program. Nothing of it outlives the process.
+// Package demo is what the flag -demo adds to a server: a throw-away SQLite file, a fake WeChat on a loopback port, and
+// an organization with an application and a mini program. Nothing of it outlives the process.
 package demo
 
 import (

@@ -27,8 +27,8 @@ func (s *Server) limits(o Options, log *slog.Logger, metrics *controllers.Metric
 	return controllers.NewLimits(cfg)
 }
 
-// Metric returns the value of a metric, named with its labels in alphabetical order as Prometheus shows it, or 0 where it
-// is not shown.
+// Metric returns the value of a metric, named with its labels in alphabetical order as Prometheus shows it, or 0 where
+// it is not shown.
 func (s *Server) Metric(t testing.TB, name string) float64 {
 	t.Helper()
 	reply := s.Call(t, http.MethodGet, PathMetrics, MetricsToken, nil)

@@ -37,8 +37,8 @@ func (s *suite) testAccount(t *testing.T) {
 	t.Run("every text in every script", func(t *testing.T) { testTexts(t, n) })
 }
 
-// testFilledFields fills one field of a user at a time: neither the account nor the claims of the next token must miss one
-// that is empty for nearly everybody.
+// testFilledFields fills one field of a user at a time: neither the account nor the claims of the next token must miss
+// one that is empty for nearly everybody.
 func testFilledFields(t *testing.T, n *tenant) {
 	token := n.signIn(t, "oFilled")
 	claims := claimsOf(t, token)

@@ -55,8 +55,8 @@ func (s *suite) testConcurrent(t *testing.T) {
 	t.Run("nicknames that WeChat is slow to judge", s.testSlowJudgement)
 }
 
-// testSlowJudgement has more people wait for WeChat's judgement of their nicknames than are signed in at a time: it keeps
-// nobody else from signing in.
+// testSlowJudgement has more people wait for WeChat's judgement of their nicknames than are signed in at a time: it
+// keeps nobody else from signing in.
 func (s *suite) testSlowJudgement(t *testing.T) {
 	n := s.tenant(t, setup{options: row{"checkNickname": true}})
 	many := 64*runtime.GOMAXPROCS(0) + 1
@@ -182,8 +182,8 @@ func testEmailAtOnce(t *testing.T, n *tenant) {
 	}
 }
 
-// testUniqueAtOnce has several administrators make rows that differ in their keys, or do not, but not in what only one may
-// have.
+// testUniqueAtOnce has several administrators make rows that differ in their keys, or do not, but not in what only one
+// may have.
 func testUniqueAtOnce(t *testing.T, n *tenant) {
 	const makers = 8
 	global := &object.Caller{Role: object.Global, Organization: "built-in", Name: "admin"}

@@ -14,7 +14,8 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// Rows that other programs have written, in ways that Casdoor would not: one of them must not be the others' misfortune.
+// Rows that other programs have written, in ways that Casdoor would not: one of them must not be the others'
+// misfortune.
 
 func (s *suite) testOddRows(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){

@@ -163,8 +163,8 @@ func testHardDeletion(t *testing.T, n *tenant) {
 	assert.NotEqual(t, alice.User.Id, n.principal(t, again).User.Id)
 }
 
-// leaveMore leaves what only some users have: a browser that is signed in, a picture that an admin keeps, and an OpenID that
-// an admin has given to them.
+// leaveMore leaves what only some users have: a browser that is signed in, a picture that an admin keeps, and an OpenID
+// that an admin has given to them.
 func (n *tenant) leaveMore(t *testing.T, id string) {
 	t.Helper()
 	n.exec(t, 1, `INSERT INTO mini_program_admin_session (token_hash, session_id, organization, user_id, password_mark, `+

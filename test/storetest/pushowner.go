@@ -15,8 +15,8 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// addOwnProvider gives the tenant a provider that is not admin's, as its own admin makes one: with any AppID. It returns
-// the name.
+// addOwnProvider gives the tenant a provider that is not admin's, as its own admin makes one: with any AppID. It
+// returns the name.
 func (n *tenant) addOwnProvider(t *testing.T, appID string) string {
 	t.Helper()
 	name := "own-wx-" + n.name

@@ -170,8 +170,8 @@ func testSweepInstances(t *testing.T, s *suite) {
 	assert.Equal(t, 1, workers)
 }
 
-// testSweepLostClaim has another instance take the claim, and sweep to the end, while one is at it: the one stops, what is
-// deleted is counted once, and where the other one has come to stays.
+// testSweepLostClaim has another instance take the claim, and sweep to the end, while one is at it: the one stops, what
+// is deleted is counted once, and where the other one has come to stays.
 func testSweepLostClaim(t *testing.T, s *suite) {
 	n := s.tenant(t, setup{})
 	present := time.Now().Add(48 * time.Hour)

@@ -22,8 +22,8 @@ import (
 	"github.com/minidoor/minidoor/test/shared"
 )
 
-// Casdoor returns the database of a real Casdoor v3.158, of this kind, with a key pair of the test's. The test is skipped
-// where the dumps, or the server, are not there; with CI=true it fails.
+// Casdoor returns the database of a real Casdoor v3.158, of this kind, with a key pair of the test's. The test is
+// skipped where the dumps, or the server, are not there; with CI=true it fails.
 func (k Kind) Casdoor(t testing.TB) object.StoreConfig {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(shared.Casdoor(t), "casdoor-"+k.Name+".sql"))

@@ -15,8 +15,8 @@ const RedisVariable = "TEST_REDIS"
 
 const defaultRedis = "127.0.0.1:6379"
 
-// Redis returns the host:port of a Redis server. Others use it too: a test takes keys of its own. The test is skipped where
-// no server answers; with CI=true it fails.
+// Redis returns the host:port of a Redis server. Others use it too: a test takes keys of its own. The test is skipped
+// where no server answers; with CI=true it fails.
 func Redis(t testing.TB) string {
 	t.Helper()
 	address := cmp.Or(os.Getenv(RedisVariable), defaultRedis)
