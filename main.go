@@ -36,9 +36,9 @@ var version = "dev"
 // sweeping.
 const gcPercent = 400
 
-// memoryTarget is the size, in bytes, from which on the heap is swept more often instead of growing: what 2,000
-// sign-ins in flight hold, stacks and all.
-const memoryTarget = 140 << 20
+// memoryTarget is the size, in bytes, from which on the heap is swept more often instead of growing: somewhat above what
+// 2,000 sign-ins in flight hold, stacks and all, as it would be swept without pause at just that size.
+const memoryTarget = 150 << 20
 
 // syncingThreads is how many threads wait for SQLite's fsync, each in a processor's place: that of a commit, and the
 // one that copies the log beside it. Sign-ins go on meanwhile.
