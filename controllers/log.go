@@ -11,15 +11,15 @@ import (
 func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == "text" {
-		return slog.New(logHandler{slog.NewTextHandler(w, options)})
+		return slog.New(&logHandler{slog.NewTextHandler(w, options)})
 	}
-	return slog.New(logHandler{slog.NewJSONHandler(w, options)})
+	return slog.New(&logHandler{slog.NewJSONHandler(w, options)})
 }
 
 type logHandler struct{ slog.Handler }
 
 // Handle implements slog.Handler.
-func (h logHandler) Handle(ctx context.Context, record slog.Record) error {
+func (h *logHandler) Handle(ctx context.Context, record slog.Record) error {
 	if id := requestID(ctx); id != "" {
 		record.AddAttrs(slog.String("request_id", id))
 	}
@@ -27,9 +27,11 @@ func (h logHandler) Handle(ctx context.Context, record slog.Record) error {
 }
 
 // WithAttrs implements slog.Handler.
-func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return logHandler{h.Handler.WithAttrs(attrs)}
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &logHandler{h.Handler.WithAttrs(attrs)}
 }
 
 // WithGroup implements slog.Handler.
-func (h logHandler) WithGroup(name string) slog.Handler { return logHandler{h.Handler.WithGroup(name)} }
+func (h *logHandler) WithGroup(name string) slog.Handler {
+	return &logHandler{h.Handler.WithGroup(name)}
+}

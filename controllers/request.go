@@ -16,8 +16,7 @@ const requestIDHeader = "X-Request-Id"
 type serving struct {
 	id string
 
-	// last is done when beego has returned. Those of a crowd who wait for a sign-in keep their stacks: answered from
-	// within beego, they would need twice as much.
+	// last is done when beego has returned: it need not keep what beego has for a request while a crowd waits.
 	last func(http.ResponseWriter)
 }
 

@@ -2,13 +2,10 @@ package controllers
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/minidoor/minidoor/object"
-	"github.com/minidoor/minidoor/provider"
 )
 
 // TokenController serves the token routes of OAuth 2.
@@ -106,8 +103,8 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	return client, c.Deps.Limits.application(c.Ctx.Request.Context(), client.ID())
 }
 
-// HandlerFunc implements web.ControllerInterface. beego would call the method by reflection, on a stack that those who
-// wait for a sign-in would hold: see serving.
+// HandlerFunc implements web.ControllerInterface. beego would call the method by reflection, so deep that the request's
+// goroutine would need a stack of 16 KB, and keep it: see signIn.
 func (c *TokenController) HandlerFunc(method string) bool {
 	if method != "AccessToken" {
 		return false
@@ -116,99 +113,11 @@ func (c *TokenController) HandlerFunc(method string) bool {
 	return true
 }
 
-// signIn answers a mini program.
+// signIn answers a mini program when beego has returned: what beego has for a request need not wait for WeChat.
 func (c *TokenController) signIn(p params) {
-	start, r, deps := time.Now(), c.Ctx.Request, c.Deps
-	client, err := c.client(p, false)
-	var token *object.Token
-	if err == nil {
-		token, err = c.exchange(r.Context(), client, p)
-	}
-	err = orLeft(r, err)
-	event := c.event(client, p, time.Since(start), token, err)
-	deps.Metrics.signIn(event.Took, token, err)
-	deps.Watch.Add(event)
-	servingOf(r.Context()).last = func(w http.ResponseWriter) {
-		deps.logSignIn(r, &event, err)
-		answerSignIn(w, r, token, err)
-	}
-}
-
-// logSignIn writes the one line that each sign-in has. What the request says of itself is not logged: a client that
-// mixes its parameters up would have its secret there.
-func (d *Deps) logSignIn(r *http.Request, event *object.SignInEvent, err error) {
-	attrs := []slog.Attr{
-		slog.String("application", event.Application), slog.Float64("seconds", event.Took.Seconds()),
-	}
-	if err != nil {
-		logError(d.Logger, r, "sign-in", apiError(err), append(attrs, upstreamAttrs(err)...)...)
-		return
-	}
-	d.Logger.LogAttrs(r.Context(), slog.LevelInfo, "sign-in", append(attrs, slog.String("outcome", "ok"),
-		slog.Bool("new_user", event.NewUser))...)
-}
-
-func answerSignIn(w http.ResponseWriter, r *http.Request, token *object.Token, err error) {
-	if err != nil {
-		writeError(w, shapeOf(r.URL.Path), apiError(err))
-		return
-	}
-	reply := newTokenReply(token)
-	reply.NewUser = &token.NewUser
-	writeJSON(w, http.StatusOK, reply)
-}
-
-// event is what is kept of a sign-in. client and token are nil where there are none.
-func (c *TokenController) event(
-	client *object.Client, p params, took time.Duration, token *object.Token, err error,
-) object.SignInEvent {
-	e := object.SignInEvent{
-		Time: time.Now(), Outcome: object.SignedIn, Took: took, ClientIP: c.Deps.clientIP(c.Ctx.Request),
-		RequestID: requestID(c.Ctx.Request.Context()),
-	}
-	if client != nil {
-		e.Application, e.Organization = client.Application.Name, client.Organization.Name
-		e.Provider = c.Deps.Service.ProviderName(client, p["tag"], p["app_id"])
-	}
-	if err != nil {
-		e.Outcome = string(apiError(err).Code)
-		if upstream, ok := errors.AsType[*provider.Error](err); ok {
-			e.Errcode = upstream.Code
-		}
-		return e
-	}
-	e.User, e.NewUser = token.UserName, token.NewUser
-	return e
-}
-
-func upstreamAttrs(err error) []slog.Attr {
-	e, ok := errors.AsType[*provider.Error](err)
-	if !ok {
-		return nil
-	}
-	return []slog.Attr{
-		slog.String("kind", e.Kind.String()), slog.Int("errcode", e.Code), slog.String("rid", e.RequestID),
-		slog.String("hint", e.Hint),
-	}
-}
-
-func (c *TokenController) exchange(
-	ctx context.Context, client *object.Client, p params,
-) (token *object.Token, err error) {
-	if p["code"] == "" {
-		return nil, badRequest("code is missing")
-	}
-	pass, err := c.Deps.Limits.signIn(ctx, c.Deps.network(c.Ctx.Request))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { pass.end(ctx, client.ID(), err) }()
-	return c.Deps.Service.SignIn(ctx, object.SignInRequest{
-		Client: client, Tag: p["tag"], AppID: p["app_id"], Code: p["code"],
-		Nickname: p["username"], Avatar: p["avatar"],
-		Issuer: c.Deps.origin(c.Ctx.Request), ClientIP: c.Deps.clientIP(c.Ctx.Request),
-		Exchanged: pass.exchanged,
-	})
+	s := &signIn{deps: c.Deps, request: c.Ctx.Request, params: p, start: time.Now()}
+	s.client, s.err = c.client(p, false)
+	servingOf(s.request.Context()).last = s.serve
 }
 
 // refresh takes public clients without a secret, and confidential ones with theirs.
