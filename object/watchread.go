@@ -45,8 +45,8 @@ func (a *Authority) SignIns(ctx context.Context, c *Caller, q LogQuery) (entries
 	}
 	q.Organization = organization
 	limit := min(cmp.Or(q.Limit, 100), maxPageSize)
-	from, args := q.selection().from(a.store.logs.name, "")
-	rows, err := a.store.logs.findFrom(a.store.read(ctx), fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", from, limit), args...)
+	from, args := q.selection().from(a.tables.logs.name, "")
+	rows, err := a.tables.logs.findFrom(a.tables.read(ctx), fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", from, limit), args...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -140,7 +140,7 @@ func (a *Authority) Statistics(ctx context.Context, c *Caller, span time.Duratio
 		step = 15 * time.Minute
 	}
 	s := newStatistics(a.now(), min(max(span, time.Minute), statLife), step)
-	return s, a.store.readStats(ctx, s, stored, organization)
+	return s, a.tables.readStats(ctx, s, stored, organization)
 }
 
 func newStatistics(now time.Time, span, step time.Duration) *Statistics {
