@@ -105,7 +105,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(conn, r.Body, body) // of net/http itself: it closes the connection then
-	if body == maxBody {                             // an upload is not kept in memory
+	// An upload is not kept in memory, and what a gateway looks into has its place already.
+	if body == maxBody && (s.deps.Upstream == nil || !isLookedInto(r.URL.Path, r)) {
 		defer s.deps.Limits.boundBody(r)()
 	}
 	hideForm(r)
