@@ -149,7 +149,7 @@ func judgeTokenSettings(row *sdk.Application) error {
 		"expireInHours": row.ExpireInHours, "refreshExpireInHours": row.RefreshExpireInHours,
 	} {
 		if math.IsNaN(hours) || hours < 0 || hours > longest {
-			return refuse(InvalidRequest, "%s must be above zero", name)
+			return refuse(InvalidRequest, "%s must be at least 0 and at most %d", name, longest)
 		}
 	}
 	return nil
