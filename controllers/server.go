@@ -166,6 +166,7 @@ func (s *server) recover(w http.ResponseWriter, r *http.Request) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
 	}
-	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
+	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", provider.PanicError(cause),
+		"stack", string(debug.Stack()))
 	s.deny(w, r, shapeOf(r.URL.Path), serverError(nil))
 }

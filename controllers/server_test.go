@@ -186,6 +186,17 @@ func TestPanic(t *testing.T) {
 	assert.Len(t, log.Lines(`"level":"ERROR"`, `"msg":"panic"`, "nil pointer", "goroutine", `"request_id":"`), 3)
 }
 
+func TestPanicHidesItsValue(t *testing.T) {
+	t.Parallel()
+	log := &harness.Log{}
+	demo := &controllers.Demo{NewCode: func(string) string { panic("a secret, perhaps") }}
+	handler := controllers.New(controllers.Deps{Logger: controllers.NewLogger(log, 0, "json"), Demo: demo})
+	scenario{method: "GET", path: "/demo/code?user=x", status: 500, has: []string{casdoor("Something is wrong here")}}.run(t,
+		handler)
+	assert.Len(t, log.Lines(`"msg":"panic"`, "panic with a string", "goroutine"), 1)
+	assert.Empty(t, log.Lines("a secret, perhaps"))
+}
+
 // The last proxy that we trust says where a request came from.
 func TestForwardedFor(t *testing.T) {
 	t.Parallel()
