@@ -219,6 +219,7 @@ func TestForwardedFor(t *testing.T) {
 		"client lies to proxy": {trusting, "10.1.2.3:5", "127.0.0.1, 198.51.100.1", "198.51.100.1"},
 		"port":                 {trusting, "10.1.2.3:5", "198.51.100.1:5678, 10.9.9.9:1", "198.51.100.1"},
 		"port of IPv6":         {trusting, "10.1.2.3:5", "[2001:db8::1]:5678", "2001:db8::1"},
+		"zone":                 {trusting, "10.1.2.3:5", "2001:db8::1%" + strings.Repeat("x", 1000), "2001:db8::1"},
 		"brackets":             {trusting, "10.1.2.3:5", "[2001:db8::1]", "2001:db8::1"},
 		"nonsense":             {trusting, "10.1.2.3:5", "nonsense", "10.1.2.3"},
 		"nonsense before":      {trusting, "10.1.2.3:5", "nonsense, 10.9.9.9", "10.9.9.9"},
