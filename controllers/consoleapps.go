@@ -93,7 +93,7 @@ func (v *visit) viewApplication() error {
 	}
 	server := v.Deps.origin(v.r)
 	data := applicationData{
-		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: !strings.HasPrefix(server, "https://"),
+		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: !v.Deps.isHTTPS(v.r),
 		Lifetime: hoursOf(row), Refresh: max(row.RefreshExpireInHours, 0),
 	}
 	certs, err := v.certs()
