@@ -106,10 +106,9 @@ func (c *LoginController) Logout() {
 	_, byCookie := c.Deps.sessionToken(c.Ctx.Request)
 	var user string
 	var err error
-	switch {
-	case byToken || !byCookie:
+	if byToken || !byCookie {
 		user, err = c.endToken()
-	default:
+	} else {
 		var caller *object.Caller
 		if caller, err = c.sessionCaller(); err == nil {
 			user = caller.Organization + "/" + caller.Name

@@ -212,10 +212,8 @@ func applyRow[T any](
 	if err := t.merge(row, old, object); err != nil {
 		return err
 	}
-	if complete != nil {
-		if err := complete(row, old); err != nil {
-			return err
-		}
+	if err := complete(row, old); err != nil {
+		return err
 	}
 	if old == nil {
 		_, err = t.insert(tx, row, "")
