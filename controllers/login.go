@@ -110,7 +110,7 @@ func (c *LoginController) Logout() {
 		user, err = c.endToken()
 	} else {
 		var caller *object.Caller
-		if caller, err = c.sessionCaller(); err == nil {
+		if caller, err = c.sessionCaller(); err == nil && caller.Role != object.Nobody {
 			user = caller.Organization + "/" + caller.Name
 		}
 	}
