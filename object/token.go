@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -50,11 +51,9 @@ func (s *Service) issue(ctx context.Context, g grant) (*Token, *sdk.Token, error
 			return nil, nil, err
 		}
 	}
-	name, id := g.family, app.Owner+"/"+g.family
-	if name == "" {
-		name = newID()
-		id = app.Owner + "/" + name
-	} else {
+	name := cmp.Or(g.family, newID())
+	id := app.Owner + "/" + name
+	if g.family != "" {
 		id += "." + rand.Text()[:8] // a jti names one token, a row a family of them
 	}
 	issued, life := s.now(), g.client.lifetime()

@@ -293,6 +293,9 @@ func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value
 	if owner == "" {
 		owner = c.Organization // casdoor-python-sdk names none
 	}
+	if value == "" {
+		return nil, users.missing(c, "get-user", owner, "", ErrNotFound)
+	}
 	where := condition{users.table.dialect.quote(field) + "=?", []any{value}}
 	switch field {
 	case "email":
@@ -305,9 +308,6 @@ func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value
 	}
 	row, err := users.table.get(a.tables.read(ctx), "WHERE "+where.text+" AND COALESCE(owner, '')=? ORDER BY created_time, name",
 		append(where.args, owner)...)
-	if value == "" {
-		err = ErrNotFound
-	}
 	if err != nil {
 		return nil, users.missing(c, "get-user", owner, "", err)
 	}
