@@ -31,8 +31,10 @@ func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
 		f.Fields = append(f.Fields,
 			&field{Name: "name", Kind: "text", Required: true},
 			&field{Name: "organization", Kind: "select", Options: plain(names...), Value: v.caller.Organization})
-		row = &sdk.Application{TokenFormat: "JWT", ExpireInHours: 168, RefreshExpireInHours: 720, EnableSignUp: true,
-			Cert: "cert-built-in"}
+		row = &sdk.Application{
+			TokenFormat: "JWT", ExpireInHours: object.DefaultExpireInHours, RefreshExpireInHours: 720, EnableSignUp: true,
+			Cert: "cert-built-in",
+		}
 	}
 	chosen := &field{Name: "providers", Kind: "checks", Group: "signIn"}
 	for _, p := range providers {

@@ -120,7 +120,7 @@ func completeAndJudge(c *Caller, row, old *sdk.Application) error {
 		return err
 	}
 	if old == nil && row.ExpireInHours == 0 {
-		row.ExpireInHours = 168
+		row.ExpireInHours = DefaultExpireInHours
 	}
 	row.OrganizationObj, row.CertPublicKey, row.CertObj = nil, "", nil
 	row.Providers = itemsOf(row)

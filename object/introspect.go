@@ -41,8 +41,7 @@ func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (In
 			return Introspection{}, ignoreMissing(err)
 		}
 	}
-	refreshExpired := (&Client{Application: app}).refreshExpired(row, a.now())
-	if row.ExpiresIn <= 0 || refreshExpired && a.tables.tokenBy.isRefresh(row, token) {
+	if row.ExpiresIn <= 0 || refreshExpired(app, row, a.now()) && a.tables.tokenBy.isRefresh(row, token) {
 		return Introspection{}, nil
 	}
 	return a.describe(ctx, row, token, Introspection{

@@ -28,7 +28,7 @@ func (a *Authority) refresh(ctx context.Context, c *Client, refreshToken, issuer
 	if row.Application != c.Application.Name || row.Organization != c.Organization.Name {
 		return nil, refuse(InvalidGrant, "the refresh token is another application's")
 	}
-	if c.refreshExpired(row, a.now()) {
+	if refreshExpired(c.Application, row, a.now()) {
 		return nil, refuse(InvalidGrant, "refresh token is expired")
 	}
 	if _, err := uuid.Parse(row.Name); err != nil {
@@ -79,9 +79,9 @@ func refuseRefresh() *Refusal {
 }
 
 // refreshExpired reports whether the refresh token of a row has outlived what the application's settings allow now.
-func (c *Client) refreshExpired(row *sdk.Token, now time.Time) bool {
+func refreshExpired(app *sdk.Application, row *sdk.Token, now time.Time) bool {
 	created, err := time.Parse(time.RFC3339, row.CreatedTime)
-	return err != nil || !now.Before(created.Add(c.refreshLifetime())) || row.ExpiresIn <= 0
+	return err != nil || !now.Before(created.Add(refreshLife(app))) || row.ExpiresIn <= 0
 }
 
 // userOf returns the user of a row's token.

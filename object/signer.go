@@ -14,12 +14,12 @@ import (
 type Signer struct {
 	Keys jose.JSONWebKeySet // that sign its tokens, and those that have signed tokens which still live (RFC 7517)
 
-	client *Client
+	application *sdk.Application
 }
 
 // Grants reports whether the application's settings allow a grant type.
 func (s *Signer) Grants(grantType string) bool {
-	return s.client.Grants(grantType)
+	return slices.Contains(s.application.GrantTypes, grantType)
 }
 
 // Signer returns the application of that name, to which the organization that a shared one acts for may be added as to
@@ -31,7 +31,7 @@ func (a *Authority) Signer(ctx context.Context, name string) (*Signer, error) {
 			return nil, err
 		}
 		keys, err := a.keysOf(ctx, app)
-		return &Signer{keys, &Client{Application: app}}, err
+		return &Signer{keys, app}, err
 	})
 }
 
