@@ -132,10 +132,7 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string)
 		if err != nil {
 			return nil, err
 		}
-		options, err := s.options.named(s.read(ctx), row.Owner, row.Name)
-		if errors.Is(err, ErrNotFound) {
-			options, err = &ProviderOptions{}, nil
-		}
+		options, err := s.optionsOf(ctx, row.Owner, row.Name)
 		if err != nil {
 			return nil, err
 		}

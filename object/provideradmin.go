@@ -14,7 +14,7 @@ func (a *Authority) ProviderOptions(ctx context.Context, c *Caller, owner, name 
 	if err := c.check("update-provider", home{organization: owner}); err != nil {
 		return nil, err
 	}
-	o, err := a.options(ctx, owner, name)
+	o, err := a.tables.optionsOf(ctx, owner, name)
 	if err != nil {
 		return nil, err
 	}
@@ -24,14 +24,6 @@ func (a *Authority) ProviderOptions(ctx context.Context, c *Caller, owner, name 
 		}
 	}
 	return o, nil
-}
-
-func (a *Authority) options(ctx context.Context, owner, name string) (*ProviderOptions, error) {
-	o, err := a.tables.options.named(a.tables.read(ctx), owner, name)
-	if errors.Is(err, ErrNotFound) {
-		return &ProviderOptions{Owner: owner, Name: name}, nil
-	}
-	return o, err
 }
 
 // SetProviderOptions stores the options of the provider that they name. A secret that comes back masked stays as it is.
