@@ -20,10 +20,8 @@ var (
 	nameForm      = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
 )
 
-const (
-	wechatType  = "WeChatMiniProgram"
-	sharedOwner = "admin" // Casdoor's owner of what all organizations may use
-)
+// sharedOwner is Casdoor's owner of what all organizations may use.
+const sharedOwner = "admin"
 
 // formData is what the page of a form shows.
 type formData struct {
@@ -161,7 +159,7 @@ func (v *visit) addProvider() error {
 		return again()
 	}
 	err = v.Deps.Console.Providers().Add(v.r.Context(), v.caller, toJSON(sdk.Provider{
-		Owner: owner, Name: name, DisplayName: f.value("displayName"), Category: "OAuth", Type: wechatType,
+		Owner: owner, Name: name, DisplayName: f.value("displayName"), Category: "OAuth", Type: object.WeChatMiniProgram,
 		ClientId: f.value("clientId"), ClientSecret: f.value("clientSecret"),
 	}))
 	if f.refused(err, "name", "taken") {
