@@ -131,10 +131,8 @@ func (v *visit) addApplication() error {
 		return err
 	}
 	f.fill(in)
+	f.judgeName()
 	name := f.value("name")
-	if name != "" && !nameForm.MatchString(name) {
-		f.wrong("name", "name")
-	}
 	_, row, err := v.readApplication(f, nil)
 	if err != nil {
 		return err

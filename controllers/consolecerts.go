@@ -133,9 +133,7 @@ func (v *visit) addCert() error {
 	}
 	f := newCertForm()
 	f.fill(in)
-	if name := f.value("name"); name != "" && !nameForm.MatchString(name) {
-		f.wrong("name", "name")
-	}
+	f.judgeName()
 	again := func() error { return v.invalid("form", v.formData("certAdd", f, "", "/certs")) }
 	if f.Wrong {
 		return again()
