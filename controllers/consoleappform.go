@@ -65,7 +65,7 @@ func providerChecks(row *sdk.Application, providers []*sdk.Provider) *field {
 func certSelect(row *sdk.Application, certs []*sdk.Cert) *field {
 	f := &field{Name: "cert", Kind: "select", Value: row.Cert}
 	for _, c := range certs {
-		if c.Scope == "" || c.Scope == "JWT" {
+		if object.SignsTokens(c) {
 			f.Options = append(f.Options, option{Value: c.Name, Text: c.Name + " · " + c.CryptoAlgorithm})
 		}
 	}
