@@ -140,16 +140,21 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	return serve(ctx, cfg, log, p)
 }
 
-func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) error {
-	if _, set := p.env("GOGC"); !set {
+// tune sets what Go's runtime may take, where the environment does not say.
+func tune(cfg *conf.Config, env lookup) {
+	if _, set := env("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
-	if _, set := p.env("GOMEMLIMIT"); !set {
+	if _, set := env("GOMEMLIMIT"); !set {
 		debug.SetMemoryLimit(memoryTarget)
 	}
-	if _, set := p.env("GOMAXPROCS"); !set && cfg.DriverName == "sqlite" && !cfg.Remote() {
+	if _, set := env("GOMAXPROCS"); !set && cfg.DriverName == "sqlite" && !cfg.Remote() {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + syncingThreads)
 	}
+}
+
+func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) error {
+	tune(cfg, p.env)
 	metrics := controllers.NewMetrics(prometheus.NewRegistry(), version)
 	deps := controllers.Deps{
 		Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,

@@ -114,9 +114,9 @@ func (c *AccountController) Self() {
 	c.reply(self)
 }
 
-// User is GET /api/get-user?id=owner/name, or ?owner=… with userId, email, phone or wechat: a user of the organization
-// for a client that shows its secret and for admins, and oneself for other bearers of a token. Without owner it is the
-// caller's own organization. A user who does not exist is null.
+// User is GET /api/get-user?id=owner/name, or ?owner=… with email, phone, userId or wechat, of which the first counts:
+// a user of the organization for a client that shows its secret and for admins, and oneself for other bearers of a
+// token. Without owner it is the caller's own organization. A user who does not exist is null.
 //
 //	@router /api/get-user [get]
 func (c *AccountController) User() {
@@ -125,9 +125,12 @@ func (c *AccountController) User() {
 	field := "name"
 	if value == "" {
 		owner = query.Get("owner")
-		for param, known := range map[string]string{"userId": "id", "email": "email", "phone": "phone", "wechat": "wechat"} {
-			if sent := query.Get(param); sent != "" {
-				field, value = known, sent
+		for _, by := range []struct{ param, field string }{
+			{"email", "email"}, {"phone", "phone"}, {"userId", "id"}, {"wechat", "wechat"},
+		} {
+			if sent := query.Get(by.param); sent != "" {
+				field, value = by.field, sent
+				break
 			}
 		}
 	}

@@ -45,6 +45,11 @@ func TestGetUser(t *testing.T) {
 		{name: "made-up token beside a client", path: "?id=shop/wechat-oReader" + query, header: bearer("x"),
 			has: []string{casdoor("the token is invalid")}},
 	}
+	for range 20 { // each time the same
+		scenarios = append(scenarios, scenario{
+			name: "nobody by e-mail address", path: "?userId=" + id + "&email=nobody@example.com", header: client, has: nobody,
+		})
+	}
 	for i := range scenarios {
 		scenarios[i].method, scenarios[i].status = "GET", http.StatusOK
 		scenarios[i].path = "/api/get-user" + scenarios[i].path

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"net/url"
@@ -31,36 +32,44 @@ func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
 		f.Fields = append(f.Fields,
 			&field{Name: "name", Kind: "text", Required: true},
 			&field{Name: "organization", Kind: "select", Options: plain(names...), Value: v.caller.Organization})
-		row = &sdk.Application{TokenFormat: "JWT", ExpireInHours: 168, RefreshExpireInHours: 720, EnableSignUp: true,
-			Cert: "cert-built-in"}
-	}
-	chosen := &field{Name: "providers", Kind: "checks", Group: "signIn"}
-	for _, p := range providers {
-		text := titleOf(p.DisplayName, p.Name) + " · " + p.ClientId
-		chosen.Options = append(chosen.Options, option{Value: p.Name, Text: text})
-		if uses(row, p.Name) {
-			chosen.Values = append(chosen.Values, p.Name)
-		}
-	}
-	signers := &field{Name: "cert", Kind: "select", Value: row.Cert}
-	for _, c := range certs {
-		if c.Scope == "" || c.Scope == "JWT" {
-			signers.Options = append(signers.Options, option{Value: c.Name, Text: c.Name + " · " + c.CryptoAlgorithm})
+		row = &sdk.Application{
+			TokenFormat: "JWT", ExpireInHours: object.DefaultExpireInHours, RefreshExpireInHours: 720, EnableSignUp: true,
+			Cert: "cert-built-in",
 		}
 	}
 	f.field("displayName").Value = titleOf(row.DisplayName, row.Name)
-	f.Fields = append(f.Fields, chosen, checkbox("enableSignUp", row.EnableSignUp),
+	f.Fields = append(f.Fields, providerChecks(row, providers), checkbox("enableSignUp", row.EnableSignUp),
 		&field{
-			Name: "tokenFormat", Kind: "select", Group: "token", Value: row.TokenFormat,
+			Name: "tokenFormat", Kind: "select", Group: "token", Value: cmp.Or(row.TokenFormat, "JWT"),
 			Options: labelled("tokenFormat.", "JWT", "JWT-Standard", "JWT-Empty", "JWT-Custom"),
 		},
 		&field{Name: "expireInHours", Kind: "number", Required: true, Value: hoursText(hoursOf(row))},
 		&field{Name: "refreshExpireInHours", Kind: "number", Required: true, Value: hoursText(max(row.RefreshExpireInHours, 0))},
-		signers)
-	if row.TokenFormat == "" {
-		f.field("tokenFormat").Value = "JWT"
-	}
+		certSelect(row, certs))
 	return f, nil
+}
+
+// providerChecks chooses an application's providers.
+func providerChecks(row *sdk.Application, providers []*sdk.Provider) *field {
+	f := &field{Name: "providers", Kind: "checks", Group: "signIn"}
+	for _, p := range providers {
+		f.Options = append(f.Options, option{Value: p.Name, Text: titleOf(p.DisplayName, p.Name) + " · " + p.ClientId})
+		if uses(row, p.Name) {
+			f.Values = append(f.Values, p.Name)
+		}
+	}
+	return f
+}
+
+// certSelect chooses the cert that an application signs with.
+func certSelect(row *sdk.Application, certs []*sdk.Cert) *field {
+	f := &field{Name: "cert", Kind: "select", Value: row.Cert}
+	for _, c := range certs {
+		if object.SignsTokens(c) {
+			f.Options = append(f.Options, option{Value: c.Name, Text: c.Name + " · " + c.CryptoAlgorithm})
+		}
+	}
+	return f
 }
 
 func hoursText(hours float64) string { return strconv.FormatFloat(hours, 'f', -1, 64) }
@@ -129,10 +138,8 @@ func (v *visit) addApplication() error {
 		return err
 	}
 	f.fill(in)
+	f.judgeName()
 	name := f.value("name")
-	if name != "" && !nameForm.MatchString(name) {
-		f.wrong("name", "name")
-	}
 	_, row, err := v.readApplication(f, nil)
 	if err != nil {
 		return err

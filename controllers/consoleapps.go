@@ -93,7 +93,7 @@ func (v *visit) viewApplication() error {
 	}
 	server := v.Deps.origin(v.r)
 	data := applicationData{
-		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: !strings.HasPrefix(server, "https://"),
+		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: !v.Deps.isHTTPS(v.r),
 		Lifetime: hoursOf(row), Refresh: max(row.RefreshExpireInHours, 0),
 	}
 	certs, err := v.certs()
@@ -119,7 +119,9 @@ func miniProgramCode(server, clientID string) string {
 }
 
 // hoursOf returns how long an access token of an application lives.
-func hoursOf(app *sdk.Application) float64 { return cmp.Or(max(app.ExpireInHours, 0), 168) }
+func hoursOf(app *sdk.Application) float64 {
+	return cmp.Or(max(app.ExpireInHours, 0), object.DefaultExpireInHours)
+}
 
 // lastTokenEnds returns when the last token of an application's former keys ends at the latest, given the key that it
 // signs with now. The zero time is long ago.

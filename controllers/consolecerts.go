@@ -27,10 +27,10 @@ func (v *visit) certs() ([]*sdk.Cert, error) {
 
 // certData is a line of the list.
 type certData struct {
-	Row     *sdk.Cert
-	Users   []*sdk.Application // that sign with it
-	Until   time.Time          // when the last token ends that it may have signed; the zero time: nobody knows
-	Deleted bool               // it may be
+	Row       *sdk.Cert
+	Users     []*sdk.Application // that sign with it
+	Until     time.Time          // when the last token ends that it may have signed; the zero time: nobody knows
+	MayDelete bool
 }
 
 func (v *visit) listCerts() error {
@@ -42,10 +42,11 @@ func (v *visit) listCerts() error {
 	if err != nil {
 		return err
 	}
+	until := formerUntil(apps, certs)
 	var rows []certData
 	for _, c := range certs {
-		row := certData{Row: c, Users: signingWith(apps, c), Until: formerUntil(apps, certs)}
-		row.Deleted = len(row.Users) == 0 && (v.caller.Role == object.Global || c.Owner == v.caller.Organization)
+		row := certData{Row: c, Users: signingWith(apps, c), Until: until}
+		row.MayDelete = len(row.Users) == 0 && (v.caller.Role == object.Global || c.Owner == v.caller.Organization)
 		rows = append(rows, row)
 	}
 	return v.render(http.StatusOK, "certs", rows)
@@ -132,9 +133,7 @@ func (v *visit) addCert() error {
 	}
 	f := newCertForm()
 	f.fill(in)
-	if name := f.value("name"); name != "" && !nameForm.MatchString(name) {
-		f.wrong("name", "name")
-	}
+	f.judgeName()
 	again := func() error { return v.invalid("form", v.formData("certAdd", f, "", "/certs")) }
 	if f.Wrong {
 		return again()

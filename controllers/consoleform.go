@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -109,6 +110,16 @@ func (f *form) fill(in url.Values) {
 		if problem := field.judge(); problem != "" {
 			f.wrong(field.Name, problem)
 		}
+	}
+}
+
+// nameForm is what a row that is made in the console may be called.
+var nameForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
+
+// judgeName marks the name of a new row that it may not have. None at all is judged by fill.
+func (f *form) judgeName() {
+	if name := f.value("name"); name != "" && !nameForm.MatchString(name) {
+		f.wrong("name", "name")
 	}
 }
 

@@ -12,18 +12,15 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// What WeChat's AppIDs and AppSecrets look like, as far as is known, and what a row may be called. No document promises
-// the form of an AppSecret, so another one is doubted but taken.
+// What WeChat's AppIDs and AppSecrets look like, as far as is known. No document promises the form of an AppSecret, so
+// another one is doubted but taken.
 var (
 	appIDForm     = regexp.MustCompile(`^wx[0-9A-Za-z]{8,30}$`)
 	appSecretForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	nameForm      = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
 )
 
-const (
-	wechatType  = "WeChatMiniProgram"
-	sharedOwner = "admin" // Casdoor's owner of what all organizations may use
-)
+// sharedOwner is Casdoor's owner of what all organizations may use.
+const sharedOwner = "admin"
 
 // formData is what the page of a form shows.
 type formData struct {
@@ -151,17 +148,15 @@ func (v *visit) addProvider() error {
 	}
 	f.fill(in)
 	judgeProvider(f)
+	f.judgeName()
 	owner, name := v.ownerOfNew(), f.value("name")
-	if name != "" && !nameForm.MatchString(name) {
-		f.wrong("name", "name")
-	}
 	options := optionsOf(f, object.ProviderOptions{Owner: owner, Name: name})
 	again := func() error { return v.invalid("form", v.formData("providerAdd", f, "", "/providers")) }
 	if f.Wrong {
 		return again()
 	}
 	err = v.Deps.Console.Providers().Add(v.r.Context(), v.caller, toJSON(sdk.Provider{
-		Owner: owner, Name: name, DisplayName: f.value("displayName"), Category: "OAuth", Type: wechatType,
+		Owner: owner, Name: name, DisplayName: f.value("displayName"), Category: "OAuth", Type: object.WeChatMiniProgram,
 		ClientId: f.value("clientId"), ClientSecret: f.value("clientSecret"),
 	}))
 	if f.refused(err, "name", "taken") {

@@ -113,16 +113,16 @@ func (v *visit) setPreferences() error {
 	if err != nil {
 		return err
 	}
-	remember := func(name, value string, known []string) {
-		if in.Has(name) && slices.Contains(known, value) {
+	remember := func(name, cookie string, known []string) {
+		if value := in.Get(name); in.Has(name) && slices.Contains(known, value) {
 			http.SetCookie(v.w, &http.Cookie{
-				Name: "minidoor_" + name, Value: value, Path: consoleRoot, MaxAge: 400 * 24 * 3600, HttpOnly: true,
-				SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(v.Deps.origin(v.r), "https:"),
+				Name: cookie, Value: value, Path: consoleRoot, MaxAge: 400 * 24 * 3600, HttpOnly: true,
+				SameSite: http.SameSiteLaxMode, Secure: v.Deps.isHTTPS(v.r),
 			})
 		}
 	}
-	remember("language", in.Get("language"), consoleLanguages())
-	remember("theme", in.Get("theme"), themes())
+	remember("language", languageCookie, consoleLanguages())
+	remember("theme", themeCookie, themes())
 	v.redirect(nextOf(in.Get("back")))
 	return nil
 }

@@ -13,14 +13,15 @@ const (
 	maxLargeBodies = 64
 )
 
-// largeBody takes a place before more than smallBody is read.
+// largeBody takes a place before more than smallBody is read. Where there is none, nothing more is.
 type largeBody struct {
 	io.ReadCloser
 
-	ctx    context.Context // of the request
-	limits *Limits
-	read   int
-	placed bool
+	ctx     context.Context // of the request
+	limits  *Limits
+	read    int
+	placed  bool
+	refused error // nil: there was a place, or it has not been asked for
 }
 
 // boundBody has a request's body turned away where it is large and too many are. leave must be called when the request
@@ -36,11 +37,13 @@ func (l *Limits) boundBody(r *http.Request) (leave func()) {
 
 // Read implements io.Reader. Its error is an *APIError where there is no place.
 func (b *largeBody) Read(p []byte) (int, error) {
-	if b.read >= smallBody && !b.placed {
-		if !b.limits.bodies.enter() {
-			return 0, b.limits.busy(b.ctx, overBodies)
+	if b.read >= smallBody && !b.placed && b.refused == nil {
+		if b.placed = b.limits.bodies.enter(); !b.placed {
+			b.refused = b.limits.busy(b.ctx, overBodies)
 		}
-		b.placed = true
+	}
+	if b.refused != nil {
+		return 0, b.refused
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.read += n

@@ -106,12 +106,11 @@ func (c *LoginController) Logout() {
 	_, byCookie := c.Deps.sessionToken(c.Ctx.Request)
 	var user string
 	var err error
-	switch {
-	case byToken || !byCookie:
+	if byToken || !byCookie {
 		user, err = c.endToken()
-	default:
+	} else {
 		var caller *object.Caller
-		if caller, err = c.sessionCaller(); err == nil {
+		if caller, err = c.sessionCaller(); err == nil && caller.Role != object.Nobody {
 			user = caller.Organization + "/" + caller.Name
 		}
 	}

@@ -198,6 +198,8 @@ func TestLogoutEndsSession(t *testing.T) {
 		assert.Contains(t, w.Header().Get("Set-Cookie"), "minidoor_session=; Path=/; Max-Age=0")
 		assert.False(t, signedIn(s, cookie))
 		assert.True(t, signedIn(s, other))
+		w = scenario{method: method, path: "/api/logout", header: cookie}.send(s.Handler)
+		assert.Contains(t, w.Body.String(), `"data":""`, "it has ended already, and nobody is named")
 	}
 }
 

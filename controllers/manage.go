@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -106,7 +107,7 @@ func (c *ManageController[T]) One() {
 
 // Many is GET /api/get-…s?owner=…: the rows in data, and with p and pageSize their number in data2.
 func (c *ManageController[T]) Many() {
-	q, err := listQuery(c.Ctx.Request.URL.Query().Get)
+	q, err := listQuery(c.Ctx.Request.URL.Query())
 	c.list(q, err)
 }
 
@@ -171,17 +172,18 @@ func (d *Deps) roomForAll(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-func listQuery(param func(string) string) (object.ListQuery, error) {
+func listQuery(query url.Values) (object.ListQuery, error) {
 	q := object.ListQuery{
-		Owner: param("owner"), Organization: param("organization"), User: param("user"), Field: param("field"),
-		Value: param("value"), SortField: param("sortField"), SortOrder: param("sortOrder"),
+		Owner: query.Get("owner"), Organization: query.Get("organization"), User: query.Get("user"),
+		Field: query.Get("field"), Value: query.Get("value"),
+		SortField: query.Get("sortField"), SortOrder: query.Get("sortOrder"),
 	}
-	if param("p") == "" || param("pageSize") == "" {
+	if query.Get("p") == "" || query.Get("pageSize") == "" {
 		return q, nil
 	}
 	var err error
-	if q.Page, err = strconv.Atoi(param("p")); err == nil {
-		q.PageSize, err = strconv.Atoi(param("pageSize"))
+	if q.Page, err = strconv.Atoi(query.Get("p")); err == nil {
+		q.PageSize, err = strconv.Atoi(query.Get("pageSize"))
 	}
 	if err != nil || q.PageSize < 1 || max(q.Page, q.PageSize) > math.MaxInt32 {
 		return q, badRequest("p and pageSize must be numbers of at most 32 bits, pageSize above zero")

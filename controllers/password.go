@@ -75,7 +75,7 @@ func (c *PasswordController) Sessions() {
 		c.fail(err)
 		return
 	}
-	q, err := listQuery(c.Ctx.Request.URL.Query().Get)
+	q, err := listQuery(c.Ctx.Request.URL.Query())
 	if err != nil {
 		c.fail(err)
 		return

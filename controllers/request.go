@@ -64,7 +64,7 @@ func (d *Deps) clientIP(r *http.Request) string {
 		if err != nil {
 			break
 		}
-		address = hop.Unmap().String()
+		address = hop.Unmap().WithZone("").String() // which is of the sender's choice, and of any length
 	}
 	return address
 }

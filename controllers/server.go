@@ -105,7 +105,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(conn, r.Body, body) // of net/http itself: it closes the connection then
-	if body == maxBody {                             // an upload is not kept in memory
+	// An upload is not kept in memory, and what a gateway looks into has its place already.
+	if body == maxBody && (s.deps.Upstream == nil || !isLookedInto(r.URL.Path, r)) {
 		defer s.deps.Limits.boundBody(r)()
 	}
 	hideForm(r)
@@ -165,6 +166,7 @@ func (s *server) recover(w http.ResponseWriter, r *http.Request) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
 	}
-	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
+	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", provider.PanicError(cause),
+		"stack", string(debug.Stack()))
 	s.deny(w, r, shapeOf(r.URL.Path), serverError(nil))
 }

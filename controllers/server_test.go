@@ -186,6 +186,17 @@ func TestPanic(t *testing.T) {
 	assert.Len(t, log.Lines(`"level":"ERROR"`, `"msg":"panic"`, "nil pointer", "goroutine", `"request_id":"`), 3)
 }
 
+func TestPanicHidesItsValue(t *testing.T) {
+	t.Parallel()
+	log := &harness.Log{}
+	demo := &controllers.Demo{NewCode: func(string) string { panic("a secret, perhaps") }}
+	handler := controllers.New(controllers.Deps{Logger: controllers.NewLogger(log, 0, "json"), Demo: demo})
+	scenario{method: "GET", path: "/demo/code?user=x", status: 500, has: []string{casdoor("Something is wrong here")}}.run(t,
+		handler)
+	assert.Len(t, log.Lines(`"msg":"panic"`, "panic with a string", "goroutine"), 1)
+	assert.Empty(t, log.Lines("a secret, perhaps"))
+}
+
 // The last proxy that we trust says where a request came from.
 func TestForwardedFor(t *testing.T) {
 	t.Parallel()
@@ -208,6 +219,7 @@ func TestForwardedFor(t *testing.T) {
 		"client lies to proxy": {trusting, "10.1.2.3:5", "127.0.0.1, 198.51.100.1", "198.51.100.1"},
 		"port":                 {trusting, "10.1.2.3:5", "198.51.100.1:5678, 10.9.9.9:1", "198.51.100.1"},
 		"port of IPv6":         {trusting, "10.1.2.3:5", "[2001:db8::1]:5678", "2001:db8::1"},
+		"zone":                 {trusting, "10.1.2.3:5", "2001:db8::1%" + strings.Repeat("x", 1000), "2001:db8::1"},
 		"brackets":             {trusting, "10.1.2.3:5", "[2001:db8::1]", "2001:db8::1"},
 		"nonsense":             {trusting, "10.1.2.3:5", "nonsense", "10.1.2.3"},
 		"nonsense before":      {trusting, "10.1.2.3:5", "nonsense, 10.9.9.9", "10.9.9.9"},

@@ -45,7 +45,15 @@ func RedisOptions(endpoint provider.Secret) (*redis.Options, error) {
 	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
 		return nil, errors.New(`redisEndpoint: want "host:port[,db[,password]]"`)
 	}
-	o := redisOptions(address)
+	o := &redis.Options{
+		Addr:                     address,
+		ContextTimeoutEnabled:    true,
+		MaxRetries:               -1,
+		DialTimeout:              storeTimeout,
+		DialerRetries:            1,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
 	if len(parts) > 1 {
 		db, err := strconv.Atoi(strings.TrimSpace(parts[1]))
 		if err != nil || db < 0 {
@@ -57,18 +65,6 @@ func RedisOptions(endpoint provider.Secret) (*redis.Options, error) {
 		o.Password = parts[2]
 	}
 	return o, nil
-}
-
-func redisOptions(address string) *redis.Options {
-	return &redis.Options{
-		Addr:                     address,
-		ContextTimeoutEnabled:    true,
-		MaxRetries:               -1,
-		DialTimeout:              storeTimeout,
-		DialerRetries:            1,
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
 }
 
 // Close closes the connections.

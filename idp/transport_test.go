@@ -238,6 +238,7 @@ func TestPanicIsAnError(t *testing.T) {
 			_, err := f.wechat.Exchange(t.Context(), f.code())
 			f.fails(t, provider.KindUnavailable, err)
 			assert.Contains(t, f.logs.String(), "provider call panicked")
+			assert.Contains(t, f.logs.String(), "appId="+testAppID)
 			f.assertSilent(t, f.logs.String())
 		})
 	}

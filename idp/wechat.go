@@ -142,7 +142,7 @@ func newWeChat(c provider.Config, o Options, client *resty.Client) (*WeChat, err
 		client:   client,
 		timeout:  o.Timeout,
 		now:      o.Now,
-		logger:   o.Logger,
+		logger:   logger,
 		observer: o.Observer,
 		breakers: newBreakers(logger, func(op string, until time.Time) { o.Observer.Breaker(c.ClientID, op, until) }),
 		shelf:    newTokenShelf(o.Tokens, c, logger),

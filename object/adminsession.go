@@ -67,12 +67,12 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 	c = userCaller(user)
 	c.ClientIP, c.Address = in.ClientIP, "POST /api/login"
 	user.LastSigninTime, user.LastSigninIp = a.stamp(), in.ClientIP
-	return token, c, a.store.write(ctx, func(tx *txn) error {
-		if _, err := a.store.adminSessions.insert(tx, row, ""); err != nil {
+	return token, c, a.tables.write(ctx, func(tx *txn) error {
+		if _, err := a.tables.adminSessions.insert(tx, row, ""); err != nil {
 			return err
 		}
 		last := []string{"last_signin_time", "last_signin_ip"}
-		if _, err := a.store.users.update(tx, user, last, byName, user.Owner, user.Name); err != nil {
+		if _, err := a.tables.users.update(tx, user, last, byName, user.Owner, user.Name); err != nil {
 			return err
 		}
 		return a.recordChange(tx, c, "login", user.GetId())
@@ -84,7 +84,7 @@ func (a *Authority) passwordApplication(ctx context.Context, in PasswordSignIn) 
 	if in.Application == "" {
 		return nil, nil
 	}
-	app, err := a.store.applications.named(a.store.read(ctx), adminOwner, in.Application)
+	app, err := a.tables.applications.named(a.tables.read(ctx), adminOwner, in.Application)
 	if errors.Is(err, ErrNotFound) || err == nil && !app.IsShared && app.Organization != in.Organization {
 		return nil, refuse(InvalidRequest, "The application: %.100s does not exist", in.Application)
 	}
@@ -153,15 +153,15 @@ const seenStep = time.Minute
 // whose user is gone or has another password, is a *Refusal with InvalidToken; one whose user may not sign in any more,
 // one with AccessDenied.
 func (a *Authority) SessionCaller(ctx context.Context, token string) (*Caller, error) {
-	q := a.store.read(ctx)
-	row, err := a.store.adminSessions.get(q, "WHERE token_hash=?", tokenHash(token))
+	q := a.tables.read(ctx)
+	row, err := a.tables.adminSessions.get(q, "WHERE token_hash=?", tokenHash(token))
 	if errors.Is(err, ErrNotFound) || err == nil && row.ExpiresTime <= a.stamp() {
 		return nil, LoginFirst()
 	}
 	if err != nil {
 		return nil, err
 	}
-	user, err := a.store.users.get(q, "WHERE id=? AND COALESCE(owner, '')=?", row.UserID, row.Organization)
+	user, err := a.tables.users.get(q, "WHERE id=? AND COALESCE(owner, '')=?", row.UserID, row.Organization)
 	if errors.Is(err, ErrNotFound) {
 		return nil, LoginFirst()
 	}
@@ -176,8 +176,8 @@ func (a *Authority) SessionCaller(ctx context.Context, token string) (*Caller, e
 		return nil, err
 	}
 	if row.SeenTime < timestamp(a.now().Add(-seenStep)) {
-		err = a.store.write(ctx, func(tx *txn) error {
-			_, err := tx.exec("UPDATE "+a.store.adminSessions.name+" SET seen_time=? WHERE token_hash=?",
+		err = a.tables.write(ctx, func(tx *txn) error {
+			_, err := tx.exec("UPDATE "+a.tables.adminSessions.name+" SET seen_time=? WHERE token_hash=?",
 				a.stamp(), row.TokenHash)
 			return err
 		})
@@ -187,8 +187,8 @@ func (a *Authority) SessionCaller(ctx context.Context, token string) (*Caller, e
 
 // EndSession ends the session of a token. One that is unknown has ended already.
 func (a *Authority) EndSession(ctx context.Context, token string) error {
-	return a.store.write(ctx, func(tx *txn) error {
-		_, err := tx.exec("DELETE FROM "+a.store.adminSessions.name+" WHERE token_hash=?", tokenHash(token))
+	return a.tables.write(ctx, func(tx *txn) error {
+		_, err := tx.exec("DELETE FROM "+a.tables.adminSessions.name+" WHERE token_hash=?", tokenHash(token))
 		return err
 	})
 }

@@ -50,28 +50,29 @@ func (c *Client) ID() string {
 	return c.Application.ClientId
 }
 
-// lifetime is Casdoor's default where none is set. Nor does -1, which Casdoor shows to strangers in its place, set any.
-func (c *Client) lifetime() time.Duration {
-	const casdoorDefault = 168
-	if n := c.Application.ExpireInHours; n > 0 {
-		return hours(n)
+// DefaultExpireInHours is Casdoor's expireInHours of an application that sets none.
+const DefaultExpireInHours = 168
+
+// accessLife returns how long an application's access tokens live. The -1 that Casdoor shows to strangers in place of
+// expireInHours sets none.
+func accessLife(app *sdk.Application) time.Duration {
+	if app.ExpireInHours > 0 {
+		return hours(app.ExpireInHours)
 	}
-	return hours(casdoorDefault)
+	return hours(DefaultExpireInHours)
 }
 
-// refreshLifetime is the access token's where none is set, as in Casdoor.
-func (c *Client) refreshLifetime() time.Duration {
-	if n := c.Application.RefreshExpireInHours; n > 0 {
-		return hours(n)
+// refreshLife returns how long an application's refresh tokens live: as its access tokens, where it does not say, as in
+// Casdoor.
+func refreshLife(app *sdk.Application) time.Duration {
+	if app.RefreshExpireInHours > 0 {
+		return hours(app.RefreshExpireInHours)
 	}
-	return c.lifetime()
+	return accessLife(app)
 }
 
 // TokenLife returns how long after a sign-in, at most, its last token ends, as the application's settings are now.
-func TokenLife(app *sdk.Application) time.Duration {
-	c := &Client{Application: app}
-	return max(c.lifetime(), c.refreshLifetime())
-}
+func TokenLife(app *sdk.Application) time.Duration { return max(accessLife(app), refreshLife(app)) }
 
 // maxLife bounds what a token lives, at 68 years: its row has 4 bytes for the seconds.
 const maxLife = math.MaxInt32 * time.Second
@@ -131,10 +132,7 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string)
 		if err != nil {
 			return nil, err
 		}
-		options, err := s.options.named(s.read(ctx), row.Owner, row.Name)
-		if errors.Is(err, ErrNotFound) {
-			options, err = &ProviderOptions{}, nil
-		}
+		options, err := s.optionsOf(ctx, row.Owner, row.Name)
 		if err != nil {
 			return nil, err
 		}

@@ -49,9 +49,9 @@ func TestClientDurations(t *testing.T) {
 	for _, c := range []struct{ access, refresh, wantAccess, wantRefresh float64 }{
 		{0, 0, 168, 168}, {2, 0, 2, 2}, {2, 5, 2, 5}, {0.5, -1, 0.5, 0.5},
 	} {
-		client := &Client{Application: &sdk.Application{ExpireInHours: c.access, RefreshExpireInHours: c.refresh}}
-		assert.Equal(t, hours(c.wantAccess), client.lifetime())
-		assert.Equal(t, hours(c.wantRefresh), client.refreshLifetime())
+		app := &sdk.Application{ExpireInHours: c.access, RefreshExpireInHours: c.refresh}
+		assert.Equal(t, hours(c.wantAccess), accessLife(app))
+		assert.Equal(t, hours(c.wantRefresh), refreshLife(app))
 	}
 }
 
@@ -62,9 +62,8 @@ func TestOddDurations(t *testing.T) {
 		1e18: maxLife, math.Inf(1): maxLife, math.Inf(-1): 168 * time.Hour,
 	} {
 		app := &sdk.Application{ExpireInHours: set, RefreshExpireInHours: set}
-		client := &Client{Application: app}
-		assert.Equal(t, want, client.lifetime(), "%g", set)
-		assert.Equal(t, want, client.refreshLifetime(), "%g", set)
+		assert.Equal(t, want, accessLife(app), "%g", set)
+		assert.Equal(t, want, refreshLife(app), "%g", set)
 		assert.Equal(t, want, TokenLife(app), "%g", set)
 	}
 	assert.Equal(t, math.MaxInt32, int(maxLife/time.Second))

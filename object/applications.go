@@ -15,7 +15,7 @@ import (
 
 // Applications are shown to everybody, with masks for those who do not look after them.
 func (a *Authority) Applications() *Family[sdk.Application] {
-	return &Family[sdk.Application]{a, a.store.applications, trait[sdk.Application]{
+	return &Family[sdk.Application]{a, a.tables.applications, trait[sdk.Application]{
 		name:       "application",
 		home:       func(app *sdk.Application) home { return home{organization: app.Organization} },
 		id:         func(app *sdk.Application) *rowID { return &rowID{&app.Owner, &app.Name} },
@@ -35,7 +35,7 @@ func (a *Authority) Applications() *Family[sdk.Application] {
 		stored: a.followApplication,
 		unused: a.applicationUnused,
 		detach: func(tx *txn, row *sdk.Application) error { // another application may get its name and client id
-			return errors.Join(a.store.endOwnTokens(tx, row), a.store.forgetKeys(tx, row))
+			return errors.Join(a.tables.endOwnTokens(tx, row), a.tables.forgetKeys(tx, row))
 		},
 	}}
 }
@@ -45,9 +45,9 @@ func (a *Authority) showApplication(ctx context.Context, c *Caller, row *sdk.App
 	if listed {
 		return nil
 	}
-	r := a.store.read(ctx)
+	r := a.tables.read(ctx)
 	for _, item := range itemsOf(row) {
-		p, err := a.store.providers.get(r, "WHERE name=?", item.Name)
+		p, err := a.tables.providers.get(r, "WHERE name=?", item.Name)
 		if ignoreMissing(err) != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (a *Authority) showApplication(ctx context.Context, c *Caller, row *sdk.App
 			}
 		}
 	}
-	org, err := a.store.organization(ctx, row.Organization)
+	org, err := a.tables.organization(ctx, row.Organization)
 	if ignoreMissing(err) != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func completeAndJudge(c *Caller, row, old *sdk.Application) error {
 		return err
 	}
 	if old == nil && row.ExpireInHours == 0 {
-		row.ExpireInHours = 168
+		row.ExpireInHours = DefaultExpireInHours
 	}
 	row.OrganizationObj, row.CertPublicKey, row.CertObj = nil, "", nil
 	row.Providers = itemsOf(row)
@@ -149,7 +149,7 @@ func judgeTokenSettings(row *sdk.Application) error {
 		"expireInHours": row.ExpireInHours, "refreshExpireInHours": row.RefreshExpireInHours,
 	} {
 		if math.IsNaN(hours) || hours < 0 || hours > longest {
-			return refuse(InvalidRequest, "%s must be above zero", name)
+			return refuse(InvalidRequest, "%s must be at least 0 and at most %d", name, longest)
 		}
 	}
 	return nil
@@ -166,13 +166,13 @@ func (a *Authority) judgeApplication(tx *txn, c *Caller, row, old *sdk.Applicati
 		return refuse(InvalidRequest, "the application %s cannot be renamed or moved", old.Name)
 	}
 	err := refuseUnless(tx, refuse(InvalidRequest, "the organization %s does not exist", row.Organization),
-		a.store.organizations.name+" WHERE "+byName, adminOwner, row.Organization)
+		a.tables.organizations.name+" WHERE "+byName, adminOwner, row.Organization)
 	if err != nil {
 		return err
 	}
 	stored := cmp.Or(old, row)
 	err = refuseIf(tx, refuse(InvalidRequest, "another application has this clientId"),
-		a.store.applications.name+" WHERE client_id=? AND NOT ("+byName+")", row.ClientId, stored.Owner, stored.Name)
+		a.tables.applications.name+" WHERE client_id=? AND NOT ("+byName+")", row.ClientId, stored.Owner, stored.Name)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (a *Authority) judgeProviderItems(tx *txn, c *Caller, row, old *sdk.Applica
 		if old != nil && slices.ContainsFunc(itemsOf(old), named) {
 			continue
 		}
-		p, err := a.store.providers.get(tx, "WHERE name=?", item.Name)
+		p, err := a.tables.providers.get(tx, "WHERE name=?", item.Name)
 		usable := err == nil && (c.Role == Global || p.Owner == adminOwner || p.Owner == row.Organization)
 		if ignoreMissing(err) != nil {
 			return err
@@ -207,14 +207,14 @@ func (a *Authority) judgeSigning(tx *txn, row, old *sdk.Application) error {
 		old.Organization == row.Organization {
 		return nil
 	}
-	cert, err := a.store.certFor(tx, row.Cert, row.Organization)
+	cert, err := a.tables.certFor(tx, row.Cert, row.Organization)
 	if errors.Is(err, ErrNotFound) {
 		return refuse(InvalidRequest, "the cert %s does not exist", row.Cert)
 	}
 	if err != nil {
 		return err
 	}
-	k, err := a.store.keyring.parse(cert)
+	k, err := a.tables.keyring.parse(cert)
 	if err != nil || k.canSign(row.TokenSigningMethod) != nil {
 		return refuse(InvalidRequest, "the cert %s cannot sign as tokenSigningMethod says", row.Cert)
 	}
@@ -238,9 +238,9 @@ func (s *Store) following() []struct{ table, column string } {
 
 // fewFollow refuses a new name for an application that too many rows name.
 func (a *Authority) fewFollow(ctx context.Context, name string) error {
-	for _, f := range a.store.following() {
+	for _, f := range a.tables.following() {
 		var n int
-		err := scanOne(a.store.read(ctx), []any{&n}, fmt.Sprintf(
+		err := scanOne(a.tables.read(ctx), []any{&n}, fmt.Sprintf(
 			"SELECT COUNT(*) FROM (SELECT 1 FROM %s WHERE %s=? LIMIT %d) sub", f.table, f.column, maxFollowing+1), name)
 		if err != nil {
 			return err
@@ -258,25 +258,25 @@ func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Applicat
 	if old == nil {
 		return nil
 	}
-	if err := a.store.rememberKeys(tx, row, old, a.now()); err != nil {
+	if err := a.tables.rememberKeys(tx, row, old, a.now()); err != nil {
 		return err
 	}
-	if err := a.store.endFormerTokens(tx, row, old); err != nil || old.Name == row.Name {
+	if err := a.tables.endFormerTokens(tx, row, old); err != nil || old.Name == row.Name {
 		return err
 	}
-	if a.store.tokens.has("grant_type") { // those of the application itself have its name for the user's
-		_, err := tx.exec("UPDATE "+a.store.tokens.name+" SET "+a.store.dialect.quote("user")+
+	if a.tables.tokens.has("grant_type") { // those of the application itself have its name for the user's
+		_, err := tx.exec("UPDATE "+a.tables.tokens.name+" SET "+a.tables.dialect.quote("user")+
 			"=? WHERE application=? AND grant_type=?", row.Name, old.Name, ClientCredentials)
 		if err != nil {
 			return err
 		}
 	}
-	for _, f := range a.store.following() {
+	for _, f := range a.tables.following() {
 		if _, err := tx.exec("UPDATE "+f.table+" SET "+f.column+"=? WHERE "+f.column+"=?", row.Name, old.Name); err != nil {
 			return err
 		}
 	}
-	_, err := tx.exec("UPDATE "+a.store.organizations.name+" SET default_application=? WHERE default_application=?",
+	_, err := tx.exec("UPDATE "+a.tables.organizations.name+" SET default_application=? WHERE default_application=?",
 		row.Name, old.Name)
 	return err
 }
@@ -321,6 +321,6 @@ func (a *Authority) applicationUnused(ctx context.Context, row *sdk.Application)
 	}
 	return a.scan(ctx, func() error {
 		no := refuse(InvalidRequest, "the application %s cannot be deleted: users have signed up with it", row.Name)
-		return refuseIf(a.store.read(ctx), no, a.store.users.name+" WHERE signup_application=?", row.Name)
+		return refuseIf(a.tables.read(ctx), no, a.tables.users.name+" WHERE signup_application=?", row.Name)
 	})
 }

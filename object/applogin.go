@@ -53,7 +53,7 @@ func (a *Authority) applicationOf(
 			return app, err
 		}
 	}
-	app, err := a.store.applications.get(a.store.read(ctx), "WHERE organization=? ORDER BY created_time, name LIMIT 1",
+	app, err := a.tables.applications.get(a.tables.read(ctx), "WHERE organization=? ORDER BY created_time, name LIMIT 1",
 		org.Name)
 	if err != nil {
 		return nil, err

@@ -3,11 +3,8 @@ package object
 import "errors"
 
 // Authority is a Service that is the Casdoor itself: what else the clients of a Casdoor ask for, where no other one
-// answers them.
-type Authority struct {
-	*Service
-	store *Store
-}
+// answers them. Its directory is one of tables.
+type Authority struct{ *Service }
 
 // NewAuthority returns the use cases on store.
 func NewAuthority(store *Store, cfg ServiceConfig) (*Authority, error) {
@@ -19,5 +16,5 @@ func NewAuthority(store *Store, cfg ServiceConfig) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Authority{service, store}, nil
+	return &Authority{service}, nil
 }

@@ -73,7 +73,7 @@ func (r *keyring) parse(row *sdk.Cert) (*key, error) {
 func (r *keyring) parseAll(ctx context.Context, log *slog.Logger, rows []*sdk.Cert) []*key {
 	var keys []*key
 	for _, row := range rows {
-		if row.Scope != "" && row.Scope != "JWT" {
+		if !SignsTokens(row) {
 			continue
 		}
 		k, err := r.parse(row)
@@ -87,6 +87,9 @@ func (r *keyring) parseAll(ctx context.Context, log *slog.Logger, rows []*sdk.Ce
 	}
 	return keys
 }
+
+// SignsTokens reports whether a cert is for tokens. Those of other scopes are for what else a Casdoor does.
+func SignsTokens(row *sdk.Cert) bool { return row.Scope == "" || row.Scope == "JWT" }
 
 // parseKey reads the PEM blocks of a cert row: a certificate, a private key or both.
 func parseKey(row *sdk.Cert) (*key, error) {

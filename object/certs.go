@@ -11,7 +11,7 @@ import (
 
 // Certs of the owner admin are every organization's to sign with.
 func (a *Authority) Certs() *Family[sdk.Cert] {
-	return &Family[sdk.Cert]{a, a.store.certs, trait[sdk.Cert]{
+	return &Family[sdk.Cert]{a, a.tables.certs, trait[sdk.Cert]{
 		name:       "cert",
 		home:       func(k *sdk.Cert) home { return home{organization: k.Owner} },
 		id:         func(k *sdk.Cert) *rowID { return &rowID{&k.Owner, &k.Name} },
@@ -78,7 +78,7 @@ func (k *key) matches() bool {
 func (a *Authority) judgeCert(tx *txn, _ *Caller, row, old *sdk.Cert) error {
 	if old == nil || old.Name != row.Name {
 		err := refuseIf(tx, refuse(InvalidRequest, "The cert: %s already exists", row.Name),
-			a.store.certs.name+" WHERE name=?", row.Name)
+			a.tables.certs.name+" WHERE name=?", row.Name)
 		if err != nil {
 			return err
 		}
@@ -100,8 +100,8 @@ func (a *Authority) certUnused(q querier, row *sdk.Cert, done string) error {
 	if row.Owner == adminOwner && row.Name == builtInCert {
 		return refuse(InvalidRequest, "the cert %s cannot be %s", row.Name, done)
 	}
-	apps, err := a.store.applications.findColumns(q, a.store.applications.pick("name", "organization"),
-		a.store.applications.name+" WHERE cert=?", row.Name)
+	apps, err := a.tables.applications.findColumns(q, a.tables.applications.pick("name", "organization"),
+		a.tables.applications.name+" WHERE cert=?", row.Name)
 	if err != nil {
 		return err
 	}
@@ -118,6 +118,6 @@ func (a *Authority) followCert(tx *txn, _ *Caller, row, old *sdk.Cert) error {
 	if old == nil || old.Name == row.Name {
 		return nil
 	}
-	_, err := tx.exec("UPDATE "+a.store.providers.name+" SET cert=? WHERE cert=?", row.Name, old.Name)
+	_, err := tx.exec("UPDATE "+a.tables.providers.name+" SET cert=? WHERE cert=?", row.Name, old.Name)
 	return err
 }

@@ -47,7 +47,7 @@ func (a *Authority) checkPassword(ctx context.Context, l lockout, organization, 
 	if !matched {
 		return nil, wrongPassword(left)
 	}
-	return user, a.store.write(ctx, func(tx *txn) error { return a.forgive(tx, user) })
+	return user, a.tables.write(ctx, func(tx *txn) error { return a.forgive(tx, user) })
 }
 
 // userByLogin returns the user with that name or else, where one user alone has it, that e-mail address or phone
@@ -55,7 +55,7 @@ func (a *Authority) checkPassword(ctx context.Context, l lockout, organization, 
 // passwords are counted where there is no user. So what else a collation of MySQL takes for equal, such as letters with
 // and without accents, finds nobody.
 func (a *Authority) userByLogin(ctx context.Context, organization, login string) (*sdk.User, error) {
-	q, users, same := a.store.read(ctx), a.store.users, a.store.dialect.sameLogin
+	q, users, same := a.tables.read(ctx), a.tables.users, a.tables.dialect.sameLogin
 	typed := strings.TrimSpace(login)
 	folded := same(login)
 	if typed == "" {

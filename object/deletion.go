@@ -117,7 +117,7 @@ func (s *Service) emptyUser(user *sdk.User) []string {
 
 // isIdentityProperty is true for the properties that hold OpenID and UnionID.
 func (s *Service) isIdentityProperty(name string) bool {
-	for _, end := range []string{"OpenId", "UnionId"} {
+	for _, end := range []string{openIDProperty, unionIDProperty} {
 		prefix, ok := strings.CutSuffix(name, end)
 		if _, ours := s.registry.ByPrefix(prefix); ok && ours {
 			return true

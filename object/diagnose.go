@@ -113,7 +113,7 @@ func (s *Store) DiagnoseCerts(ctx context.Context, now time.Time) ([]Finding, er
 	}
 	var all []Finding
 	for _, row := range rows {
-		if row.Scope == "" || row.Scope == "JWT" {
+		if SignsTokens(row) {
 			all = append(all, s.diagnoseCert(row, now))
 		}
 	}

@@ -103,7 +103,7 @@ func (f *Family[T]) get(ctx context.Context, c *Caller, action, owner, name stri
 // find returns a row by its key. As in Casdoor, what is every organization's is found under any of their names too:
 // that is where SDKs look, when they are given the bare name of a cert or provider.
 func (f *Family[T]) find(ctx context.Context, owner, name string) (*T, error) {
-	q := f.authority.store.read(ctx)
+	q := f.authority.tables.read(ctx)
 	row, err := f.table.named(q, owner, name)
 	if errors.Is(err, ErrNotFound) && f.owned == byOwnerOrAdmin {
 		return f.table.named(q, adminOwner, name)
@@ -221,7 +221,7 @@ func (f *Family[T]) hold(tx *txn, row, old *T) error {
 		return nil
 	}
 	for _, organization := range f.guard(row, old) {
-		if err := f.authority.store.holdOrganization(tx, organization); err != nil {
+		if err := f.authority.tables.holdOrganization(tx, organization); err != nil {
 			return err
 		}
 	}
@@ -253,7 +253,7 @@ func (f *Family[T]) store(tx *txn, c *Caller, row, old *T) error {
 
 // change runs fn in a transaction and records that the caller did something, if fn says that it did.
 func (f *Family[T]) change(ctx context.Context, c *Caller, action, id string, fn func(*txn) (bool, error)) error {
-	err := f.authority.store.write(ctx, func(tx *txn) error {
+	err := f.authority.tables.write(ctx, func(tx *txn) error {
 		done, err := fn(tx)
 		if err != nil || !done {
 			return err

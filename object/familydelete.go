@@ -9,7 +9,7 @@ func (f *Family[T]) MayDelete(ctx context.Context, c *Caller, owner, name string
 		err = f.unused(ctx, row)
 	}
 	if err == nil && f.deletable != nil {
-		err = f.deletable(f.authority.store.read(ctx), c, row)
+		err = f.deletable(f.authority.tables.read(ctx), c, row)
 	}
 	return err
 }

@@ -24,7 +24,7 @@ func (f *Family[T]) Update(
 	}
 	const attempts = 5
 	for range attempts {
-		old, err := f.table.named(f.authority.store.read(ctx), owner, name)
+		old, err := f.table.named(f.authority.tables.read(ctx), owner, name)
 		if err != nil {
 			return false, ignoreMissing(f.missing(c, action, owner, name, err))
 		}

@@ -60,9 +60,8 @@ func (s *Store) rememberKeys(tx *txn, row, old *sdk.Application, now time.Time) 
 		return err
 	}
 	if err == nil && !signsAlike(row, old) {
-		c := Client{Application: old}
 		// Another instance may sign so until it sees the change.
-		last.Until = now.Add(max(c.lifetime(), c.refreshLifetime()) + settingsTTL).UTC()
+		last.Until = now.Add(TokenLife(old) + settingsTTL).UTC()
 		former = withFormer(former, last)
 	}
 	if row.Name != old.Name {

@@ -35,26 +35,9 @@ type initData struct {
 // leaves them empty; with newOnly it is left alone. So the same file may be applied at every start. Beside a Casdoor,
 // which applies such a file itself, only our options of providers are taken from it.
 func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) error {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && s.beside {
-		return nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		// Casdoor's own configuration names a file that few have.
-		s.log.WarnContext(ctx, "there is no init data file", "initDataFile", path)
-		return nil
-	}
+	data, err := s.readInitData(ctx, path)
 	if err != nil {
-		return fmt.Errorf("init data: %w", err)
-	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // which editors on Windows put there
-	var data initData
-	if err := json.Unmarshal(text, &data); err != nil {
-		return fmt.Errorf("init data %s: %w", path, atLine(text, err))
-	}
-	if unknown := data.unknown(text); len(unknown) > 0 {
-		s.log.WarnContext(ctx, "init data: keys that mean nothing here", "initDataFile", path,
-			"keys", strings.Join(unknown, ", "))
+		return ignoreMissing(err)
 	}
 	err = s.write(ctx, func(tx *txn) error {
 		if err := s.holdOrganization(tx, builtInName); err != nil { // instances that start at once have the same file
@@ -84,6 +67,30 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 		return fmt.Errorf("init data %s: %w", path, err)
 	}
 	return nil
+}
+
+// readInitData reads the file, or returns ErrNotFound: Casdoor's own configuration names one that few have.
+func (s *Store) readInitData(ctx context.Context, path string) (*initData, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !s.beside {
+			s.log.WarnContext(ctx, "there is no init data file", "initDataFile", path)
+		}
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("init data: %w", err)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // which editors on Windows put there
+	data := &initData{}
+	if err := json.Unmarshal(text, data); err != nil {
+		return nil, fmt.Errorf("init data %s: %w", path, atLine(text, err))
+	}
+	if unknown := data.unknown(text); len(unknown) > 0 {
+		s.log.WarnContext(ctx, "init data: keys that mean nothing here", "initDataFile", path,
+			"keys", strings.Join(unknown, ", "))
+	}
+	return data, nil
 }
 
 // holdOwners holds the organizations of users, in one order: others wait for one of them, which may be ours to wait
@@ -212,10 +219,8 @@ func applyRow[T any](
 	if err := t.merge(row, old, object); err != nil {
 		return err
 	}
-	if complete != nil {
-		if err := complete(row, old); err != nil {
-			return err
-		}
+	if err := complete(row, old); err != nil {
+		return err
 	}
 	if old == nil {
 		_, err = t.insert(tx, row, "")

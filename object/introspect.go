@@ -36,13 +36,12 @@ func (a *Authority) Introspect(ctx context.Context, c *Client, token string) (In
 	}
 	app := c.Application
 	if row.Application != app.Name {
-		app, err = a.store.applications.get(a.store.read(ctx), "WHERE name=?", row.Application)
+		app, err = a.tables.applications.get(a.tables.read(ctx), "WHERE name=?", row.Application)
 		if err != nil {
 			return Introspection{}, ignoreMissing(err)
 		}
 	}
-	refreshExpired := (&Client{Application: app}).refreshExpired(row, a.now())
-	if row.ExpiresIn <= 0 || refreshExpired && a.store.tokenBy.isRefresh(row, token) {
+	if row.ExpiresIn <= 0 || refreshExpired(app, row, a.now()) && a.tables.tokenBy.isRefresh(row, token) {
 		return Introspection{}, nil
 	}
 	return a.describe(ctx, row, token, Introspection{
@@ -57,8 +56,8 @@ func (a *Authority) tokenRow(ctx context.Context, app *sdk.Application, token st
 	if err != nil {
 		return nil, err
 	}
-	row, err := a.store.tokens.named(a.store.read(ctx), owner, name)
-	if err == nil && !a.store.tokenBy.isAccess(row, token) && !a.store.tokenBy.isRefresh(row, token) {
+	row, err := a.tables.tokens.named(a.tables.read(ctx), owner, name)
+	if err == nil && !a.tables.tokenBy.isAccess(row, token) && !a.tables.tokenBy.isRefresh(row, token) {
 		return nil, ErrNotFound
 	}
 	return row, err
@@ -73,7 +72,7 @@ func (a *Authority) describe(
 			return Introspection{}, inactive(err)
 		}
 	}
-	if !isJWT(token) && a.store.tokenBy.isRefresh(row, token) {
+	if !isJWT(token) && a.tables.tokenBy.isRefresh(row, token) {
 		return active, nil
 	}
 	claims, err := a.verify(ctx, token)
@@ -103,7 +102,7 @@ func seconds(date *jwt.NumericDate) int64 {
 
 // clientIDOf returns the client id of an application, or "" where there is none of that name.
 func (a *Authority) clientIDOf(ctx context.Context, application string) (string, error) {
-	app, err := a.store.applications.get(a.store.read(ctx), "WHERE name=?", application)
+	app, err := a.tables.applications.get(a.tables.read(ctx), "WHERE name=?", application)
 	if err != nil {
 		return "", ignoreMissing(err)
 	}

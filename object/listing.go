@@ -121,7 +121,7 @@ func (q *ListQuery) offset() int { return (min(max(q.Page, 1), maxPage) - 1) * q
 
 // count returns how many rows are selected.
 func (f *Family[T]) count(ctx context.Context, s *selection) (n int, err error) {
-	r := f.authority.store.readOnce(ctx)
+	r := f.authority.tables.readOnce(ctx)
 	if n, err = f.countMost(r, s); n > 0 || err != nil {
 		return n, err
 	}
@@ -176,7 +176,7 @@ func (f *Family[T]) rows(ctx context.Context, s *selection, order order, w windo
 
 // readable reads rows for a list. A damaged one is listed too, without what cannot be read.
 func (f *Family[T]) readable(ctx context.Context, from string, args ...any) ([]*T, error) {
-	return f.table.findReadable(f.authority.store.readOnce(ctx), func(row *T, columns []string) bool {
+	return f.table.findReadable(f.authority.tables.readOnce(ctx), func(row *T, columns []string) bool {
 		id := f.id(row)
 		f.authority.log.WarnContext(ctx, damagedRow, "table", f.name,
 			"row", *id.owner+"/"+*id.name, "columns", strings.Join(columns, ", "))
@@ -197,7 +197,7 @@ func (f *Family[T]) keys(ctx context.Context, s *selection, order order, w windo
 	d := f.table.dialect
 	columns := d.quoteAll(slices.Compact(slices.Sorted(slices.Values(slices.Concat(f.keyColumns(), order.columns)))))
 	from, args := s.from(f.table.name, columns)
-	err = eachRow(f.authority.store.readOnce(ctx), func(rows *sql.Rows) error {
+	err = eachRow(f.authority.tables.readOnce(ctx), func(rows *sql.Rows) error {
 		var key [2]string
 		dest := []any{&key[0], &key[1]}
 		err := rows.Scan(dest[:len(f.keyColumns())]...)

@@ -66,8 +66,8 @@ func (l lockout) take(now time.Time, times *int, wrong *string) (left, wait int)
 // chance takes one of the chances of a user, or of a login that no user has. Its error is a *Refusal when none is left.
 func (a *Authority) chance(ctx context.Context, l lockout, user *sdk.User, organization, login string) (left int, err error) {
 	var wait int
-	err = a.store.write(ctx, func(tx *txn) (err error) {
-		left, wait, err = a.takeChance(tx, l, user, attemptKey(user, organization, a.store.dialect.sameLogin(login)))
+	err = a.tables.write(ctx, func(tx *txn) (err error) {
+		left, wait, err = a.takeChance(tx, l, user, attemptKey(user, organization, a.tables.dialect.sameLogin(login)))
 		return err
 	})
 	if err == nil && wait > 0 {
@@ -86,7 +86,7 @@ func (a *Authority) checkFor(ctx context.Context, c *Caller, organization, login
 	var app *sdk.Application
 	if c.UserID == "" {
 		var err error
-		app, err = a.store.applications.named(a.store.read(ctx), adminOwner, c.Name)
+		app, err = a.tables.applications.named(a.tables.read(ctx), adminOwner, c.Name)
 		if ignoreMissing(err) != nil {
 			return nil, err
 		}
@@ -97,7 +97,7 @@ func (a *Authority) checkFor(ctx context.Context, c *Caller, organization, login
 const wrongTimes, wrongTime = "signin_wrong_times", "last_signin_wrong_time"
 
 func (a *Authority) takeChance(tx *txn, l lockout, user *sdk.User, key string) (left, wait int, err error) {
-	users := a.store.users
+	users := a.tables.users
 	if user == nil || !users.has(wrongTimes, wrongTime) {
 		return a.takeAttempt(tx, l, key)
 	}
@@ -121,7 +121,7 @@ func attemptKey(user *sdk.User, organization, login string) string {
 }
 
 func (a *Authority) takeAttempt(tx *txn, l lockout, key string) (left, wait int, err error) {
-	attempts := a.store.attempts
+	attempts := a.tables.attempts
 	row := &Attempt{NameHash: key, UpdatedTime: a.stamp()}
 	// It must be there for it to be locked.
 	if _, err := attempts.insert(tx, row, attempts.dialect.orIgnore("name_hash")); err != nil {
@@ -139,11 +139,11 @@ func (a *Authority) takeAttempt(tx *txn, l lockout, key string) (left, wait int,
 // forgive gives a user all chances back. The time of the last wrong password is what it was when the user was read: a
 // right one has taken a chance, too.
 func (a *Authority) forgive(tx *txn, user *sdk.User) error {
-	if !a.store.users.has(wrongTimes, wrongTime) {
-		_, err := tx.exec("DELETE FROM "+a.store.attempts.name+" WHERE name_hash=?", attemptKey(user, "", ""))
+	if !a.tables.users.has(wrongTimes, wrongTime) {
+		_, err := tx.exec("DELETE FROM "+a.tables.attempts.name+" WHERE name_hash=?", attemptKey(user, "", ""))
 		return err
 	}
-	_, err := tx.exec("UPDATE "+a.store.users.name+" SET "+wrongTimes+"=0, "+wrongTime+"=? WHERE "+byName,
+	_, err := tx.exec("UPDATE "+a.tables.users.name+" SET "+wrongTimes+"=0, "+wrongTime+"=? WHERE "+byName,
 		user.LastSigninWrongTime, user.Owner, user.Name)
 	return err
 }

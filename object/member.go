@@ -86,7 +86,7 @@ func (s *Service) remoteMember(client *Client, p *Principal, appID string) (*mem
 			return nil, err
 		}
 		m.identity = Identity{
-			Organization: p.User.Owner, AppID: program.row.ClientId, OpenID: p.User.Properties[m.platform.Prefix+"OpenId"],
+			Organization: p.User.Owner, AppID: program.row.ClientId, OpenID: p.User.Properties[m.platform.Prefix+openIDProperty],
 			UserID: p.User.Id,
 		}
 		if m.identity.OpenID != "" {

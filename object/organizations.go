@@ -8,7 +8,7 @@ import (
 
 // Organizations are looked after by their own admins, and made and deleted by those of built-in.
 func (a *Authority) Organizations() *Family[sdk.Organization] {
-	return &Family[sdk.Organization]{a, a.store.organizations, trait[sdk.Organization]{
+	return &Family[sdk.Organization]{a, a.tables.organizations, trait[sdk.Organization]{
 		name:       "organization",
 		home:       func(o *sdk.Organization) home { return home{organization: o.Name} },
 		id:         func(o *sdk.Organization) *rowID { return &rowID{&o.Owner, &o.Name} },
@@ -48,10 +48,10 @@ func (a *Authority) organizationUnused(q querier, name, done string) error {
 		return refuse(InvalidRequest, "the organization %s cannot be %s", name, done)
 	}
 	for _, user := range []struct{ what, table, column string }{
-		{"users", a.store.users.name, "owner"},
-		{"applications", a.store.applications.name, "organization"},
-		{"providers", a.store.providers.name, "owner"},
-		{"certs", a.store.certs.name, "owner"},
+		{"users", a.tables.users.name, "owner"},
+		{"applications", a.tables.applications.name, "organization"},
+		{"providers", a.tables.providers.name, "owner"},
+		{"certs", a.tables.certs.name, "owner"},
 	} {
 		no := refuse(InvalidRequest, "the organization %s cannot be %s: it has %s", name, done, user.what)
 		if err := refuseIf(q, no, user.table+" WHERE "+user.column+"=?", name); err != nil {

@@ -14,7 +14,7 @@ func (a *Authority) ProviderOptions(ctx context.Context, c *Caller, owner, name 
 	if err := c.check("update-provider", home{organization: owner}); err != nil {
 		return nil, err
 	}
-	o, err := a.options(ctx, owner, name)
+	o, err := a.tables.optionsOf(ctx, owner, name)
 	if err != nil {
 		return nil, err
 	}
@@ -26,25 +26,17 @@ func (a *Authority) ProviderOptions(ctx context.Context, c *Caller, owner, name 
 	return o, nil
 }
 
-func (a *Authority) options(ctx context.Context, owner, name string) (*ProviderOptions, error) {
-	o, err := a.store.options.named(a.store.read(ctx), owner, name)
-	if errors.Is(err, ErrNotFound) {
-		return &ProviderOptions{Owner: owner, Name: name}, nil
-	}
-	return o, err
-}
-
 // SetProviderOptions stores the options of the provider that they name. A secret that comes back masked stays as it is.
 func (a *Authority) SetProviderOptions(ctx context.Context, c *Caller, o ProviderOptions) error {
 	if err := c.check("update-provider", home{organization: o.Owner}); err != nil {
 		return err
 	}
-	err := a.store.write(ctx, func(tx *txn) error {
-		if _, err := a.store.providers.named(tx, o.Owner, o.Name); err != nil {
+	err := a.tables.write(ctx, func(tx *txn) error {
+		if _, err := a.tables.providers.named(tx, o.Owner, o.Name); err != nil {
 			return err
 		}
 		row := o
-		old, err := a.store.options.get(tx, "WHERE "+byName+a.store.options.dialect.forUpdate, o.Owner, o.Name)
+		old, err := a.tables.options.get(tx, "WHERE "+byName+a.tables.options.dialect.forUpdate, o.Owner, o.Name)
 		if errors.Is(err, ErrNotFound) {
 			old, err = nil, nil
 		}
@@ -55,9 +47,9 @@ func (a *Authority) SetProviderOptions(ctx context.Context, c *Caller, o Provide
 			return err
 		}
 		if old == nil {
-			_, err = a.store.options.insert(tx, &row, "")
+			_, err = a.tables.options.insert(tx, &row, "")
 		} else {
-			_, err = a.store.options.update(tx, &row, a.store.options.columnNames(), byName, o.Owner, o.Name)
+			_, err = a.tables.options.update(tx, &row, a.tables.options.columnNames(), byName, o.Owner, o.Name)
 		}
 		if err != nil {
 			return err
@@ -74,7 +66,7 @@ func (a *Authority) TestProvider(ctx context.Context, c *Caller, owner, name str
 	if err := c.check("get-providers", home{organization: owner}); err != nil {
 		return err
 	}
-	row, err := a.store.providers.named(a.store.read(ctx), owner, name)
+	row, err := a.tables.providers.named(a.tables.read(ctx), owner, name)
 	if err != nil {
 		return err
 	}

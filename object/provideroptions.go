@@ -1,6 +1,7 @@
 package object
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -33,6 +34,15 @@ const (
 	refuseContent = "refuse"
 	acceptContent = "accept"
 )
+
+// optionsOf returns the options of a provider. One without any has the zero value, but for its owner and name.
+func (s *Store) optionsOf(ctx context.Context, owner, name string) (*ProviderOptions, error) {
+	o, err := s.options.named(s.read(ctx), owner, name)
+	if errors.Is(err, ErrNotFound) {
+		return &ProviderOptions{Owner: owner, Name: name}, nil
+	}
+	return o, err
+}
 
 func (o *ProviderOptions) push() provider.PushConfig {
 	return provider.PushConfig{Token: o.PushToken, EncodingAESKey: o.PushEncodingAESKey}

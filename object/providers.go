@@ -9,7 +9,7 @@ import (
 
 // Providers of the owner admin are every organization's to use.
 func (a *Authority) Providers() *Family[sdk.Provider] {
-	return &Family[sdk.Provider]{a, a.store.providers, trait[sdk.Provider]{
+	return &Family[sdk.Provider]{a, a.tables.providers, trait[sdk.Provider]{
 		name:       "provider",
 		home:       func(p *sdk.Provider) home { return home{organization: p.Owner} },
 		id:         func(p *sdk.Provider) *rowID { return &rowID{&p.Owner, &p.Name} },
@@ -42,7 +42,7 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 			return err
 		},
 		detach: func(tx *txn, row *sdk.Provider) error {
-			_, err := tx.exec("DELETE FROM "+a.store.options.name+" WHERE "+byName, row.Owner, row.Name)
+			_, err := tx.exec("DELETE FROM "+a.tables.options.name+" WHERE "+byName, row.Owner, row.Name)
 			return err
 		},
 	}}
@@ -53,7 +53,7 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 func (a *Authority) judgeProviderID(tx *txn, row, old *sdk.Provider) error {
 	if old == nil || old.Name != row.Name {
 		return refuseIf(tx, refuse(InvalidRequest, "The provider: %s already exists", row.Name),
-			a.store.providers.name+" WHERE name=?", row.Name)
+			a.tables.providers.name+" WHERE name=?", row.Name)
 	}
 	users, err := a.applicationsWith(tx, row.Name)
 	if err == nil && len(users) > 0 && row.Owner != adminOwner {
@@ -64,7 +64,7 @@ func (a *Authority) judgeProviderID(tx *txn, row, old *sdk.Provider) error {
 
 // applicationsWith returns the applications that name a provider.
 func (a *Authority) applicationsWith(q querier, provider string) ([]*sdk.Application, error) {
-	apps, err := a.store.applications.find(q, "")
+	apps, err := a.tables.applications.find(q, "")
 	return slices.DeleteFunc(apps, func(app *sdk.Application) bool {
 		return !slices.ContainsFunc(itemsOf(app), func(i *sdk.ProviderItem) bool { return i.Name == provider })
 	}), err
@@ -79,12 +79,12 @@ func (a *Authority) followProvider(tx *txn, row, old *sdk.Provider) error {
 				item.Name = row.Name
 			}
 		}
-		if _, err := a.store.applications.update(tx, app, []string{"providers"}, byName, app.Owner, app.Name); err != nil {
+		if _, err := a.tables.applications.update(tx, app, []string{"providers"}, byName, app.Owner, app.Name); err != nil {
 			return err
 		}
 	}
 	if err == nil {
-		_, err = tx.exec("UPDATE "+a.store.options.name+" SET owner=?, name=? WHERE "+byName,
+		_, err = tx.exec("UPDATE "+a.tables.options.name+" SET owner=?, name=? WHERE "+byName,
 			row.Owner, row.Name, old.Owner, old.Name)
 	}
 	return err

@@ -79,7 +79,7 @@ func (t *tables) pushProgram(ctx context.Context, name string) (none miniProgram
 	if err != nil {
 		return none, err
 	}
-	options, err := t.options.named(t.read(ctx), row.Owner, row.Name)
+	options, err := t.optionsOf(ctx, row.Owner, row.Name)
 	if err != nil {
 		return none, err
 	}

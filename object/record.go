@@ -35,7 +35,7 @@ func deleteRecord(p *Principal, stamp string) *sdk.Record {
 
 // recordChange tells in Casdoor's record table of what an admin has done: who, what, when and from where.
 func (a *Authority) recordChange(tx *txn, c *Caller, action, id string) error {
-	if a.store.records == nil {
+	if a.tables.records == nil {
 		return nil
 	}
 	method, path, _ := strings.Cut(c.Address, " ")
@@ -43,7 +43,7 @@ func (a *Authority) recordChange(tx *txn, c *Caller, action, id string) error {
 		Owner: c.Organization, CreatedTime: a.stamp(), Organization: c.Organization, User: c.Name, ClientIp: c.ClientIP,
 		Method: method, RequestUri: path, Action: action, Object: id,
 	})
-	_, err := a.store.records.insert(tx, r, "")
+	_, err := a.tables.records.insert(tx, r, "")
 	return err
 }
 

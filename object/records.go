@@ -9,7 +9,7 @@ import (
 
 // Records tell who did what. They are added, never changed.
 func (a *Authority) Records() *Family[sdk.Record] {
-	return &Family[sdk.Record]{a, a.store.records, trait[sdk.Record]{
+	return &Family[sdk.Record]{a, a.tables.records, trait[sdk.Record]{
 		name:       "record",
 		home:       func(r *sdk.Record) home { return home{organization: r.Organization} },
 		id:         func(r *sdk.Record) *rowID { return &rowID{&r.Owner, &r.Name} },

@@ -28,7 +28,7 @@ func (a *Authority) refresh(ctx context.Context, c *Client, refreshToken, issuer
 	if row.Application != c.Application.Name || row.Organization != c.Organization.Name {
 		return nil, refuse(InvalidGrant, "the refresh token is another application's")
 	}
-	if c.refreshExpired(row, a.now()) {
+	if refreshExpired(c.Application, row, a.now()) {
 		return nil, refuse(InvalidGrant, "refresh token is expired")
 	}
 	if _, err := uuid.Parse(row.Name); err != nil {
@@ -45,7 +45,7 @@ func (a *Authority) refresh(ctx context.Context, c *Client, refreshToken, issuer
 		return nil, err
 	}
 	next.Owner, next.Organization, next.User = row.Owner, row.Organization, row.User
-	return token, a.rotate(ctx, next, a.store.tokenBy.ofRefresh(row))
+	return token, a.rotate(ctx, next, a.tables.tokenBy.ofRefresh(row))
 }
 
 // rowToRefresh returns the row whose refresh token this is.
@@ -59,13 +59,13 @@ func (a *Authority) rowToRefresh(ctx context.Context, c *Client, refreshToken st
 	case err != nil:
 		return nil, err
 	}
-	row, err := a.store.tokens.named(a.store.read(ctx), owner, name)
+	row, err := a.tables.tokens.named(a.tables.read(ctx), owner, name)
 	switch {
 	case errors.Is(err, ErrNotFound): // it has ended
 		return nil, refuseRefresh()
 	case err != nil:
 		return nil, err
-	case a.store.tokenBy.isRefresh(row, refreshToken):
+	case a.tables.tokenBy.isRefresh(row, refreshToken):
 		return row, nil
 	case row.Organization == c.Organization.Name && a.isOurRefresh(ctx, refreshToken):
 		// It was spent. Another organization's cert could have signed it, which must not end a sign-in here.
@@ -79,14 +79,14 @@ func refuseRefresh() *Refusal {
 }
 
 // refreshExpired reports whether the refresh token of a row has outlived what the application's settings allow now.
-func (c *Client) refreshExpired(row *sdk.Token, now time.Time) bool {
+func refreshExpired(app *sdk.Application, row *sdk.Token, now time.Time) bool {
 	created, err := time.Parse(time.RFC3339, row.CreatedTime)
-	return err != nil || !now.Before(created.Add(c.refreshLifetime())) || row.ExpiresIn <= 0
+	return err != nil || !now.Before(created.Add(refreshLife(app))) || row.ExpiresIn <= 0
 }
 
 // userOf returns the user of a row's token.
 func (a *Authority) userOf(ctx context.Context, row *sdk.Token, token string) (*sdk.User, error) {
-	user, err := a.store.users.named(a.store.read(ctx), row.Organization, row.User)
+	user, err := a.tables.users.named(a.tables.read(ctx), row.Organization, row.User)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
@@ -100,11 +100,11 @@ func (a *Authority) userOf(ctx context.Context, row *sdk.Token, token string) (*
 // rotate replaces a row's tokens if spent still stands in its refresh column: of two requests with one refresh token
 // one wins, and the other ends the family.
 func (a *Authority) rotate(ctx context.Context, next *sdk.Token, spent string) error {
-	by := a.store.tokenBy.refresh
+	by := a.tables.tokenBy.refresh
 	var won int64
-	err := a.store.write(ctx, func(tx *txn) error {
-		return a.store.tokens.sendUpdate(tx, next, &won,
-			[]string{a.store.tokenBy.access, by, "created_time", "expires_in"},
+	err := a.tables.write(ctx, func(tx *txn) error {
+		return a.tables.tokens.sendUpdate(tx, next, &won,
+			[]string{a.tables.tokenBy.access, by, "created_time", "expires_in"},
 			byName+" AND "+by+"=?", next.Owner, next.Name, spent)
 	})
 	if IsUnavailable(err) && a.hasRotated(ctx, next) {
@@ -122,8 +122,8 @@ func (a *Authority) hasRotated(ctx context.Context, next *sdk.Token) bool {
 	const patience = 3 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	row, err := a.store.tokens.named(a.store.read(ctx), next.Owner, next.Name)
-	return err == nil && a.store.tokenBy.isRefresh(row, next.RefreshToken)
+	row, err := a.tables.tokens.named(a.tables.read(ctx), next.Owner, next.Name)
+	return err == nil && a.tables.tokenBy.isRefresh(row, next.RefreshToken)
 }
 
 // endFamily ends the sign-in whose spent refresh token was sent, and refuses it.
@@ -142,9 +142,9 @@ func (a *Authority) endFamily(ctx context.Context, owner, name string) error {
 // revoke returns, on every instance.
 func (a *Authority) revoke(ctx context.Context, owner, name string) (bool, error) {
 	var deleted int64
-	err := a.store.write(ctx, func(tx *txn) error {
+	err := a.tables.write(ctx, func(tx *txn) error {
 		return tx.send(statement{
-			query: "DELETE FROM " + a.store.tokens.name + " WHERE " + byName, args: []any{owner, name}, changed: &deleted,
+			query: "DELETE FROM " + a.tables.tokens.name + " WHERE " + byName, args: []any{owner, name}, changed: &deleted,
 		})
 	})
 	return deleted > 0, err
@@ -168,7 +168,7 @@ func (a *Authority) ClientToken(ctx context.Context, c *Client, issuer, scope st
 		return nil, err
 	}
 	row.GrantType = ClientCredentials
-	return token, a.store.write(ctx, func(tx *txn) error {
-		return a.store.insertToken(tx, row)
+	return token, a.tables.write(ctx, func(tx *txn) error {
+		return a.tables.insertToken(tx, row)
 	})
 }

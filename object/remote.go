@@ -116,7 +116,7 @@ func (r *remote) find(ctx context.Context, p *person) error {
 	if err != nil {
 		return err
 	}
-	if user.Properties[p.platform.Prefix+"OpenId"] != openID {
+	if user.Properties[p.platform.Prefix+openIDProperty] != openID {
 		return contested("user %s has another OpenID in its properties, or none", user.GetId())
 	}
 	if user.Id != p.id && !madeByMiniProgram(user, openID) {

@@ -12,8 +12,8 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// weChatMiniProgram is the type of the mini programs that Casdoor need not know.
-const weChatMiniProgram = "WeChatMiniProgram"
+// WeChatMiniProgram is Casdoor's type of the providers that are WeChat mini programs.
+const WeChatMiniProgram = "WeChatMiniProgram"
 
 // applications returns all applications, and the organization of the one whose credentials are ours.
 func (r *remote) applications(ctx context.Context) ([]*sdk.Application, string, error) {
@@ -177,7 +177,7 @@ func (r *remote) miniPrograms(ctx context.Context, app *sdk.Application) []miniP
 			programs = append(programs, miniProgram{
 				item: &sdk.ProviderItem{Name: appID, CanSignIn: true, CanSignUp: true},
 				row: &sdk.Provider{
-					Name: appID, Type: weChatMiniProgram, ClientId: appID, ClientSecret: r.appSecrets[appID].Reveal(),
+					Name: appID, Type: WeChatMiniProgram, ClientId: appID, ClientSecret: r.appSecrets[appID].Reveal(),
 				},
 			})
 		}

@@ -17,7 +17,7 @@ import (
 // Resources are the pictures that were uploaded for users. A row that somebody adds by hand names a file elsewhere:
 // only those whose upload we know have a file here.
 func (a *Authority) Resources() *Family[sdk.Resource] {
-	return &Family[sdk.Resource]{a, a.store.resources, trait[sdk.Resource]{
+	return &Family[sdk.Resource]{a, a.tables.resources, trait[sdk.Resource]{
 		name:       "resource",
 		home:       func(r *sdk.Resource) home { return home{organization: r.Owner, user: r.User} },
 		id:         func(r *sdk.Resource) *rowID { return &rowID{&r.Owner, &r.Name} },
@@ -93,10 +93,10 @@ func (a *Authority) AddResource(ctx context.Context, c *Caller, req ResourceRequ
 	if err := c.check(action, home{organization: row.Owner, user: row.User}); err != nil {
 		return Avatar{}, err
 	}
-	if a.files == nil || a.store.beside {
+	if a.files == nil || a.tables.beside {
 		return Avatar{}, refuse(Unsupported, "this server keeps no resources")
 	}
-	user, err := a.store.users.named(a.store.read(ctx), row.Owner, row.User)
+	user, err := a.tables.users.named(a.tables.read(ctx), row.Owner, row.User)
 	if ignoreMissing(err) != nil {
 		return Avatar{}, err
 	}

@@ -47,7 +47,7 @@ func TestSessionIsCheckedOnceForAll(t *testing.T) {
 	platform := &oneUser{release: make(chan struct{})}
 	a, p := signInAt(t, platform)
 	var looked reads
-	a.store.observer = &looked
+	a.tables.observer = &looked
 	var asking sync.WaitGroup
 	check := func() {
 		state, err := a.CheckSession(t.Context(), p, "")

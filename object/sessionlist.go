@@ -50,7 +50,7 @@ type sessionList struct {
 }
 
 func (a *Authority) sessionList(ctx context.Context, organization string, q ListQuery) (*sessionList, error) {
-	s := a.store
+	s := a.tables
 	l := &sessionList{reader: s.read(ctx), organization: organization, now: a.stamp(), like: "%"}
 	switch {
 	case q.Field == "" || q.Value == "":

@@ -36,8 +36,8 @@ func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChang
 	}
 	user.PasswordType, user.PasswordSalt = passwordType, ""
 	user.NeedUpdatePassword, user.LastChangePasswordTime, user.UpdatedTime = false, a.stamp(), a.stamp()
-	return a.store.write(ctx, func(tx *txn) error {
-		if _, err := a.store.users.update(tx, user, []string{
+	return a.tables.write(ctx, func(tx *txn) error {
+		if _, err := a.tables.users.update(tx, user, []string{
 			"password", "password_type", "password_salt", "need_update_password", "last_change_password_time", "updated_time",
 		}, byName+" AND id=?", user.Owner, user.Name, user.Id); err != nil {
 			return err
@@ -96,7 +96,7 @@ func (a *Authority) CheckUserPassword(ctx context.Context, c *Caller, owner, nam
 // userFor returns a user if the caller may do something to them. That there is none is told to those only who may do so
 // to all of the organization.
 func (a *Authority) userFor(ctx context.Context, c *Caller, action, owner, name string) (*sdk.User, error) {
-	user, err := a.store.users.named(a.store.read(ctx), owner, name)
+	user, err := a.tables.users.named(a.tables.read(ctx), owner, name)
 	if errors.Is(err, ErrNotFound) {
 		if err := c.check(action, home{organization: owner}); err != nil {
 			return nil, err

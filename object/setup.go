@@ -162,8 +162,9 @@ func makeBuiltIn(session *xorm.Session) (*FirstStart, error) {
 			Owner: adminOwner, Name: builtInApplication, CreatedTime: now(), DisplayName: "minidoor",
 			Organization: builtInName, Cert: builtInCert, EnablePassword: true,
 			GrantTypes: []string{"authorization_code", "client_credentials", "refresh_token"},
-			ClientId:   newClientID(), ClientSecret: newClientSecret(), TokenFormat: "JWT", ExpireInHours: 168,
-			FailedSigninLimit: 5, FailedSigninFrozenTime: 15,
+			ClientId:   newClientID(), ClientSecret: newClientSecret(), TokenFormat: "JWT",
+			ExpireInHours: DefaultExpireInHours, FailedSigninLimit: defaultSigninLimit,
+			FailedSigninFrozenTime: defaultFrozenTime,
 		},
 		&sdk.User{
 			Owner: builtInName, Name: builtInAdmin, CreatedTime: now(), UpdatedTime: now(), Id: uuid.NewString(),

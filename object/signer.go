@@ -14,12 +14,12 @@ import (
 type Signer struct {
 	Keys jose.JSONWebKeySet // that sign its tokens, and those that have signed tokens which still live (RFC 7517)
 
-	client *Client
+	application *sdk.Application
 }
 
 // Grants reports whether the application's settings allow a grant type.
 func (s *Signer) Grants(grantType string) bool {
-	return s.client.Grants(grantType)
+	return slices.Contains(s.application.GrantTypes, grantType)
 }
 
 // Signer returns the application of that name, to which the organization that a shared one acts for may be added as to
@@ -31,7 +31,7 @@ func (a *Authority) Signer(ctx context.Context, name string) (*Signer, error) {
 			return nil, err
 		}
 		keys, err := a.keysOf(ctx, app)
-		return &Signer{keys, &Client{Application: app}}, err
+		return &Signer{keys, app}, err
 	})
 }
 
@@ -62,7 +62,7 @@ func (a *Authority) sharedBy(ctx context.Context, name, organization string) (*s
 // applicationExactly returns the application of that very name: the database may take another case, or blanks at the
 // end, for the same.
 func (a *Authority) applicationExactly(ctx context.Context, name string) (*sdk.Application, error) {
-	app, err := a.store.applications.named(a.store.read(ctx), adminOwner, name)
+	app, err := a.tables.applications.named(a.tables.read(ctx), adminOwner, name)
 	if err == nil && app.Name != name {
 		return nil, ErrNotFound
 	}
@@ -72,12 +72,12 @@ func (a *Authority) applicationExactly(ctx context.Context, name string) (*sdk.A
 // keysOf returns the keys that an application's tokens are verified with, the one that signs now before the former
 // ones. There is none of a cert that is missing or cannot be read.
 func (a *Authority) keysOf(ctx context.Context, app *sdk.Application) (jose.JSONWebKeySet, error) {
-	set, q := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}, a.store.read(ctx)
-	uses, err := a.store.formerKeys(q, app.Name, a.now())
+	set, q := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}, a.tables.read(ctx)
+	uses, err := a.tables.formerKeys(q, app.Name, a.now())
 	if err != nil {
 		return set, err
 	}
-	current, err := a.store.keyUseOf(q, app)
+	current, err := a.tables.keyUseOf(q, app)
 	if err == nil {
 		uses = append([]keyUse{current}, uses...)
 	} else if !errors.Is(err, ErrNotFound) {
@@ -85,14 +85,14 @@ func (a *Authority) keysOf(ctx context.Context, app *sdk.Application) (jose.JSON
 	}
 	var certs []*sdk.Cert
 	for _, use := range uses {
-		cert, err := a.store.certFor(q, use.Cert, use.Owner)
+		cert, err := a.tables.certFor(q, use.Cert, use.Owner)
 		if err == nil {
 			certs = append(certs, cert)
 		} else if !errors.Is(err, ErrNotFound) { // one that is deleted verifies nothing any more
 			return set, err
 		}
 	}
-	for _, k := range a.store.keyring.parseAll(ctx, a.log, certs) {
+	for _, k := range a.tables.keyring.parseAll(ctx, a.log, certs) {
 		jwk := k.jwk()
 		if signsOtherwise(k, uses) {
 			jwk.Algorithm = "" // it is optional, and many verifiers take the key for this algorithm only

@@ -186,7 +186,7 @@ func (s *Service) admit(ctx context.Context, p *person) (*Token, error) {
 func (p *person) sharesUnion() bool { return p.program.options.ShareUnionID && p.session.UnionID != "" }
 
 // unionKey is the property of the user that holds the UnionID.
-func (p *person) unionKey() string { return p.platform.Prefix + "UnionId" }
+func (p *person) unionKey() string { return p.platform.Prefix + unionIDProperty }
 
 // applyTo writes to the user what this sign-in brings, and returns the columns that it changed.
 func (p *person) applyTo(user *sdk.User, clientIP, stamp string) []string {

@@ -45,7 +45,7 @@ func (s *Store) insertOldRows(t *testing.T) {
 	require.NoError(t, s.write(t.Context(), func(tx *txn) error {
 		_, err1 := s.events.insert(tx, &Event{"wx", "key", "event", timestamp(old)}, "")
 		_, err2 := s.adminSessions.insert(tx, &AdminSession{TokenHash: "hash", ExpiresTime: timestamp(old)}, "")
-		_, err3 := s.stats.insert(tx, &Stat{Step: anHour, Began: old.Unix()}, "")
+		_, err3 := s.stats.insert(tx, &Stat{Step: int64(time.Hour / time.Second), Began: old.Unix()}, "")
 		return errors.Join(err1, err2, err3)
 	}))
 }

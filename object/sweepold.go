@@ -9,12 +9,11 @@ import (
 
 // How long rows are kept that nobody ends.
 const (
-	attemptLife    = 24 * time.Hour      // of wrong passwords for names that nobody has
-	logLife        = 30 * 24 * time.Hour // of the log of sign-ins
-	maxLog         = 1_000_000           // lines of it
-	minuteLife     = 48 * time.Hour      // of the counts of minutes
-	statLife       = 90 * 24 * time.Hour // of the counts of hours
-	minute, anHour = int64(time.Minute / time.Second), int64(time.Hour / time.Second)
+	attemptLife = 24 * time.Hour      // of wrong passwords for names that nobody has
+	logLife     = 30 * 24 * time.Hour // of the log of sign-ins
+	maxLog      = 1_000_000           // lines of it
+	minuteLife  = 48 * time.Hour      // of the counts of minutes
+	statLife    = 90 * 24 * time.Hour // of the counts of hours
 )
 
 // oldRows are the tables whose rows go when a time in them is past.
@@ -26,15 +25,15 @@ func (s *Sweeper) oldRows(ctx context.Context) ([]sweptTable, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	stats := func(step int64, life time.Duration) sweptTable {
-		return sweptTable{"stat", below(s, fmt.Sprintf("%s WHERE step=%d AND ", s.stats.name, step), "began",
+	stats := func(step, life time.Duration) sweptTable {
+		return sweptTable{"stat", below(s, fmt.Sprintf("%s WHERE step=%d AND ", s.stats.name, int64(step/time.Second)), "began",
 			now.Add(-life).Unix())}
 	}
 	return []sweptTable{
 		{"admin_session", below(s, s.adminSessions.name+" WHERE ", "expires_time", timestamp(now))},
 		{"attempt", below(s, s.attempts.name+" WHERE ", "updated_time", timestamp(now.Add(-attemptLife)))},
 		{"log", below(s, s.logs.name+" WHERE ", "id", oldest)},
-		stats(minute, minuteLife), stats(anHour, statLife),
+		stats(time.Minute, minuteLife), stats(time.Hour, statLife),
 	}, nil
 }
 

@@ -129,7 +129,8 @@ func (t *tables) update(ctx context.Context, p *Principal, columns []string) err
 }
 
 // liveUser returns the principal's user as they are now, and stay until the transaction ends, or the *Refusal of one
-// who is gone or may not go on.
+// who is gone or may not go on. One who has got another name since is errRaced: what is written by the name would be
+// lost.
 func (t *tables) liveUser(tx *txn, p *Principal) (*sdk.User, error) {
 	user, err := t.userByID(tx, p.User.Owner, p.User.Id)
 	if errors.Is(err, ErrNotFound) {
@@ -137,6 +138,9 @@ func (t *tables) liveUser(tx *txn, p *Principal) (*sdk.User, error) {
 	}
 	if err == nil {
 		err = usable(user)
+	}
+	if err == nil && user.Name != p.User.Name {
+		err = errRaced
 	}
 	return user, err
 }

@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -50,14 +51,12 @@ func (s *Service) issue(ctx context.Context, g grant) (*Token, *sdk.Token, error
 			return nil, nil, err
 		}
 	}
-	name, id := g.family, app.Owner+"/"+g.family
-	if name == "" {
-		name = newID()
-		id = app.Owner + "/" + name
-	} else {
+	name := cmp.Or(g.family, newID())
+	id := app.Owner + "/" + name
+	if g.family != "" {
 		id += "." + rand.Text()[:8] // a jti names one token, a row a family of them
 	}
-	issued, life := s.now(), g.client.lifetime()
+	issued, life := s.now(), accessLife(app)
 	claims := grantClaims{
 		TokenType: accessTokenType, Scope: g.scope, Azp: app.ClientId,
 		RegisteredClaims: g.registered(id, issued, life),
@@ -70,7 +69,7 @@ func (s *Service) issue(ctx context.Context, g grant) (*Token, *sdk.Token, error
 	case !g.refresh:
 	case s.refreshJWT:
 		claims.TokenType = refreshTokenType
-		claims.ExpiresAt = jwt.NewNumericDate(issued.Add(g.client.refreshLifetime()))
+		claims.ExpiresAt = jwt.NewNumericDate(issued.Add(refreshLife(app)))
 		if token.RefreshToken, err = s.sign(ctx, g, claims); err != nil {
 			return nil, nil, err
 		}

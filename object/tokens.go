@@ -10,7 +10,7 @@ import (
 
 // Tokens are shown without what could be used or looked up: neither tokens nor hashes nor codes leave the server.
 func (a *Authority) Tokens() *Family[sdk.Token] {
-	return &Family[sdk.Token]{a, a.store.tokens, trait[sdk.Token]{
+	return &Family[sdk.Token]{a, a.tables.tokens, trait[sdk.Token]{
 		name:       "token",
 		home:       func(t *sdk.Token) home { return home{organization: t.Organization} },
 		id:         func(t *sdk.Token) *rowID { return &rowID{&t.Owner, &t.Name} },
@@ -35,7 +35,7 @@ func (a *Authority) fillToken(_ context.Context, _ *Caller, row, old *sdk.Token)
 	if old != nil && row.Organization != old.Organization {
 		return refuse(AccessDenied, "The organization is immutable: a token stays in it")
 	}
-	if a.store.tokenBy.hashed() {
+	if a.tables.tokenBy.hashed() {
 		if row.AccessToken != "" {
 			row.AccessTokenHash, row.AccessToken = tokenHash(row.AccessToken), ""
 		}
@@ -53,12 +53,12 @@ func (a *Authority) judgeToken(tx *txn, _ *Caller, row, old *sdk.Token) error {
 		return nil
 	}
 	err := refuseUnless(tx, refuse(InvalidRequest, "the application %s does not exist", row.Application),
-		a.store.applications.name+" WHERE name=?", row.Application)
+		a.tables.applications.name+" WHERE name=?", row.Application)
 	if err != nil || row.User == "" {
 		return err
 	}
 	return refuseUnless(tx, refuse(InvalidRequest, "the user %s/%s does not exist", row.Organization, row.User),
-		a.store.users.name+" WHERE "+byName, row.Organization, row.User)
+		a.tables.users.name+" WHERE "+byName, row.Organization, row.User)
 }
 
 // EndUserSessions ends all that a user is signed in by, tokens and sessions of browsers, everywhere at once. It returns
@@ -75,7 +75,7 @@ func (a *Authority) EndUserSessions(ctx context.Context, c *Caller, owner, name 
 	if err != nil {
 		return 0, err
 	}
-	return len(tokens), a.store.write(ctx, func(tx *txn) error {
+	return len(tokens), a.tables.write(ctx, func(tx *txn) error {
 		if err := a.tables.deleteTokens(tx, tokens); err != nil {
 			return err
 		}

@@ -89,21 +89,21 @@ func (t *tables) dropUploads(tx *txn, userID, newAvatar string) error {
 func (s *Service) giveUp(ctx context.Context, u *Upload) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)
 	defer cancel()
-	err := s.drop(ctx, u, uploadNew)
+	err := s.dropUpload(ctx, u, uploadNew)
 	if err != nil && !errors.Is(err, errUploadGone) {
 		s.log.WarnContext(ctx, "files of a failed upload stay until the next sweep", "cause", err)
 	}
 }
 
-// drop drops an upload in that state, and removes its files.
-func (s *Service) drop(ctx context.Context, u *Upload, state string) error {
+// dropUpload drops an upload in that state, and removes its files.
+func (s *Service) dropUpload(ctx context.Context, u *Upload, state string) error {
 	err := s.tables.write(ctx, func(tx *txn) error {
 		return s.tables.moveUpload(tx, u.FileKey, state, uploadDropped, atOnce)
 	})
 	if err != nil {
 		return err
 	}
-	return s.remove(ctx, u)
+	return s.removeUpload(ctx, u)
 }
 
 // tidyPatience bounds what a request does after its answer is certain.
@@ -116,23 +116,18 @@ func (s *Service) tidy(ctx context.Context, userID string) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)
 	defer cancel()
-	err := s.removeAll(ctx, "WHERE user_id=? AND state=?", userID, uploadDropped)
+	dropped, err := s.tables.uploads.find(s.tables.read(ctx), "WHERE user_id=? AND state=?", userID, uploadDropped)
+	for _, u := range dropped {
+		err = errors.Join(err, s.removeUpload(ctx, u))
+	}
 	if err != nil {
 		s.log.WarnContext(ctx, "files of a former avatar stay until the next sweep", "cause", err)
 	}
 }
 
-func (s *Service) removeAll(ctx context.Context, where string, args ...any) error {
-	dropped, err := s.tables.uploads.find(s.tables.read(ctx), where, args...)
-	for _, u := range dropped {
-		err = errors.Join(err, s.remove(ctx, u))
-	}
-	return err
-}
-
-// remove removes the files of a dropped upload, and then its row. One that cannot be removed comes last in the next
-// sweeps.
-func (s *Service) remove(ctx context.Context, u *Upload) error {
+// removeUpload removes the files of a dropped upload, and then its row. One that cannot be removed comes last in the
+// next sweeps.
+func (s *Service) removeUpload(ctx context.Context, u *Upload) error {
 	err := s.removeFiles(ctx, u.FileKey)
 	later := timestamp(s.now().Add(uploadPatience))
 	return errors.Join(err, s.tables.write(ctx, func(tx *txn) error {
@@ -165,20 +160,20 @@ func (s *Service) sweepUploads(ctx context.Context) error {
 		return fmt.Errorf("sweep uploads: %w", err)
 	}
 	for _, u := range due {
-		if problem := s.sweep(ctx, u); problem != nil && !errors.Is(problem, errUploadGone) {
+		if problem := s.sweepUpload(ctx, u); problem != nil && !errors.Is(problem, errUploadGone) {
 			err = errors.Join(err, fmt.Errorf("sweep uploads: %w", problem))
 		}
 	}
 	return err
 }
 
-func (s *Service) sweep(ctx context.Context, u *Upload) error {
+func (s *Service) sweepUpload(ctx context.Context, u *Upload) error {
 	switch u.State {
 	case uploadNew:
-		return s.drop(ctx, u, uploadNew)
+		return s.dropUpload(ctx, u, uploadNew)
 	case uploadPending:
 		return s.settle(ctx, u)
 	default:
-		return s.remove(ctx, u)
+		return s.removeUpload(ctx, u)
 	}
 }

@@ -15,6 +15,13 @@ const (
 	defaultCurrency = "USD"
 )
 
+// What the names of the user's properties end in that hold OpenID and UnionID, such as wechatOpenId. They begin with
+// the platform's prefix.
+const (
+	openIDProperty  = "OpenId"
+	unionIDProperty = "UnionId"
+)
+
 // makeUser prepares the user of an OpenID that has none, with what organization and application give to new users.
 // The name gets a random end when somebody has it already: an account made otherwise or, in a database that ignores
 // case, another OpenID's.
@@ -29,8 +36,8 @@ func (s *Service) makeUser(p *person) {
 		Avatar: org.DefaultAvatar, Tag: app.DefaultTag, Score: org.InitScore, SignupApplication: app.Name,
 		BalanceCurrency: cmp.Or(org.BalanceCurrency, defaultCurrency), CreatedIp: p.request.ClientIP,
 		Properties: map[string]string{
-			p.platform.Prefix + "OpenId":  p.session.OpenID,
-			p.platform.Prefix + "UnionId": p.session.UnionID,
+			p.platform.Prefix + openIDProperty: p.session.OpenID,
+			p.unionKey():                       p.session.UnionID,
 		},
 	}
 	if group := cmp.Or(p.program.item.SignupGroup, app.DefaultGroup); group != "" {
@@ -45,7 +52,7 @@ func (s *Service) makeUser(p *person) {
 // IsMiniProgramUser reports whether a user has come by a mini program.
 func (s *Service) IsMiniProgramUser(user *sdk.User) bool {
 	for name, value := range user.Properties {
-		prefix, ok := strings.CutSuffix(name, "OpenId")
+		prefix, ok := strings.CutSuffix(name, openIDProperty)
 		if _, ours := s.registry.ByPrefix(prefix); ok && ours && value != "" {
 			return true
 		}

@@ -17,7 +17,7 @@ import (
 // Users are looked after by the admins and applications of their organization. What users may change of themselves is
 // UpdateAccount's.
 func (a *Authority) Users() *Family[sdk.User] {
-	return &Family[sdk.User]{a, a.store.users, trait[sdk.User]{
+	return &Family[sdk.User]{a, a.tables.users, trait[sdk.User]{
 		name:       "user",
 		home:       func(u *sdk.User) home { return home{organization: u.Owner, userID: u.Id} },
 		id:         func(u *sdk.User) *rowID { return &rowID{&u.Owner, &u.Name} },
@@ -86,7 +86,7 @@ func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User)
 	}
 	a.keepIdentity(row, old)
 	for _, column := range provingColumns() {
-		is, was := a.store.users.texts(row, []string{column}), a.store.users.texts(old, []string{column})
+		is, was := a.tables.users.texts(row, []string{column}), a.tables.users.texts(old, []string{column})
 		if c.Role != Global && len(is) > 0 && !reflect.DeepEqual(is[0].Interface(), was[0].Interface()) &&
 			!isBlank(is[0]) {
 			return refuse(AccessDenied, "%s can be set by an administrator of %s only", column, builtInName)
@@ -195,20 +195,20 @@ func getsEmail(row, old *sdk.User) bool {
 // and identities go by.
 func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 	if getsEmail(row, old) {
-		if err := a.store.freeEmail(tx, row); err != nil {
+		if err := a.tables.freeEmail(tx, row); err != nil {
 			return err
 		}
 	}
 	if old != nil {
 		return nil
 	}
-	err := refuseIf(tx, refuse(InvalidRequest, "another user has this id"), a.store.users.name+" WHERE id=?", row.Id)
+	err := refuseIf(tx, refuse(InvalidRequest, "another user has this id"), a.tables.users.name+" WHERE id=?", row.Id)
 	if err != nil {
 		return err
 	}
 	// What is left of a user who had the id must not come to another one.
 	return refuseIf(tx, refuse(InvalidRequest, "another user has had this id"),
-		a.store.identities.name+" WHERE user_id=?", row.Id)
+		a.tables.identities.name+" WHERE user_id=?", row.Id)
 }
 
 // followUser has tokens, uploads, marks and lines of the log follow a change.
@@ -240,7 +240,7 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 			return err
 		}
 	}
-	tokens, err := a.store.tokensIn(tx, old.Owner, old.Name)
+	tokens, err := t.tokensIn(tx, old.Owner, old.Name)
 	for _, token := range tokens {
 		if _, err := tx.exec("UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=? WHERE "+byName,
 			row.Name, token.Owner, token.Name); err != nil {
@@ -252,11 +252,11 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 
 // eraseUser deletes a user with all that says who they are, softly or wholly as the organization says.
 func (a *Authority) eraseUser(tx *txn, row *sdk.User) error {
-	org, err := a.store.organizations.named(tx, adminOwner, row.Owner)
+	org, err := a.tables.organizations.named(tx, adminOwner, row.Owner)
 	if ignoreMissing(err) != nil {
 		return err
 	}
-	tokens, err := a.store.tokensIn(tx, row.Owner, row.Name)
+	tokens, err := a.tables.tokensIn(tx, row.Owner, row.Name)
 	if err != nil {
 		return err
 	}
@@ -293,6 +293,9 @@ func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value
 	if owner == "" {
 		owner = c.Organization // casdoor-python-sdk names none
 	}
+	if value == "" {
+		return nil, users.missing(c, "get-user", owner, "", ErrNotFound)
+	}
 	where := condition{users.table.dialect.quote(field) + "=?", []any{value}}
 	switch field {
 	case "email":
@@ -303,11 +306,8 @@ func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value
 			return nil, err
 		}
 	}
-	row, err := users.table.get(a.store.read(ctx), "WHERE "+where.text+" AND COALESCE(owner, '')=? ORDER BY created_time, name",
+	row, err := users.table.get(a.tables.read(ctx), "WHERE "+where.text+" AND COALESCE(owner, '')=? ORDER BY created_time, name",
 		append(where.args, owner)...)
-	if value == "" {
-		err = ErrNotFound
-	}
 	if err != nil {
 		return nil, users.missing(c, "get-user", owner, "", err)
 	}

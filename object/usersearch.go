@@ -45,17 +45,17 @@ func (a *Authority) seekUsers(ctx context.Context, f searchFor, s *selection) (b
 		s.add(ids.text, ids.args...)
 		return true, err
 	}
-	if !a.store.users.has(f.column) {
+	if !a.tables.users.has(f.column) {
 		return false, nil
 	}
 	var users int
-	err := scanOne(a.store.readOnce(ctx), []any{&users}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s LIMIT %d) sub",
-		a.store.users.name, manyUsers+1))
+	err := scanOne(a.tables.readOnce(ctx), []any{&users}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s LIMIT %d) sub",
+		a.tables.users.name, manyUsers+1))
 	if err != nil || users <= manyUsers {
 		return false, err
 	}
 	s.bounded = true
-	begins := a.store.dialect.beginsWith(f.column, f.value)
+	begins := a.tables.dialect.beginsWith(f.column, f.value)
 	switch f.column {
 	case "phone", "email", "id":
 		s.unsorted("owner")
@@ -72,7 +72,7 @@ func (a *Authority) seekUsers(ctx context.Context, f searchFor, s *selection) (b
 func (a *Authority) seekAmong(ctx context.Context, f searchFor, s *selection, begins condition) error {
 	owners := []any{f.organization}
 	if f.organization == "" {
-		all, err := a.store.organizations.find(a.store.read(ctx), "")
+		all, err := a.tables.organizations.find(a.tables.read(ctx), "")
 		if err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (a *Authority) seekAmong(ctx context.Context, f searchFor, s *selection, be
 	}
 	alternatives := []condition{begins}
 	for _, prefix := range a.registry.Prefixes() {
-		alternatives = append(alternatives, a.store.dialect.beginsWith(f.column, prefix+"-"+f.value))
+		alternatives = append(alternatives, a.tables.dialect.beginsWith(f.column, prefix+"-"+f.value))
 	}
 	var either condition
 	for i, alternative := range alternatives {
@@ -108,16 +108,16 @@ func (a *Authority) seekAmong(ctx context.Context, f searchFor, s *selection, be
 func (a *Authority) byOpenID(ctx context.Context, organization, openID string) (condition, error) {
 	none := condition{text: "1=0"}
 	var users []any
-	r := a.store.read(ctx)
+	r := a.tables.read(ctx)
 	for at := []string{organization, ""}; at != nil && (organization == "" || at[0] == organization); {
-		row, err := a.store.identities.get(r, "WHERE organization=? AND app_id=? AND open_id=?", at[0], at[1], openID)
+		row, err := a.tables.identities.get(r, "WHERE organization=? AND app_id=? AND open_id=?", at[0], at[1], openID)
 		if err == nil {
 			users = append(users, row.UserID)
 		}
 		if err := ignoreMissing(err); err != nil {
 			return none, err
 		}
-		if at, err = a.store.nextProgram(ctx, a.store.identities.name, at[0], at[1]); err != nil {
+		if at, err = a.tables.nextProgram(ctx, a.tables.identities.name, at[0], at[1]); err != nil {
 			return none, err
 		}
 	}

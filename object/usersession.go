@@ -25,7 +25,7 @@ func (a *Authority) signInsOf(ctx context.Context, user *sdk.User) (*userSignIns
 		return nil, err
 	}
 	u.tokens = slices.DeleteFunc(u.tokens, func(t *sdk.Token) bool { return t.ExpiresIn <= 0 }) // ended
-	u.browsers, err = a.store.adminSessions.find(a.store.read(ctx), "WHERE user_id=? AND organization=? AND expires_time>? "+
+	u.browsers, err = a.tables.adminSessions.find(a.tables.read(ctx), "WHERE user_id=? AND organization=? AND expires_time>? "+
 		"ORDER BY created_time", user.Id, user.Owner, a.stamp())
 	return u, err
 }
@@ -99,12 +99,12 @@ func (a *Authority) end(ctx context.Context, c *Caller, u *userSignIns, action, 
 	if len(u.tokens)+len(u.browsers) == 0 {
 		return nil
 	}
-	return a.store.write(ctx, func(tx *txn) error {
+	return a.tables.write(ctx, func(tx *txn) error {
 		if err := a.tables.deleteTokens(tx, u.tokens); err != nil {
 			return err
 		}
 		for _, s := range u.browsers {
-			if _, err := tx.exec("DELETE FROM "+a.store.adminSessions.name+" WHERE token_hash=?", s.TokenHash); err != nil {
+			if _, err := tx.exec("DELETE FROM "+a.tables.adminSessions.name+" WHERE token_hash=?", s.TokenHash); err != nil {
 				return err
 			}
 		}
@@ -114,6 +114,6 @@ func (a *Authority) end(ctx context.Context, c *Caller, u *userSignIns, action, 
 
 // endAdminSessions ends a user's sessions of browsers.
 func (a *Authority) endAdminSessions(tx *txn, user *sdk.User) error {
-	_, err := tx.exec("DELETE FROM "+a.store.adminSessions.name+" WHERE user_id=?", user.Id)
+	_, err := tx.exec("DELETE FROM "+a.tables.adminSessions.name+" WHERE user_id=?", user.Id)
 	return err
 }

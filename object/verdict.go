@@ -138,11 +138,11 @@ func (s *Service) settle(ctx context.Context, u *Upload) error {
 	reason, refused := s.decide(ctx, options, avatarField, verdict, unchecked)
 	if refused != nil {
 		s.log.InfoContext(ctx, "avatar is refused", "user", u.UserID, "cause", refused)
-		return s.drop(ctx, u, uploadPending)
+		return s.dropUpload(ctx, u, uploadPending)
 	}
 	err = s.tables.write(ctx, func(tx *txn) error { return s.tables.publish(tx, u, s.avatarMark(u.UserID, reason)) })
 	if errors.Is(err, ErrNotFound) {
-		return s.drop(ctx, u, uploadPending) // nobody is there to have it
+		return s.dropUpload(ctx, u, uploadPending) // nobody is there to have it
 	}
 	return err
 }

@@ -21,19 +21,19 @@ type LogQuery struct {
 
 // SignInEntry is a line of the log of sign-ins.
 type SignInEntry struct {
-	ID string `json:"id"`
+	ID string
 
-	Time         time.Time `json:"time"`
-	Organization string    `json:"organization"`
-	Application  string    `json:"application"`
-	Provider     string    `json:"provider"`
-	Outcome      string    `json:"outcome"`
-	Errcode      int       `json:"errcode"`
-	User         string    `json:"user"`
-	NewUser      bool      `json:"newUser"`
-	TookMs       int64     `json:"tookMs"`
-	ClientIP     string    `json:"clientIp"`
-	RequestID    string    `json:"requestId"`
+	Time         time.Time
+	Organization string
+	Application  string
+	Provider     string
+	Outcome      string
+	Errcode      int
+	User         string
+	NewUser      bool
+	TookMs       int64
+	ClientIP     string
+	RequestID    string
 }
 
 // SignIns returns lines of the log that the caller may see, the newest first, and the After that goes on behind them;
@@ -45,8 +45,8 @@ func (a *Authority) SignIns(ctx context.Context, c *Caller, q LogQuery) (entries
 	}
 	q.Organization = organization
 	limit := min(cmp.Or(q.Limit, 100), maxPageSize)
-	from, args := q.selection().from(a.store.logs.name, "")
-	rows, err := a.store.logs.findFrom(a.store.read(ctx), fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", from, limit), args...)
+	from, args := q.selection().from(a.tables.logs.name, "")
+	rows, err := a.tables.logs.findFrom(a.tables.read(ctx), fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", from, limit), args...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -103,23 +103,23 @@ func (q LogQuery) selection() *selection {
 
 // Statistics are the sign-ins of a span of time, ready to draw.
 type Statistics struct {
-	Step    time.Duration `json:"step"`   // from one point to the next, in ns
-	Points  []StatPoint   `json:"points"` // without gaps, the oldest first
-	SignIns int64         `json:"signIns"`
-	Users   int64         `json:"newUsers"`
+	Step    time.Duration // from one point to the next
+	Points  []StatPoint   // without gaps, the oldest first
+	SignIns int64
+	Users   int64
 
 	// Causes say why the others failed: OAuth's error, with the platform's errcode behind a space where there is one.
-	Causes map[string]int64 `json:"causes"`
+	Causes map[string]int64
 }
 
 // StatPoint is what happened between its time and the next point's.
 type StatPoint struct {
-	Time     time.Time        `json:"time"`
-	SignIns  int64            `json:"signIns"` // that were answered with a token
-	NewUsers int64            `json:"newUsers"`
-	Failures map[string]int64 `json:"failures"` // by cause, as in Statistics; nil: none
-	P50Ms    float64          `json:"p50Ms"`    // how long half of SignIns took at most; 0 where there were none
-	P99Ms    float64          `json:"p99Ms"`
+	Time     time.Time
+	SignIns  int64 // that were answered with a token
+	NewUsers int64
+	Failures map[string]int64 // by cause, as in Statistics; nil: none
+	P50Ms    float64          // how long half of SignIns took at most; 0 where there were none
+	P99Ms    float64
 
 	took []int64 // SignIns by latencies
 }
@@ -140,7 +140,7 @@ func (a *Authority) Statistics(ctx context.Context, c *Caller, span time.Duratio
 		step = 15 * time.Minute
 	}
 	s := newStatistics(a.now(), min(max(span, time.Minute), statLife), step)
-	return s, a.store.readStats(ctx, s, stored, organization)
+	return s, a.tables.readStats(ctx, s, stored, organization)
 }
 
 func newStatistics(now time.Time, span, step time.Duration) *Statistics {

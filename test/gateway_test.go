@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/minidoor/minidoor/controllers"
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/fakewechat"
 	"github.com/minidoor/minidoor/test/harness"
 	"github.com/minidoor/minidoor/test/testdb"
 )
@@ -273,6 +275,7 @@ func TestGatewayWithLargeBodies(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, http.StatusServiceUnavailable, send().Status)
+	assert.InDelta(t, 1, s.Metric(t, `minidoor_turned_away_total{limit="bodies"}`), 0)
 	assert.Equal(t, 1, casdoor.Calls(harness.PathToken))
 	for _, writer := range rest {
 		require.NoError(t, writer.CloseWithError(io.ErrUnexpectedEOF))
@@ -280,6 +283,34 @@ func TestGatewayWithLargeBodies(t *testing.T) {
 	sending.Wait()
 	send()
 	assert.Equal(t, 2, casdoor.Calls(harness.PathToken))
+}
+
+// A large body has one place, though the gateway looks into it before the sign-in reads it.
+func TestGatewaySignsInWithLargeBodies(t *testing.T) {
+	t.Parallel()
+	const most = 64
+	s, _ := harness.StartGateway(t, testdb.Kinds()[0].Casdoor(t), harness.Options{})
+	var arrived atomic.Int32
+	all := make(chan struct{}) // closed when all of them are under way at once
+	s.Fake.Inject(fakewechat.PathCode2Session, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		if arrived.Add(1) == most {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-r.Context().Done():
+		}
+		answer(w, r)
+	}, most)
+	var sending sync.WaitGroup
+	for n := range most {
+		form := harness.SignInForm(s.NewCode("oLarge" + strconv.Itoa(n)))
+		form.Set("username", strings.Repeat("x", 100<<10)) // too long for a nickname, which is no reason to refuse
+		sending.Go(func() {
+			assert.Equal(t, http.StatusOK, s.Call(t, "POST", harness.PathToken, "", form).Status)
+		})
+	}
+	sending.Wait()
 }
 
 func TestGatewayWithoutItsCasdoor(t *testing.T) {

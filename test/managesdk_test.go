@@ -171,7 +171,8 @@ func TestManageApplications(t *testing.T) {
 		"another application has this clientId": func(a *casdoorsdk.Application) { a.ClientId = app.ClientId },
 		"the cert none does not exist":          func(a *casdoorsdk.Application) { a.Cert = "none" },
 		"tokenFormat must be":                   func(a *casdoorsdk.Application) { a.TokenFormat = "XML" },
-		"expireInHours must be above zero":      func(a *casdoorsdk.Application) { a.ExpireInHours = -1 },
+		"expireInHours must be at least 0":      func(a *casdoorsdk.Application) { a.ExpireInHours = -1 },
+		"at most 878400":                        func(a *casdoorsdk.Application) { a.RefreshExpireInHours = 1e9 },
 		"the provider none does not exist": func(a *casdoorsdk.Application) {
 			a.Providers = append([]*casdoorsdk.ProviderItem{{Name: "none"}}, a.Providers...)
 		},

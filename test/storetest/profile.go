@@ -24,6 +24,7 @@ func (s *suite) testProfile(t *testing.T) {
 		"Password":      testPassword,
 		"Email":         testEmail,
 		"WXProfile":     testWXProfile,
+		"Renamed":       testRenamed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,6 +77,24 @@ func testEveryField(t *testing.T, n *tenant) {
 	changed, err = n.update(t, p, account)
 	require.NoError(t, err)
 	assert.False(t, changed, "the same again")
+}
+
+// testRenamed has an admin rename a user between the look at the token and the update: that is not to be lost.
+func testRenamed(t *testing.T, n *tenant) {
+	tokens := n.signIn(t, "oRenamed")
+	p := n.principal(t, tokens)
+	renamed, err := n.service.Users().Update(t.Context(), n.app(), n.name, p.User.Name, []string{"name"},
+		jsonOf(t, row{"name": "renamed"}))
+	require.NoError(t, err)
+	require.True(t, renamed)
+	for _, change := range []row{{"bio": "new"}, {"email": "renamed@example.com"}} {
+		_, err = n.update(t, p, change)
+		assert.True(t, object.IsUnavailable(err), "%v", err)
+	}
+	p = n.principal(t, tokens)
+	_, err = n.update(t, p, row{"bio": "new"})
+	require.NoError(t, err)
+	assert.Equal(t, "new", n.stored(t, p)["bio"])
 }
 
 // testWholeAccount sends the account back as it was read, with one field changed, as Casdoor's SDKs do.
