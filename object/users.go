@@ -293,21 +293,19 @@ func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value
 	if owner == "" {
 		owner = c.Organization // casdoor-python-sdk names none
 	}
-	where := condition{users.table.dialect.quote(field) + "=?", []any{value}}
+	// MySQL takes a blank, and some characters, for the empty text, which most users have.
+	where := condition{field + "=? AND " + field + "<>''", []any{value}}
 	switch field {
 	case "email":
-		where = condition{"email IN (?, ?)", []any{value, strings.ToLower(value)}}
+		where = condition{"email IN (?, ?) AND email<>''", []any{value, strings.ToLower(value)}}
 	case "wechat":
 		var err error
 		if where, err = a.byOpenID(ctx, owner, value); err != nil {
 			return nil, err
 		}
 	}
-	row, err := users.table.get(a.store.read(ctx), "WHERE "+where.text+" AND COALESCE(owner, '')=? ORDER BY created_time, name",
-		append(where.args, owner)...)
-	if value == "" {
-		err = ErrNotFound
-	}
+	row, err := users.table.get(a.store.read(ctx), "WHERE "+where.text+" AND COALESCE(owner, '')=? "+
+		"ORDER BY created_time, name LIMIT 1", append(where.args, owner)...)
 	if err != nil {
 		return nil, users.missing(c, "get-user", owner, "", err)
 	}
