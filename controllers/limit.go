@@ -19,7 +19,7 @@ import (
 type LimitsConfig struct {
 	PerIP          int // requests
 	PerApplication int // token requests
-	PerOpenID      int // sign-ins
+	PerOpenID      int // sign-ins and content checks
 	FailedPerIP    int // sign-ins whose code the platform refuses
 	FailedShare    int // per cent of an application's sign-ins: while more fail, each counts strictWeight times
 	MaxSignIns     int // at one time
@@ -129,6 +129,15 @@ func (l *Limits) application(ctx context.Context, clientID string) error {
 	return l.judge(ctx, overApplication, l.perApplication.take(ctx, clientID))
 }
 
+// openID counts a sign-in of a mini program's user, and each time that the platform is asked about their content:
+// object.Principal calls it.
+func (l *Limits) openID(ctx context.Context, appID, openID string) error {
+	if l == nil {
+		return nil
+	}
+	return l.judge(ctx, overOpenID, l.perOpenID.take(ctx, appID+"/"+openID))
+}
+
 func (l *Limits) judge(ctx context.Context, reason string, wait time.Duration) error {
 	if wait <= 0 {
 		return nil
@@ -188,7 +197,7 @@ func (p *pass) exchanged(ctx context.Context, appID, openID string) error {
 	}
 	p.began = time.Now()
 	p.limits.working.add(1)
-	return p.limits.judge(ctx, overOpenID, p.limits.perOpenID.take(ctx, appID+"/"+openID))
+	return p.limits.openID(ctx, appID, openID)
 }
 
 // end counts how the sign-in ended for the budget of failed ones, also when its client has left, and gives its place
