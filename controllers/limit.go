@@ -169,7 +169,8 @@ func (d *Deps) network(r *http.Request) string {
 type pass struct {
 	limits  *Limits
 	network string
-	began   time.Time // when the platform had answered; zero: not yet
+	back    func()    // tells that the platform has answered; nil: it has, or nobody asks
+	began   time.Time // when the platform had answered with whose code it was; zero: not yet
 }
 
 // signIn lets a sign-in in, or says why not. The pass must end. A sign-in that is let in is not turned away later for
@@ -178,16 +179,28 @@ func (l *Limits) signIn(ctx context.Context, network string) (*pass, error) {
 	if l == nil {
 		return &pass{}, nil
 	}
-	if err := l.judge(ctx, overFailed, l.failed.wait(network)); err != nil {
+	back, wait := l.failed.send(network)
+	err := l.judge(ctx, overFailed, wait)
+	switch {
+	case err != nil:
+	case l.full() || l.behind(l.signIns.count()): // those at the platform are still to come
+		err = l.busy(ctx, overWaiting)
+	case !l.signIns.enter():
+		err = l.busy(ctx, overSignIns)
+	}
+	if err != nil {
+		back()
 		return nil, err
 	}
-	if l.full() || l.behind(l.signIns.count()) { // those at the platform are still to come
-		return nil, l.busy(ctx, overWaiting)
+	return &pass{limits: l, network: network, back: back}, nil
+}
+
+// answered tells that the sign-in's code is not at the platform any more.
+func (p *pass) answered() {
+	if p.back != nil {
+		p.back()
+		p.back = nil
 	}
-	if !l.signIns.enter() {
-		return nil, l.busy(ctx, overSignIns)
-	}
-	return &pass{limits: l, network: network}, nil
 }
 
 // exchanged hears that the platform has answered, with whose code it was: object.SignInRequest calls it.
@@ -195,6 +208,7 @@ func (p *pass) exchanged(ctx context.Context, appID, openID string) error {
 	if p.limits == nil {
 		return nil
 	}
+	p.answered()
 	p.began = time.Now()
 	p.limits.working.add(1)
 	return p.limits.openID(ctx, appID, openID)
@@ -211,6 +225,7 @@ func (p *pass) end(ctx context.Context, clientID string, err error) {
 	}
 	p.limits.signIns.add(-1)
 	p.limits.failed.judge(ctx, p.network, clientID, err)
+	p.answered()
 }
 
 // work lets in what goes straight to signing or the database; leave must be called when it is done.
