@@ -39,7 +39,9 @@ type Limits struct {
 	perIP, perApplication, perOpenID *limit
 	failed                           *failures
 	signIns, working, uploads        gate
+	asking                           gate  // requests that have the database asked who or what they name
 	uploaders                        tally // users who upload
+	exporters                        tally // users whose export is on its way
 	bodies                           gate  // requests with a large one
 	pace                             pace  // of what works with signature and database
 	backlog                          func() int
@@ -56,11 +58,14 @@ const (
 	overSignIns     = "sign_ins"
 	overWaiting     = "waiting"
 	overUploads     = "uploads"
+	overExports     = "exports"
 	overBodies      = "bodies"
 )
 
 func limitReasons() []string {
-	return []string{overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting, overUploads, overBodies}
+	return []string{
+		overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting, overUploads, overExports, overBodies,
+	}
 }
 
 // NewLimits returns the limits of cfg, and has cfg.Metrics show them.
@@ -77,6 +82,7 @@ func NewLimits(cfg LimitsConfig) *Limits {
 		failed:         newFailures(cfg, shared),
 		signIns:        gate{max: int64(cfg.MaxSignIns)},
 		working:        gate{max: int64(cfg.MaxWaiting)},
+		asking:         gate{max: int64(cfg.MaxWaiting)},
 		uploads:        gate{max: int64(cfg.MaxUploads)},
 		bodies:         gate{max: maxLargeBodies},
 		backlog:        cfg.Backlog,
@@ -244,6 +250,32 @@ func (l *Limits) work(ctx context.Context) (leave func(), err error) {
 func (l *Limits) leave(began time.Time) {
 	l.working.add(-1)
 	l.pace.done(began, time.Now(), l.working.count())
+}
+
+// asked returns what ask does, which has the database asked for what anybody may name: an application, a session. As
+// many as may wait for work may do so, and are counted apart, lest those who name what is not there take the places of
+// sign-ins, or a crowd that of an admin who looks what is wrong.
+func asked[T any](ctx context.Context, l *Limits, ask func() (T, error)) (none T, err error) {
+	if l == nil {
+		return ask()
+	}
+	if !l.asking.enter() {
+		return none, l.busy(ctx, overWaiting)
+	}
+	defer l.asking.add(-1)
+	return ask()
+}
+
+// export lets a user's export begin, which is in memory until its client has read it: one of each user at a time. leave
+// must be called when it is read.
+func (l *Limits) export(ctx context.Context, user string) (leave func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+	if !l.exporters.enter(user, 1) {
+		return nil, l.judge(ctx, overExports, busyRetry())
+	}
+	return func() { l.exporters.leave(user) }, nil
 }
 
 // maxUploadsPerUser is how many pictures of one user may be arriving or being stored at one time, where there is a

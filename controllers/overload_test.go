@@ -97,6 +97,67 @@ func TestNoNewWorkWhileTheDatabaseHasEnough(t *testing.T) {
 	}
 }
 
+// When the database does not answer, those who ask it about anything do not pile up; and they take no place of those who
+// have signed in.
+func TestStrangersDoNotPileUp(t *testing.T) {
+	t.Parallel()
+	var limits *controllers.Limits
+	s := harness.Start(t, harness.Options{
+		Limits: controllers.LimitsConfig{MaxWaiting: 5},
+		Deps:   func(deps *controllers.Deps) { limits = deps.Limits },
+	})
+	tokens := s.SignIn(t, "oKnown")
+	cookie := map[string]string{"Cookie": "minidoor_session=made-up"}
+	requests := []scenario{
+		{path: harness.PathToken, body: "tag=wechat_miniprogram&code=x&client_id=made-up"},
+		{path: harness.PathRefresh, body: "grant_type=refresh_token&refresh_token=x&client_id=made-up"},
+		{method: "GET", path: "/api/get-users?clientId=made-up&clientSecret=x"},
+		{method: "GET", path: "/api/get-user?id=shop/boss", header: cookie},
+		{method: "GET", path: "/api/logout", header: cookie},
+		{method: "GET", path: "/console", header: cookie},
+		{method: "GET", path: "/api/get-application?id=admin/made-up"},
+		{method: "GET", path: "/api/get-app-login?type=code&clientId=made-up"},
+		{method: "GET", path: "/.well-known/made-up/jwks"},
+	}
+	limits.Ask(5)
+	for _, r := range requests {
+		assert.Equal(t, http.StatusServiceUnavailable, r.send(s.Handler).Code, r.path)
+	}
+	s.Account(t, tokens.AccessToken)
+	limits.Ask(-5)
+	for _, r := range requests {
+		assert.Less(t, r.send(s.Handler).Code, http.StatusInternalServerError, r.path)
+	}
+	assert.InDelta(t, len(requests), s.Metric(t, `minidoor_turned_away_total{limit="waiting"}`), 0)
+}
+
+// An export is in memory until its client has read it: a user has one at a time.
+func TestExportsOfOneUser(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	export := func(w http.ResponseWriter, openID string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, harness.PathExport, nil)
+		r.Header.Set("Authorization", "Bearer "+s.SignIn(t, openID).AccessToken)
+		s.Handler.ServeHTTP(w, r)
+	}
+	slow := slowReader{httptest.NewRecorder(), make(chan struct{}, 1), make(chan struct{})}
+	var reading sync.WaitGroup
+	reading.Go(func() { export(slow, "oSlow") })
+	<-slow.reading
+	again, other := httptest.NewRecorder(), httptest.NewRecorder()
+	export(again, "oSlow")
+	assert.Equal(t, http.StatusTooManyRequests, again.Code)
+	assert.NotEmpty(t, again.Header().Get("Retry-After"))
+	export(other, "oOther")
+	assert.Equal(t, http.StatusOK, other.Code)
+	close(slow.release)
+	reading.Wait()
+	again = httptest.NewRecorder()
+	export(again, "oSlow")
+	assert.Equal(t, http.StatusOK, again.Code)
+	assert.InDelta(t, 1, s.Metric(t, `minidoor_turned_away_total{limit="exports"}`), 0)
+}
+
 // slowReader is a client that reads nothing until it is released.
 type slowReader struct {
 	*httptest.ResponseRecorder
