@@ -173,8 +173,18 @@ func (w slowReader) Write(text []byte) (int, error) {
 	return w.ResponseRecorder.Write(text)
 }
 
-func TestListsOfAllRowsInTurn(t *testing.T) {
+func TestLargeListsInTurn(t *testing.T) {
 	t.Parallel()
+	for large, most := range map[string]int{"": 2, "&p=1&pageSize=100": 16} {
+		t.Run(large, func(t *testing.T) {
+			t.Parallel()
+			testListsInTurn(t, large, most)
+		})
+	}
+}
+
+// testListsInTurn has so many clients read such a list slowly.
+func testListsInTurn(t *testing.T, large string, most int) {
 	s := harness.Start(t, harness.Options{})
 	token := s.SignIn(t, "oListed").AccessToken
 	list := func(ctx context.Context, w http.ResponseWriter, page string) {
@@ -184,11 +194,10 @@ func TestListsOfAllRowsInTurn(t *testing.T) {
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/get-users?"+query.Encode()+page, nil)
 		s.Handler.ServeHTTP(w, r)
 	}
-	const most = 2
 	reading, release := make(chan struct{}, most+1), make(chan struct{})
 	var readers sync.WaitGroup
 	for range most {
-		readers.Go(func() { list(t.Context(), slowReader{httptest.NewRecorder(), reading, release}, "") })
+		readers.Go(func() { list(t.Context(), slowReader{httptest.NewRecorder(), reading, release}, large) })
 	}
 	for range most {
 		<-reading
@@ -196,18 +205,18 @@ func TestListsOfAllRowsInTurn(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	late, paged := httptest.NewRecorder(), httptest.NewRecorder()
-	list(ctx, late, "")
+	list(ctx, late, large)
 	assert.Equal(t, http.StatusServiceUnavailable, late.Code)
 	list(t.Context(), paged, "&p=1&pageSize=10")
-	assert.Contains(t, paged.Body.String(), "wechat-oListed", "pages do not wait")
+	assert.Contains(t, paged.Body.String(), "wechat-oListed", "small pages do not wait")
 	for _, header := range []map[string]string{nil, bearer(token)} { // nor does who gets no list
-		scenario{method: http.MethodGet, path: "/api/get-users?owner=shop", header: header, status: http.StatusOK,
+		scenario{method: http.MethodGet, path: "/api/get-users?owner=shop" + large, header: header, status: http.StatusOK,
 			has: []string{casdoor("Unauthorized operation")}}.run(t, s.Handler)
 	}
 	close(release)
 	readers.Wait()
 	again := httptest.NewRecorder()
-	list(t.Context(), again, "")
+	list(t.Context(), again, large)
 	assert.Contains(t, again.Body.String(), "wechat-oListed")
 }
 
