@@ -240,14 +240,11 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 			return err
 		}
 	}
-	tokens, err := a.store.tokensIn(tx, old.Owner, old.Name)
-	for _, token := range tokens {
-		if _, err := tx.exec("UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=? WHERE "+byName,
-			row.Name, token.Owner, token.Name); err != nil {
-			return err
-		}
+	tokens, err := a.store.tokensIn(tx, old.Owner, old.Name, 0)
+	if err != nil {
+		return err
 	}
-	return err
+	return t.onTokens(tx, tokens, "UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=?", row.Name)
 }
 
 // eraseUser deletes a user with all that says who they are, softly or wholly as the organization says.
@@ -256,7 +253,7 @@ func (a *Authority) eraseUser(tx *txn, row *sdk.User) error {
 	if ignoreMissing(err) != nil {
 		return err
 	}
-	tokens, err := a.store.tokensIn(tx, row.Owner, row.Name)
+	tokens, err := a.store.tokensIn(tx, row.Owner, row.Name, 0)
 	if err != nil {
 		return err
 	}
