@@ -107,8 +107,25 @@ func (s *Service) enterHashing(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// hash is hashPassword in turn.
-func (s *Service) hash(ctx context.Context, password string) (string, error) {
+// oneHash has the user with that id ask for one hash at a time: more would keep waiting all who have to sign in. done
+// must be called when it is made. An empty id is that of nobody in particular, who may ask for any number.
+func (s *Service) oneHash(userID string) (done func(), err error) {
+	if userID == "" {
+		return func() {}, nil
+	}
+	if _, twice := s.hashers.LoadOrStore(userID, true); twice {
+		return nil, &Refusal{Code: SlowDown, Message: "too many requests: try again later", RetryAfter: time.Second}
+	}
+	return func() { s.hashers.Delete(userID) }, nil
+}
+
+// hash is hashPassword in turn. For userID see oneHash.
+func (s *Service) hash(ctx context.Context, userID, password string) (string, error) {
+	done, err := s.oneHash(userID)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	leave, err := s.enterHashing(ctx)
 	if err != nil {
 		return "", err
