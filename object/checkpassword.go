@@ -34,12 +34,15 @@ func (a *Authority) checkPassword(ctx context.Context, l lockout, organization, 
 	if err != nil {
 		return nil, err
 	}
+	compared := comparisons(user, o)
+	for _, other := range compared[1:] {
+		_, _ = other.matches(password) // what it takes for other users
+	}
+	stored := compared[0]
+	matched, err := stored.matches(password)
 	if user == nil {
-		_, _ = passwordOf(nil, o).matches(password) // what it takes for a user
 		return nil, wrongPassword(left)
 	}
-	stored := passwordOf(user, o)
-	matched, err := stored.matches(password)
 	if err != nil {
 		a.log.WarnContext(ctx, "a user cannot sign in with the password", "user", user.GetId(),
 			"passwordType", stored.kind, "cause", err)
