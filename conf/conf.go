@@ -64,7 +64,7 @@ type Config struct {
 
 	LimitPerIP          int `conf:"limitPerIP"`          // requests a minute; 0: no limit, as for all of these
 	LimitPerApplication int `conf:"limitPerApplication"` // token requests a minute
-	LimitPerOpenID      int `conf:"limitPerOpenID"`      // sign-ins a minute
+	LimitPerOpenID      int `conf:"limitPerOpenID"`      // sign-ins and content checks a minute
 	LimitFailedPerIP    int `conf:"limitFailedPerIP"`    // sign-ins a minute whose code WeChat refuses
 	LimitFailedShare    int `conf:"limitFailedShare"`    // per cent of an application's sign-ins
 	MaxSignIns          int `conf:"maxSignIns"`          // at one time

@@ -86,7 +86,7 @@ func (c *AvatarController) resource() (object.Avatar, error) {
 		return object.Avatar{}, err
 	}
 	return c.Deps.Authority.AddResource(c.Ctx.Request.Context(), caller, object.ResourceRequest{
-		File: sent.file, Size: sent.size, FilesURL: c.Deps.origin(c.Ctx.Request) + filesPath,
+		File: sent.file, Size: sent.size, FilesURL: c.Deps.origin(c.Ctx.Request) + filesPath, Asking: c.Deps.Limits.openID,
 		Row: sdk.Resource{
 			Owner: query.Get("owner"), User: query.Get("user"), Application: query.Get("application"), Tag: query.Get("tag"),
 			Parent: query.Get("parent"), FileName: query.Get("fullFilePath"), Description: query.Get("description"),

@@ -72,7 +72,7 @@ func (b *Base) principal() (*object.Principal, error) {
 func (b *Base) principalOf(token string) (*object.Principal, error) {
 	p, err := b.Deps.authenticate(b.Ctx.Request.Context(), token)
 	if err == nil {
-		p.ClientIP = b.Deps.clientIP(b.Ctx.Request)
+		p.ClientIP, p.Asking = b.Deps.clientIP(b.Ctx.Request), b.Deps.Limits.openID
 	}
 	return p, err
 }

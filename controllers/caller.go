@@ -62,7 +62,9 @@ func (b *Base) identify() (*object.Caller, error) {
 		id, secret = query.Get("clientId"), query.Get("clientSecret")
 	}
 	if secret != "" {
-		return b.Deps.Service.ClientCaller(r.Context(), id, secret)
+		return asked(r.Context(), b.Deps.Limits, func() (*object.Caller, error) {
+			return b.Deps.Service.ClientCaller(r.Context(), id, secret)
+		})
 	}
 	return b.sessionCaller()
 }

@@ -67,7 +67,7 @@ func ask[T any](b Base, get func(*object.Caller) (T, error)) {
 		b.fail(err)
 		return
 	}
-	data, err := get(caller)
+	data, err := asked(b.Ctx.Request.Context(), b.Deps.Limits, func() (T, error) { return get(caller) })
 	if errors.Is(err, object.ErrNotFound) {
 		b.replyData(nil)
 		return

@@ -19,7 +19,7 @@ import (
 type LimitsConfig struct {
 	PerIP          int // requests
 	PerApplication int // token requests
-	PerOpenID      int // sign-ins
+	PerOpenID      int // sign-ins and content checks
 	FailedPerIP    int // sign-ins whose code the platform refuses
 	FailedShare    int // per cent of an application's sign-ins: while more fail, each counts strictWeight times
 	MaxSignIns     int // at one time
@@ -39,7 +39,9 @@ type Limits struct {
 	perIP, perApplication, perOpenID *limit
 	failed                           *failures
 	signIns, working, uploads        gate
+	asking                           gate  // requests that have the database asked who or what they name
 	uploaders                        tally // users who upload
+	exporters                        tally // users whose export is on its way
 	bodies                           gate  // requests with a large one
 	pace                             pace  // of what works with signature and database
 	backlog                          func() int
@@ -56,11 +58,14 @@ const (
 	overSignIns     = "sign_ins"
 	overWaiting     = "waiting"
 	overUploads     = "uploads"
+	overExports     = "exports"
 	overBodies      = "bodies"
 )
 
 func limitReasons() []string {
-	return []string{overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting, overUploads, overBodies}
+	return []string{
+		overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting, overUploads, overExports, overBodies,
+	}
 }
 
 // NewLimits returns the limits of cfg, and has cfg.Metrics show them.
@@ -77,6 +82,7 @@ func NewLimits(cfg LimitsConfig) *Limits {
 		failed:         newFailures(cfg, shared),
 		signIns:        gate{max: int64(cfg.MaxSignIns)},
 		working:        gate{max: int64(cfg.MaxWaiting)},
+		asking:         gate{max: int64(cfg.MaxWaiting)},
 		uploads:        gate{max: int64(cfg.MaxUploads)},
 		bodies:         gate{max: maxLargeBodies},
 		backlog:        cfg.Backlog,
@@ -129,6 +135,15 @@ func (l *Limits) application(ctx context.Context, clientID string) error {
 	return l.judge(ctx, overApplication, l.perApplication.take(ctx, clientID))
 }
 
+// openID counts a sign-in of a mini program's user, and each time that the platform is asked about their content:
+// object.Principal calls it.
+func (l *Limits) openID(ctx context.Context, appID, openID string) error {
+	if l == nil {
+		return nil
+	}
+	return l.judge(ctx, overOpenID, l.perOpenID.take(ctx, appID+"/"+openID))
+}
+
 func (l *Limits) judge(ctx context.Context, reason string, wait time.Duration) error {
 	if wait <= 0 {
 		return nil
@@ -160,7 +175,8 @@ func (d *Deps) network(r *http.Request) string {
 type pass struct {
 	limits  *Limits
 	network string
-	began   time.Time // when the platform had answered; zero: not yet
+	back    func()    // tells that the platform has answered; nil: it has, or nobody asks
+	began   time.Time // when the platform had answered with whose code it was; zero: not yet
 }
 
 // signIn lets a sign-in in, or says why not. The pass must end. A sign-in that is let in is not turned away later for
@@ -169,16 +185,28 @@ func (l *Limits) signIn(ctx context.Context, network string) (*pass, error) {
 	if l == nil {
 		return &pass{}, nil
 	}
-	if err := l.judge(ctx, overFailed, l.failed.wait(network)); err != nil {
+	back, wait := l.failed.send(network)
+	err := l.judge(ctx, overFailed, wait)
+	switch {
+	case err != nil:
+	case l.full() || l.behind(l.signIns.count()): // those at the platform are still to come
+		err = l.busy(ctx, overWaiting)
+	case !l.signIns.enter():
+		err = l.busy(ctx, overSignIns)
+	}
+	if err != nil {
+		back()
 		return nil, err
 	}
-	if l.full() || l.behind(l.signIns.count()) { // those at the platform are still to come
-		return nil, l.busy(ctx, overWaiting)
+	return &pass{limits: l, network: network, back: back}, nil
+}
+
+// answered tells that the sign-in's code is not at the platform any more.
+func (p *pass) answered() {
+	if p.back != nil {
+		p.back()
+		p.back = nil
 	}
-	if !l.signIns.enter() {
-		return nil, l.busy(ctx, overSignIns)
-	}
-	return &pass{limits: l, network: network}, nil
 }
 
 // exchanged hears that the platform has answered, with whose code it was: object.SignInRequest calls it.
@@ -186,9 +214,10 @@ func (p *pass) exchanged(ctx context.Context, appID, openID string) error {
 	if p.limits == nil {
 		return nil
 	}
+	p.answered()
 	p.began = time.Now()
 	p.limits.working.add(1)
-	return p.limits.judge(ctx, overOpenID, p.limits.perOpenID.take(ctx, appID+"/"+openID))
+	return p.limits.openID(ctx, appID, openID)
 }
 
 // end counts how the sign-in ended for the budget of failed ones, also when its client has left, and gives its place
@@ -202,6 +231,7 @@ func (p *pass) end(ctx context.Context, clientID string, err error) {
 	}
 	p.limits.signIns.add(-1)
 	p.limits.failed.judge(ctx, p.network, clientID, err)
+	p.answered()
 }
 
 // work lets in what goes straight to signing or the database; leave must be called when it is done.
@@ -220,6 +250,32 @@ func (l *Limits) work(ctx context.Context) (leave func(), err error) {
 func (l *Limits) leave(began time.Time) {
 	l.working.add(-1)
 	l.pace.done(began, time.Now(), l.working.count())
+}
+
+// asked returns what ask does, which has the database asked for what anybody may name: an application, a session. As
+// many as may wait for work may do so, and are counted apart, lest those who name what is not there take the places of
+// sign-ins, or a crowd that of an admin who looks what is wrong.
+func asked[T any](ctx context.Context, l *Limits, ask func() (T, error)) (none T, err error) {
+	if l == nil {
+		return ask()
+	}
+	if !l.asking.enter() {
+		return none, l.busy(ctx, overWaiting)
+	}
+	defer l.asking.add(-1)
+	return ask()
+}
+
+// export lets a user's export begin, which is in memory until its client has read it: one of each user at a time. leave
+// must be called when it is read.
+func (l *Limits) export(ctx context.Context, user string) (leave func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+	if !l.exporters.enter(user, 1) {
+		return nil, l.judge(ctx, overExports, busyRetry())
+	}
+	return func() { l.exporters.leave(user) }, nil
 }
 
 // maxUploadsPerUser is how many pictures of one user may be arriving or being stored at one time, where there is a

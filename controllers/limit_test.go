@@ -142,6 +142,37 @@ func TestLimitPerOpenID(t *testing.T) {
 	assert.InDelta(t, 1, s.Metric(t, `minidoor_sign_ins_total{errcode="",kind="",outcome="slow_down"}`), 0)
 }
 
+// What WeChat is asked about the profile of a user counts as their sign-ins do: one user cannot use up the quota.
+func TestContentChecksCountForTheOpenID(t *testing.T) {
+	t.Parallel()
+	clock := harness.NewClock()
+	s := limited(t, controllers.LimitsConfig{PerOpenID: 4}, harness.Options{Now: clock.Now, Rows: harness.Rows{
+		"miniProgramProviders": {{"owner": "admin", "name": harness.Provider, "checkNickname": true, "checkAvatar": "sync"}},
+	}})
+	token, other := s.SignIn(t, "oOften").AccessToken, s.SignIn(t, "oSeldom").AccessToken
+	update := func(bearer, field, value string) harness.Reply {
+		return s.Call(t, "POST", harness.PathUpdateUser, bearer, map[string]string{field: value})
+	}
+	body, contentType := pictureForm(t)
+	avatar := func() harness.Reply {
+		return s.Call(t, "POST", harness.PathAvatar, token, harness.Text{ContentType: contentType, Body: body})
+	}
+	for _, name := range []string{"one", "two"} {
+		assert.Contains(t, update(token, "displayName", name).Body, `"Affected"`)
+	}
+	assert.Equal(t, http.StatusOK, avatar().Status)
+	tooMany(t, update(token, "displayName", "three"), 15*time.Second)
+	tooMany(t, avatar(), 15*time.Second)
+	assert.Equal(t, 2, s.Fake.Calls(fakewechat.PathCheckText))
+	assert.Equal(t, 1, s.Fake.Calls(fakewechat.PathCheckImage))
+	assert.Contains(t, update(token, "displayName", "two").Body, `"Unaffected"`)
+	assert.Contains(t, update(token, "title", "Dr.").Body, `"Affected"`, "WeChat is not asked about it")
+	assert.Contains(t, update(other, "displayName", "three").Body, `"Affected"`)
+	assert.Equal(t, "two", s.Account(t, token)["displayName"])
+	clock.Advance(15 * time.Second)
+	assert.Contains(t, update(token, "displayName", "three").Body, `"Affected"`)
+}
+
 func TestFailedSignInsUseUpTheirOwnBudget(t *testing.T) {
 	t.Parallel()
 	clock := harness.NewClock()

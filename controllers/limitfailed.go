@@ -13,12 +13,14 @@ const strictWeight = 10
 
 // failures is the budget of codes that the platform refuses. A client address that has used it up is turned away before
 // the platform is asked. Those in flight at that moment still fail: they are counted, and lengthen the wait, to a
-// minute at most.
+// minute at most. So that they are not many again when it is over, no more codes are in flight than the budget has left
+// once half of it is used up: the good ones of a campus, which use up next to nothing, go as they come.
 type failures struct {
 	*limit
 	share   int // per cent; 0: none
 	blocked *blocks
 	shares  *shares
+	sent    tally // codes at the platform, of addresses that have used up half of it
 }
 
 func newFailures(cfg LimitsConfig, shared *sharedLimits) *failures {
@@ -29,12 +31,24 @@ func newFailures(cfg LimitsConfig, shared *sharedLimits) *failures {
 	return &failures{limit: l, share: cfg.FailedShare, blocked: newBlocks(cfg.Now), shares: newShares(cfg.Now)}
 }
 
-// wait returns how long a client address has to wait, or 0.
-func (f *failures) wait(network string) time.Duration {
+// send lets a code of a client address go to the platform, or returns how long it has to wait. back must be called when
+// what came of the code has been judged.
+func (f *failures) send(network string) (back func(), wait time.Duration) {
+	back = func() {}
 	if f == nil || network == "" {
-		return 0
+		return back, 0
 	}
-	return f.blocked.left(network)
+	if wait = f.blocked.left(network); wait > 0 {
+		return back, wait
+	}
+	left := f.local.left(network)
+	if left >= f.local.burst/2 {
+		return back, 0
+	}
+	if !f.sent.enter(network, max(left, 1)) {
+		return back, time.Second
+	}
+	return func() { f.sent.leave(network) }, 0
 }
 
 // judge counts what came of a code, also when its client has left.
@@ -72,7 +86,9 @@ func (l *Limits) spend(ctx context.Context, network, clientID string, do func() 
 	if l == nil {
 		return do()
 	}
-	if err := l.judge(ctx, overFailed, l.failed.wait(network)); err != nil {
+	back, wait := l.failed.send(network)
+	defer back()
+	if err := l.judge(ctx, overFailed, wait); err != nil {
 		return err
 	}
 	err := do()

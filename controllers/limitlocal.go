@@ -64,6 +64,15 @@ func (b *buckets) charge(key string, n int) time.Duration {
 	return b.untilNext(bucket, now)
 }
 
+// left returns how many tokens there are.
+func (b *buckets) left(key string) int {
+	bucket, known := b.known.Peek(key)
+	if !known {
+		return b.burst
+	}
+	return int(bucket.TokensAt(b.now()))
+}
+
 func (b *buckets) untilNext(bucket *rate.Limiter, now time.Time) time.Duration {
 	missing := 1 - bucket.TokensAt(now)
 	return max(0, time.Duration(missing/float64(b.limit)*float64(time.Second)))

@@ -14,6 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/provider"
 )
 
 // However many failures come in while an address is blocked already, it is free again a minute after the last one.
@@ -30,6 +32,51 @@ func TestFailuresBlockForAMinuteAtMost(t *testing.T) {
 		assert.LessOrEqual(t, wait, time.Minute, perMinute)
 		now = now.Add(wait)
 		assert.Zero(t, b.take("address"), perMinute)
+	}
+}
+
+// An address whose codes are refused has no more of them in flight than it may send. One that uses up less than half of
+// its budget is let through, however many it sends at a time.
+func TestCodesInFlightOfABadAddress(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	l := NewLimits(LimitsConfig{FailedPerIP: 10, Now: func() time.Time { return now }})
+	send := func(address string) (*pass, error) { return l.signIn(t.Context(), address) }
+	refused := func(p *pass) {
+		p.end(t.Context(), "app", &provider.Error{Kind: provider.KindInvalidCode, Code: 40029})
+	}
+	var sent []*pass
+	for range 100 {
+		p, err := send("192.0.2.1")
+		require.NoError(t, err)
+		sent = append(sent, p)
+	}
+	for _, p := range sent[:6] {
+		refused(p)
+	}
+	sent = nil
+	for range 4 {
+		p, err := send("192.0.2.1")
+		require.NoError(t, err)
+		sent = append(sent, p)
+	}
+	_, err := send("192.0.2.1")
+	assert.Equal(t, http.StatusTooManyRequests, apiError(err).Status)
+	for range 100 {
+		_, err := send("192.0.2.2")
+		require.NoError(t, err, "another address")
+	}
+	require.NoError(t, sent[0].exchanged(t.Context(), "wx", "oGood"))
+	again, err := send("192.0.2.1")
+	require.NoError(t, err, "in the place of a good code")
+	refused(again)
+	_, err = send("192.0.2.1")
+	assert.Equal(t, http.StatusTooManyRequests, apiError(err).Status, "three are in flight, and three may be")
+	sent[0].end(t.Context(), "app", nil)
+	now = now.Add(time.Minute)
+	for range 100 {
+		_, err := send("192.0.2.1")
+		require.NoError(t, err, "it has behaved for a minute")
 	}
 }
 

@@ -19,7 +19,9 @@ func (d *Deps) guess(r *http.Request, do func() error) error {
 		return do()
 	}
 	ctx, network := r.Context(), d.network(r)
-	if err := l.judge(ctx, overFailed, l.failed.wait(network)); err != nil {
+	back, wait := l.failed.send(network)
+	defer back()
+	if err := l.judge(ctx, overFailed, wait); err != nil {
 		return err
 	}
 	err := do()

@@ -130,8 +130,8 @@ func (c *ManageController[T]) list(q object.ListQuery, err error) {
 		c.fail(err)
 		return
 	}
-	if q.PageSize == 0 && caller.Role > object.Member { // others get no such list, and wait for none
-		leave, err := c.Deps.roomForAll(c.Ctx.Request.Context())
+	if caller.Role > object.Member { // others get no large list, and wait for none
+		leave, err := c.Deps.roomForList(c.Ctx.Request.Context(), q.PageSize)
 		if err != nil {
 			c.fail(err)
 			return
@@ -158,15 +158,26 @@ func replyPage[T any](b *Base, q object.ListQuery, page *object.Page[T], err err
 	b.reply(reply)
 }
 
-// maxWholeLists bounds the lists of all rows that are answered at once: one of 10,000 users takes over 100 MB until its
-// client has read it. Those in pages do not wait for them.
-const maxWholeLists = 2
+// Lists are in memory until their client has read them: one of all rows, of 10,000 users, takes over 100 MB, and a large
+// page, of 1,000, a tenth. So many of each are answered at once; smaller pages wait for none.
+const (
+	maxWholeLists = 2
+	maxLargePages = 16
+	largePage     = 100 // rows, and more
+)
 
-// roomForAll waits for a place to answer with a list of all rows; leave must be called when that is done.
-func (d *Deps) roomForAll(ctx context.Context) (leave func(), err error) {
+// roomForList waits for a place to answer with a list of so many rows, 0 being all; leave must be called when that is
+// done.
+func (d *Deps) roomForList(ctx context.Context, rows int) (leave func(), err error) {
+	places := d.largePages
+	if rows == 0 {
+		places = d.wholeLists
+	} else if rows < largePage {
+		return func() {}, nil
+	}
 	select {
-	case d.wholeLists <- struct{}{}:
-		return func() { <-d.wholeLists }, nil
+	case places <- struct{}{}:
+		return func() { <-places }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

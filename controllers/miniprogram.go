@@ -83,6 +83,11 @@ func (c *MiniProgramController) Session() {
 //	@router /api/mini-program/account/export [get]
 func (c *MiniProgramController) Export() {
 	c.withParams(func(p *object.Principal, _ params) error {
+		leave, err := c.Deps.Limits.export(c.Ctx.Request.Context(), p.User.Id)
+		if err != nil {
+			return err
+		}
+		defer leave()
 		export, err := c.Deps.Service.Export(c.Ctx.Request.Context(), p)
 		if err != nil {
 			return err

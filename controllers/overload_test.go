@@ -97,6 +97,67 @@ func TestNoNewWorkWhileTheDatabaseHasEnough(t *testing.T) {
 	}
 }
 
+// When the database does not answer, those who ask it about anything do not pile up; and they take no place of those who
+// have signed in.
+func TestStrangersDoNotPileUp(t *testing.T) {
+	t.Parallel()
+	var limits *controllers.Limits
+	s := harness.Start(t, harness.Options{
+		Limits: controllers.LimitsConfig{MaxWaiting: 5},
+		Deps:   func(deps *controllers.Deps) { limits = deps.Limits },
+	})
+	tokens := s.SignIn(t, "oKnown")
+	cookie := map[string]string{"Cookie": "minidoor_session=made-up"}
+	requests := []scenario{
+		{path: harness.PathToken, body: "tag=wechat_miniprogram&code=x&client_id=made-up"},
+		{path: harness.PathRefresh, body: "grant_type=refresh_token&refresh_token=x&client_id=made-up"},
+		{method: "GET", path: "/api/get-users?clientId=made-up&clientSecret=x"},
+		{method: "GET", path: "/api/get-user?id=shop/boss", header: cookie},
+		{method: "GET", path: "/api/logout", header: cookie},
+		{method: "GET", path: "/console", header: cookie},
+		{method: "GET", path: "/api/get-application?id=admin/made-up"},
+		{method: "GET", path: "/api/get-app-login?type=code&clientId=made-up"},
+		{method: "GET", path: "/.well-known/made-up/jwks"},
+	}
+	limits.Ask(5)
+	for _, r := range requests {
+		assert.Equal(t, http.StatusServiceUnavailable, r.send(s.Handler).Code, r.path)
+	}
+	s.Account(t, tokens.AccessToken)
+	limits.Ask(-5)
+	for _, r := range requests {
+		assert.Less(t, r.send(s.Handler).Code, http.StatusInternalServerError, r.path)
+	}
+	assert.InDelta(t, len(requests), s.Metric(t, `minidoor_turned_away_total{limit="waiting"}`), 0)
+}
+
+// An export is in memory until its client has read it: a user has one at a time.
+func TestExportsOfOneUser(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	export := func(w http.ResponseWriter, openID string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, harness.PathExport, nil)
+		r.Header.Set("Authorization", "Bearer "+s.SignIn(t, openID).AccessToken)
+		s.Handler.ServeHTTP(w, r)
+	}
+	slow := slowReader{httptest.NewRecorder(), make(chan struct{}, 1), make(chan struct{})}
+	var reading sync.WaitGroup
+	reading.Go(func() { export(slow, "oSlow") })
+	<-slow.reading
+	again, other := httptest.NewRecorder(), httptest.NewRecorder()
+	export(again, "oSlow")
+	assert.Equal(t, http.StatusTooManyRequests, again.Code)
+	assert.NotEmpty(t, again.Header().Get("Retry-After"))
+	export(other, "oOther")
+	assert.Equal(t, http.StatusOK, other.Code)
+	close(slow.release)
+	reading.Wait()
+	again = httptest.NewRecorder()
+	export(again, "oSlow")
+	assert.Equal(t, http.StatusOK, again.Code)
+	assert.InDelta(t, 1, s.Metric(t, `minidoor_turned_away_total{limit="exports"}`), 0)
+}
+
 // slowReader is a client that reads nothing until it is released.
 type slowReader struct {
 	*httptest.ResponseRecorder
@@ -112,8 +173,18 @@ func (w slowReader) Write(text []byte) (int, error) {
 	return w.ResponseRecorder.Write(text)
 }
 
-func TestListsOfAllRowsInTurn(t *testing.T) {
+func TestLargeListsInTurn(t *testing.T) {
 	t.Parallel()
+	for large, most := range map[string]int{"": 2, "&p=1&pageSize=100": 16} {
+		t.Run(large, func(t *testing.T) {
+			t.Parallel()
+			testListsInTurn(t, large, most)
+		})
+	}
+}
+
+// testListsInTurn has so many clients read such a list slowly.
+func testListsInTurn(t *testing.T, large string, most int) {
 	s := harness.Start(t, harness.Options{})
 	token := s.SignIn(t, "oListed").AccessToken
 	list := func(ctx context.Context, w http.ResponseWriter, page string) {
@@ -123,11 +194,10 @@ func TestListsOfAllRowsInTurn(t *testing.T) {
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/get-users?"+query.Encode()+page, nil)
 		s.Handler.ServeHTTP(w, r)
 	}
-	const most = 2
 	reading, release := make(chan struct{}, most+1), make(chan struct{})
 	var readers sync.WaitGroup
 	for range most {
-		readers.Go(func() { list(t.Context(), slowReader{httptest.NewRecorder(), reading, release}, "") })
+		readers.Go(func() { list(t.Context(), slowReader{httptest.NewRecorder(), reading, release}, large) })
 	}
 	for range most {
 		<-reading
@@ -135,18 +205,18 @@ func TestListsOfAllRowsInTurn(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	late, paged := httptest.NewRecorder(), httptest.NewRecorder()
-	list(ctx, late, "")
+	list(ctx, late, large)
 	assert.Equal(t, http.StatusServiceUnavailable, late.Code)
 	list(t.Context(), paged, "&p=1&pageSize=10")
-	assert.Contains(t, paged.Body.String(), "wechat-oListed", "pages do not wait")
+	assert.Contains(t, paged.Body.String(), "wechat-oListed", "small pages do not wait")
 	for _, header := range []map[string]string{nil, bearer(token)} { // nor does who gets no list
-		scenario{method: http.MethodGet, path: "/api/get-users?owner=shop", header: header, status: http.StatusOK,
+		scenario{method: http.MethodGet, path: "/api/get-users?owner=shop" + large, header: header, status: http.StatusOK,
 			has: []string{casdoor("Unauthorized operation")}}.run(t, s.Handler)
 	}
 	close(release)
 	readers.Wait()
 	again := httptest.NewRecorder()
-	list(t.Context(), again, "")
+	list(t.Context(), again, large)
 	assert.Contains(t, again.Body.String(), "wechat-oListed")
 }
 

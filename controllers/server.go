@@ -39,6 +39,7 @@ type Deps struct {
 
 	site       func() *consoleSite // what the pages of the console are made of
 	wholeLists chan struct{}       // holds one for each list of all rows that is being answered
+	largePages chan struct{}       // as above, of large pages
 }
 
 // Limits of one request; upload.go has those of uploads.
@@ -64,7 +65,7 @@ func New(deps Deps) http.Handler {
 	cfg.WebConfig.AutoRender = false
 	app := web.NewHttpServerWithCfg(cfg)
 	deps.site = sync.OnceValue(newConsoleSite) // when the first visit needs it
-	deps.wholeLists = make(chan struct{}, maxWholeLists)
+	deps.wholeLists, deps.largePages = make(chan struct{}, maxWholeLists), make(chan struct{}, maxLargePages)
 	allowed := register(app, &deps)
 	app.Handlers.Init()
 	own := &server{deps: &deps, next: app.Handlers, allowed: allowed}

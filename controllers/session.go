@@ -63,7 +63,11 @@ func (b *Base) endSession() error {
 	if !ok || b.Deps.accounts() == nil {
 		return nil
 	}
-	return b.Deps.accounts().EndSession(b.Ctx.Request.Context(), token)
+	ctx := b.Ctx.Request.Context()
+	_, err := asked(ctx, b.Deps.Limits, func() (struct{}, error) {
+		return struct{}{}, b.Deps.accounts().EndSession(ctx, token)
+	})
+	return err
 }
 
 func (b *Base) setSession(token string, maxAge int) {
@@ -88,7 +92,8 @@ func (b *Base) sessionCaller() (*object.Caller, error) {
 	if !ok || b.Deps.accounts() == nil {
 		return &object.Caller{}, nil
 	}
-	c, err := b.Deps.accounts().SessionCaller(b.Ctx.Request.Context(), token)
+	ctx := b.Ctx.Request.Context()
+	c, err := asked(ctx, b.Deps.Limits, func() (*object.Caller, error) { return b.Deps.accounts().SessionCaller(ctx, token) })
 	if isRefusal(err, object.InvalidToken) { // it is over
 		return &object.Caller{}, nil
 	}

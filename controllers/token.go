@@ -93,14 +93,15 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	if id == "" {
 		return nil, badRequest("client_id is missing")
 	}
-	client, err := c.Deps.Service.Client(c.Ctx.Request.Context(), id)
+	ctx := c.Ctx.Request.Context()
+	client, err := asked(ctx, c.Deps.Limits, func() (*object.Client, error) { return c.Deps.Service.Client(ctx, id) })
 	if err != nil {
 		return nil, err
 	}
 	if (secret != "" || required) && !client.Authentic(secret) {
 		return nil, &object.Refusal{Code: object.InvalidClient, Message: "client_secret is invalid"}
 	}
-	return client, c.Deps.Limits.application(c.Ctx.Request.Context(), client.ID())
+	return client, c.Deps.Limits.application(ctx, client.ID())
 }
 
 // HandlerFunc implements web.ControllerInterface. beego would call the method by reflection, so deep that the request's

@@ -102,7 +102,8 @@ func (c *WellKnownController) name() string { return c.Ctx.Input.Param(anyName) 
 
 // signer returns the application that the path names.
 func (c *WellKnownController) signer() (*object.Signer, error) {
-	signer, err := c.Deps.Authority.Signer(c.Ctx.Request.Context(), c.name())
+	ctx := c.Ctx.Request.Context()
+	signer, err := asked(ctx, c.Deps.Limits, func() (*object.Signer, error) { return c.Deps.Authority.Signer(ctx, c.name()) })
 	if errors.Is(err, object.ErrNotFound) {
 		return nil, &APIError{
 			Status: http.StatusNotFound, Code: object.InvalidRequest, Err: err,

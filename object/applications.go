@@ -107,6 +107,10 @@ func (a *Authority) fillApplication(ctx context.Context, c *Caller, row, old *sd
 	return a.scan(ctx, func() error { return a.fewFollow(ctx, old.Name) })
 }
 
+// maxItems bounds the providers of an application: each is looked up for whoever asks for the application, and anybody
+// may.
+const maxItems = 100
+
 // completeAndJudge judges what can be judged by the application itself.
 func completeAndJudge(c *Caller, row, old *sdk.Application) error {
 	if row.Owner != adminOwner {
@@ -124,6 +128,9 @@ func completeAndJudge(c *Caller, row, old *sdk.Application) error {
 	}
 	row.OrganizationObj, row.CertPublicKey, row.CertObj = nil, "", nil
 	row.Providers = itemsOf(row)
+	if n := len(row.Providers); n > maxItems && (old == nil || n > len(old.Providers)) {
+		return refuse(InvalidRequest, "an application has %d providers at most", maxItems)
+	}
 	for _, item := range row.Providers {
 		item.Provider = nil // that is shown with it, and a row of its own
 	}

@@ -220,6 +220,9 @@ func (s *Service) judgeUpload(ctx context.Context, p *Principal, u *avatarUpload
 				"picture that is checked must not be what a request says",
 		}
 	}
+	if err == nil && m != nil {
+		err = p.asks(ctx, m)
+	}
 	if err != nil {
 		return err
 	}

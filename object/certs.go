@@ -13,6 +13,7 @@ import (
 func (a *Authority) Certs() *Family[sdk.Cert] {
 	return &Family[sdk.Cert]{a, a.tables.certs, trait[sdk.Cert]{
 		name:       "cert",
+		most:       100, // all of them are read every few seconds, and go to whoever reads JWKS
 		home:       func(k *sdk.Cert) home { return home{organization: k.Owner} },
 		id:         func(k *sdk.Cert) *rowID { return &rowID{&k.Owner, &k.Name} },
 		homeColumn: "owner",
@@ -23,11 +24,12 @@ func (a *Authority) Certs() *Family[sdk.Cert] {
 		reveal: func(c *Caller, row *sdk.Cert) bool {
 			return c.Role == Global || c.Role == App && c.Cert == row.Name && c.Organization == row.Owner
 		},
-		fill: func(_ context.Context, _ *Caller, row, old *sdk.Cert) error {
+		fill: func(ctx context.Context, _ *Caller, row, old *sdk.Cert) error {
 			if old != nil && row.Certificate == "" {
 				row.Certificate = old.Certificate
 			}
-			return completeManagedCert(row, old)
+			// A key of RSA takes seconds of a processor.
+			return alone(ctx, a.making, func() error { return completeManagedCert(row, old) })
 		},
 		guard:  holdAll[sdk.Cert], // no other one has the name, whoever owns it
 		judge:  a.judgeCert,

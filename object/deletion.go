@@ -33,7 +33,7 @@ func (s *Service) Delete(ctx context.Context, p *Principal, appID, code string) 
 	if session.OpenID != m.identity.OpenID {
 		return refuse(AccessDenied, "the code is another user's")
 	}
-	tokens, err := s.tokensOf(ctx, p.User.Owner, p.User.Name)
+	tokens, err := s.tokensOf(ctx, p.User.Owner, p.User.Name, 0)
 	if err != nil {
 		return err
 	}

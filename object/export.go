@@ -12,7 +12,7 @@ type Export struct {
 	ExportedTime string           `json:"exportedTime"`
 	User         *sdk.User        `json:"user"`
 	Identities   []ExportIdentity `json:"identities"`
-	Tokens       []ExportToken    `json:"tokens"`
+	Tokens       []ExportToken    `json:"tokens"`    // the newest
 	SignIns      []ExportSignIn   `json:"signIns"`   // the newest of the log of sign-ins
 	Browsers     []ExportBrowser  `json:"browsers"`  // that are signed in with the user's password
 	Pictures     []ExportPicture  `json:"pictures"`  // uploaded avatars whose files are there
@@ -74,7 +74,7 @@ type ExportRecord struct {
 	Action      string `json:"action"`
 }
 
-// maxRecords bounds the records of an Export, and its lines of the log.
+// maxRecords bounds the records of an Export, its lines of the log, and its tokens.
 const maxRecords = 10_000
 
 // Export returns all that is stored about the principal.
@@ -182,7 +182,7 @@ func notNil[T any](list []T) []T {
 }
 
 func (s *Service) exportTokens(ctx context.Context, user *sdk.User) ([]ExportToken, error) {
-	rows, err := s.tokensOf(ctx, user.Owner, user.Name)
+	rows, err := s.tokensOf(ctx, user.Owner, user.Name, maxRecords)
 	tokens := []ExportToken{}
 	for _, t := range rows {
 		tokens = append(tokens, ExportToken{t.Name, t.Application, t.CreatedTime, t.ExpiresIn, t.Scope, t.GrantType})
@@ -195,7 +195,7 @@ func (s *Service) recordsOf(ctx context.Context, user *sdk.User) (records []Expo
 	if t.records == nil {
 		return nil, nil
 	}
-	err = s.scan(ctx, func() error {
+	err = s.scanUser(ctx, func() error {
 		columns := t.records.pick("created_time", "client_ip", "method", "action")
 		found, err := t.records.findColumns(t.read(ctx), columns, fmt.Sprintf("%s WHERE organization=? AND %s=? "+
 			"ORDER BY created_time DESC LIMIT %d", t.records.name, t.dialect.quote("user"), maxRecords), user.Owner, user.Name)

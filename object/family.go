@@ -32,6 +32,7 @@ type trait[T any] struct {
 	userColumn string              // the column with the name of the user whose a row is
 	secrets    []string            // columns that are shown as "***", and kept when they come back so
 	hidden     []string            // columns that are shown empty, and kept when they come back so
+	most       int                 // of an organization's rows, unless built-in adds more; 0: any number
 	deepNames  bool                // a name may have slashes, as that of a file
 	owned      ownership           // what the owner of a ListQuery selects
 	key        func(row *T) *int   // a number that the database gives; it tells the newest row
@@ -195,6 +196,9 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 		if err := f.vacant(tx, id); err != nil {
 			return false, err
 		}
+		if err := f.fewEnough(tx, c, row); err != nil {
+			return false, err
+		}
 		return true, f.store(tx, c, row, nil)
 	})
 }
@@ -202,6 +206,19 @@ func (f *Family[T]) Add(ctx context.Context, c *Caller, object json.RawMessage) 
 // vacant refuses a key that is taken.
 func (f *Family[T]) vacant(tx *txn, id *rowID) error {
 	return refuseIf(tx, f.taken(id), f.table.name+" WHERE "+byName, *id.owner, *id.name)
+}
+
+// fewEnough refuses a new row of an organization that has as many as it may: all organizations bear what they cost.
+func (f *Family[T]) fewEnough(tx *txn, c *Caller, row *T) error {
+	if f.most == 0 || c.Role == Global {
+		return nil
+	}
+	var n int
+	err := scanOne(tx, []any{&n}, "SELECT COUNT(*) FROM "+f.table.name+" WHERE "+f.homeColumn+"=?", f.home(row).organization)
+	if err == nil && n >= f.most {
+		return refuse(InvalidRequest, "an organization has %d %ss at most", f.most, f.name)
+	}
+	return err
 }
 
 func (f *Family[T]) taken(id *rowID) *Refusal {

@@ -34,6 +34,9 @@ func (s *Service) judgeNickname(ctx context.Context, p *Principal, u *profileUpd
 	if m == nil || err != nil {
 		return []Mark{mark}, err
 	}
+	if err := p.asks(ctx, m); err != nil {
+		return nil, err
+	}
 	mark.Reason, err = s.checkText(ctx, m, u.rules.named(nicknameField), u.user.DisplayName)
 	return []Mark{mark}, err
 }
@@ -59,6 +62,14 @@ func (s *Service) judge(ctx context.Context, p *Principal, wanted func(*Provider
 		return nil, err
 	}
 	return m, nil
+}
+
+// asks tells who listens that the platform is about to judge something of the principal, as the member m.
+func (p *Principal) asks(ctx context.Context, m *member) error {
+	if p.Asking == nil {
+		return nil
+	}
+	return p.Asking(ctx, m.identity.AppID, m.identity.OpenID)
 }
 
 func (o *ProviderOptions) checksAvatar() bool { return o.CheckAvatar != "" }

@@ -89,7 +89,7 @@ func (s *Service) endRememberedTokens(ctx context.Context) error {
 		if !strings.HasPrefix(chore.Name, endTokensState) || json.Unmarshal([]byte(chore.Value), &e) != nil {
 			continue
 		}
-		names, err := s.tokensOf(ctx, e.Organization, e.User)
+		names, err := s.tokensOf(ctx, e.Organization, e.User, 0)
 		if err != nil {
 			return err
 		}

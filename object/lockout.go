@@ -91,6 +91,11 @@ func (a *Authority) checkFor(ctx context.Context, c *Caller, organization, login
 			return nil, err
 		}
 	}
+	done, err := a.oneHash(c.UserID)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	return a.checkPassword(ctx, lockoutOf(app, organization), organization, login, password)
 }
 

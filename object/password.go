@@ -54,6 +54,20 @@ func passwordOf(user *sdk.User, o *sdk.Organization) storedPassword {
 	return storedPassword{cmp.Or(user.PasswordType, o.PasswordType), user.Password, salts}
 }
 
+// comparisons returns all that a password is compared with: what is kept of the user's comes first, and hashes that
+// nobody knows the password of follow. As users have the organization's kind of hash or, where they have chosen the
+// password here, ours, each name takes the time of both.
+func comparisons(user *sdk.User, o *sdk.Organization) []storedPassword {
+	compared := []storedPassword{passwordOf(user, o)}
+	for _, kind := range []string{passwordType, o.PasswordType} {
+		other := nobodys(kind)
+		if !slices.ContainsFunc(compared, func(p storedPassword) bool { return nobodys(p.kind).kind == other.kind }) {
+			compared = append(compared, other)
+		}
+	}
+	return compared
+}
+
 // nobodys returns a hash of that kind that matches no password that is known.
 func nobodys(kind string) storedPassword {
 	switch kind {

@@ -16,6 +16,11 @@ import (
 type Principal struct {
 	User     *sdk.User // the whole row, secrets included: Account hides them
 	ClientIP string    // of the request, for the record; may be empty
+
+	// Asking hears whose content the platform is about to judge. Its error keeps the content from being stored. Nil:
+	// nobody listens.
+	Asking func(ctx context.Context, appID, openID string) error
+
 	row      *sdk.Token
 	clientID string // of the application that the token is for
 

@@ -253,7 +253,7 @@ func (s *Service) set(ctx context.Context, u *profileUpdate, field profileField,
 		if s.tables == nil && u.user.Id != remoteID(u.user.Owner, u.user.Name) { // see madeByMiniProgram
 			return refuse(AccessDenied, "password cannot be set: this user could not sign in by the mini program any more")
 		}
-		hash, err := s.hash(ctx, value)
+		hash, err := s.hash(ctx, u.user.Id, value)
 		if err != nil {
 			return err
 		}

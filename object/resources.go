@@ -82,7 +82,8 @@ type ResourceRequest struct {
 	File     io.ReaderAt
 	Size     int64 // of the file in bytes
 	FilesURL string
-	Row      sdk.Resource // owner, user, application, tag, parent, fileName, description and createdTime
+	Asking   func(ctx context.Context, appID, openID string) error // see Principal.Asking
+	Row      sdk.Resource                                          // owner, user, application, tag, parent, fileName, description and createdTime
 }
 
 // AddResource stores a picture for a user: as the avatar where the tag says so, else as a resource beside it. It
@@ -104,7 +105,7 @@ func (a *Authority) AddResource(ctx context.Context, c *Caller, req ResourceRequ
 		return Avatar{}, refuse(InvalidRequest, "the user %s/%s does not exist", row.Owner, row.User)
 	}
 	if row.Tag == avatarField && err == nil {
-		p := &Principal{User: user, ClientIP: c.ClientIP}
+		p := &Principal{User: user, ClientIP: c.ClientIP, Asking: req.Asking}
 		if c.Role == Member { // whose picture is judged as one that comes with a token
 			if p.clientID, err = a.clientIDOf(ctx, user.SignupApplication); err != nil {
 				return Avatar{}, err

@@ -2,6 +2,11 @@ package object
 
 import (
 	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash"
 	"slices"
 	"strings"
 
@@ -11,7 +16,8 @@ import (
 // rights are the roles and permissions of an organization in a Casdoor, which puts them into tokens
 // (object/permission.go, object/role.go there). They are shared: read them only.
 type rights struct {
-	all         []*sdk.Role // the newest first, as Casdoor lists them
+	digest      [sha256.Size]byte // of the rows as they are stored
+	all         []*sdk.Role       // the newest first, as Casdoor lists them
 	roles       given[sdk.Role]
 	permissions given[sdk.Permission]
 }
@@ -34,9 +40,13 @@ func (g given[T]) add(row *T, users, groups, roles []string) {
 	give(g.toRole, roles)
 }
 
-// rights reads an organization's roles and permissions. Their lists of users are emptied, lest tokens say who else has
-// one.
-func (s *Store) rights(ctx context.Context, organization string) (*rights, error) {
+// rights reads an organization's roles and permissions, unless they are what was last read. Their lists of users are
+// emptied, lest tokens say who else has one.
+func (s *Store) rights(ctx context.Context, organization string, last *rights) (*rights, error) {
+	digest, err := s.rightsDigest(ctx, organization)
+	if err != nil || last != nil && last.digest == digest {
+		return last, err
+	}
 	leave := func(table, name string, columns []string) bool {
 		s.log.WarnContext(ctx, "left out of tokens: "+damagedRow, "table", table,
 			"row", organization+"/"+name, "columns", strings.Join(columns, ", "))
@@ -54,7 +64,7 @@ func (s *Store) rights(ctx context.Context, organization string) (*rights, error
 	if err != nil {
 		return nil, err
 	}
-	r := &rights{roles, newGiven[sdk.Role](), newGiven[sdk.Permission]()}
+	r := &rights{digest, roles, newGiven[sdk.Role](), newGiven[sdk.Permission]()}
 	for _, row := range roles {
 		r.roles.add(row, row.Users, row.Groups, row.Roles)
 		row.Users = nil
@@ -66,6 +76,33 @@ func (s *Store) rights(ctx context.Context, organization string) (*rights, error
 	return r, nil
 }
 
+// rightsDigest tells whether an organization's roles and permissions have changed. A role may have hundreds of thousands
+// of users, whom it takes far longer to find again by their ids.
+func (s *Store) rightsDigest(ctx context.Context, organization string) (sum [sha256.Size]byte, err error) {
+	hash := sha256.New()
+	err = errors.Join(digestRows(s.read(ctx), s.roles, organization, hash),
+		digestRows(s.read(ctx), s.permissions, organization, hash))
+	return [sha256.Size]byte(hash.Sum(nil)), err
+}
+
+// digestRows adds the rows of an owner to a hash.
+func digestRows[T any](q querier, t *table[T], owner string, hash hash.Hash) error {
+	cells, dest := make([]sql.RawBytes, len(t.columns)), []any{}
+	for i := range cells {
+		dest = append(dest, &cells[i])
+	}
+	return eachRow(q, func(rows *sql.Rows) error {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		for _, cell := range cells {
+			_, _ = fmt.Fprintf(hash, "%d ", len(cell)) // a hash never fails
+			_, _ = hash.Write(cell)
+		}
+		return nil
+	}, "SELECT "+t.list(t.columns, "")+" FROM "+t.name+" WHERE owner=? ORDER BY name", owner)
+}
+
 // withRights returns the user of a token in that format with the roles and permissions that the format shows.
 func (s *Service) withRights(ctx context.Context, format string, user *sdk.User) (*sdk.User, error) {
 	t := s.tables
@@ -73,8 +110,11 @@ func (s *Service) withRights(ctx context.Context, format string, user *sdk.User)
 	if !shown || t == nil || t.roles == nil {
 		return user, nil
 	}
-	r, err := load(ctx, s.settings.cache, "rights/"+user.Owner, func(ctx context.Context) (*rights, error) {
-		return t.rights(ctx, user.Owner)
+	name := "rights/" + user.Owner
+	r, err := load(ctx, s.settings.cache, name, func(ctx context.Context) (*rights, error) {
+		last, _ := s.settings.known.Peek(name)
+		known, _ := last.value.(*rights)
+		return t.rights(ctx, user.Owner, known)
 	})
 	if err != nil {
 		return nil, err

@@ -65,7 +65,10 @@ type Service struct {
 	turns   *queue[func() error] // to issue a token: see inTurn
 	signing *queue[func() error] // signatures, as many at a time as there are processors
 	hashing chan struct{}        // holds a value for each password that is being hashed
-	scans   chan struct{}        // holds one value while somebody reads a whole table
+	hashers sync.Map             // the ids of users who ask for one of their own: see oneHash
+	scans   chan struct{}        // holds one value while somebody reads a whole table: see scan
+	ofUsers chan struct{}        // as scans: see scanUser
+	making  chan struct{}        // holds one value while a cert is being made
 	chores  chan struct{}        // holds a value when there is something to do for KeepHouse
 
 	mu        sync.Mutex
@@ -94,7 +97,8 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		turns:   newQueue(turnsPerProcessor*runtime.GOMAXPROCS(0), 1, runEach),
 		signing: newQueue(runtime.GOMAXPROCS(0), 1, runEach),
 		hashing: make(chan struct{}, max(1, runtime.NumCPU()/2)),
-		scans:   make(chan struct{}, 1), chores: make(chan struct{}, 1),
+		scans:   make(chan struct{}, 1), ofUsers: make(chan struct{}, 1), making: make(chan struct{}, 1),
+		chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(),
 		profileFields: profileFields(), accountFields: accountFields(),
 		settings:          newSettings(d, cfg.Now),

@@ -31,7 +31,7 @@ func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChang
 	if err := newPassword(in); err != nil {
 		return err
 	}
-	if user.Password, err = a.hash(ctx, in.New); err != nil {
+	if user.Password, err = a.hash(ctx, c.UserID, in.New); err != nil {
 		return err
 	}
 	user.PasswordType, user.PasswordSalt = passwordType, ""

@@ -3,7 +3,9 @@ package object
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
@@ -71,7 +73,7 @@ func (a *Authority) EndUserSessions(ctx context.Context, c *Caller, owner, name 
 	if err != nil {
 		return 0, err
 	}
-	tokens, err := a.tokensOf(ctx, owner, name)
+	tokens, err := a.tokensOf(ctx, owner, name, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -86,10 +88,11 @@ func (a *Authority) EndUserSessions(ctx context.Context, c *Caller, owner, name 
 	})
 }
 
-// tokensOf returns the sign-ins of a user. It is for what is rare: see scan.
-func (s *Service) tokensOf(ctx context.Context, organization, user string) (tokens []*sdk.Token, err error) {
-	err = s.scan(ctx, func() error {
-		tokens, err = s.tables.tokensIn(s.tables.read(ctx), organization, user)
+// tokensOf returns the newest sign-ins of a user, at most so many; all of them, where that is 0. It is for what is rare:
+// see scanUser.
+func (s *Service) tokensOf(ctx context.Context, organization, user string, most int) (tokens []*sdk.Token, err error) {
+	err = s.scanUser(ctx, func() error {
+		tokens, err = s.tables.tokensIn(s.tables.read(ctx), organization, user, most)
 		return err
 	})
 	return tokens, err
@@ -97,19 +100,46 @@ func (s *Service) tokensOf(ctx context.Context, organization, user string) (toke
 
 // tokensIn is tokensOf for one who has waited, or must not. It reads some of the columns. What an application of the
 // user's name has got for itself is not the user's.
-func (s *Store) tokensIn(q querier, organization, user string) ([]*sdk.Token, error) {
+func (s *Store) tokensIn(q querier, organization, user string, most int) ([]*sdk.Token, error) {
 	columns := s.tokens.pick("owner", "name", "application", "created_time", "expires_in", "scope", "grant_type", "user")
-	found, err := s.tokens.findColumns(q, columns, s.tokens.name+" WHERE organization=? AND "+s.dialect.quote("user")+"=?",
-		organization, user)
+	from := s.tokens.name + " WHERE organization=? AND " + s.dialect.quote("user") + "=?"
+	if most > 0 {
+		from += fmt.Sprintf(" ORDER BY created_time DESC LIMIT %d", most)
+	}
+	found, err := s.tokens.findColumns(q, columns, from, organization, user)
 	return slices.DeleteFunc(found, func(t *sdk.Token) bool {
 		return t.User != user || t.GrantType == ClientCredentials
 	}), err
 }
 
 func (s *Store) deleteTokens(tx *txn, tokens []*sdk.Token) error {
+	return s.onTokens(tx, tokens, "DELETE FROM "+s.tokens.name)
+}
+
+// onTokens runs a statement on token rows, many at once: a user may have signed in a hundred thousand times. do is what
+// comes before the WHERE, with its arguments.
+func (s *Store) onTokens(tx *txn, tokens []*sdk.Token, do string, args ...any) error {
+	names := map[string][]string{} // by owner
 	for _, token := range tokens {
-		if _, err := tx.exec("DELETE FROM "+s.tokens.name+" WHERE "+byName, token.Owner, token.Name); err != nil {
-			return err
+		names[token.Owner] = append(names[token.Owner], token.Name)
+	}
+	for owner, all := range names {
+		args := append(slices.Clone(args), owner)
+		if s.dialect.driver == "pgx" { // for which all are one argument: it may read the owner's rows anew for each list
+			if _, err := tx.exec(do+" WHERE owner=? AND name=ANY(CAST(? AS text[]))", append(args, all)...); err != nil {
+				return err
+			}
+			continue
+		}
+		for part := range slices.Chunk(all, rowsAtOnce) {
+			query := do + " WHERE owner=? AND name IN (?" + strings.Repeat(", ?", len(part)-1) + ")"
+			for _, name := range part {
+				args = append(args, name)
+			}
+			if _, err := tx.execOnce(query, args...); err != nil {
+				return err
+			}
+			args = args[:len(args)-len(part)]
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func (a *Authority) fillPassword(ctx context.Context, c *Caller, row, old *sdk.U
 	if _, err := cleanPassword(row.Password); err != nil {
 		return refuse(InvalidRequest, "password %s", err)
 	}
-	hash, err := a.hash(ctx, row.Password)
+	hash, err := a.hash(ctx, "", row.Password)
 	row.Password, row.PasswordType, row.PasswordSalt = hash, passwordType, ""
 	return err
 }

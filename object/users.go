@@ -240,14 +240,11 @@ func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 			return err
 		}
 	}
-	tokens, err := t.tokensIn(tx, old.Owner, old.Name)
-	for _, token := range tokens {
-		if _, err := tx.exec("UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=? WHERE "+byName,
-			row.Name, token.Owner, token.Name); err != nil {
-			return err
-		}
+	tokens, err := t.tokensIn(tx, old.Owner, old.Name, 0)
+	if err != nil {
+		return err
 	}
-	return err
+	return t.onTokens(tx, tokens, "UPDATE "+t.tokens.name+" SET "+t.dialect.quote("user")+"=?", row.Name)
 }
 
 // eraseUser deletes a user with all that says who they are, softly or wholly as the organization says.
@@ -256,7 +253,7 @@ func (a *Authority) eraseUser(tx *txn, row *sdk.User) error {
 	if ignoreMissing(err) != nil {
 		return err
 	}
-	tokens, err := a.tables.tokensIn(tx, row.Owner, row.Name)
+	tokens, err := a.tables.tokensIn(tx, row.Owner, row.Name, 0)
 	if err != nil {
 		return err
 	}
@@ -296,18 +293,19 @@ func (a *Authority) FindUser(ctx context.Context, c *Caller, owner, field, value
 	if value == "" {
 		return nil, users.missing(c, "get-user", owner, "", ErrNotFound)
 	}
-	where := condition{users.table.dialect.quote(field) + "=?", []any{value}}
+	// MySQL takes a blank, and some characters, for the empty text, which most users have.
+	where := condition{field + "=? AND " + field + "<>''", []any{value}}
 	switch field {
 	case "email":
-		where = condition{"email IN (?, ?)", []any{value, strings.ToLower(value)}}
+		where = condition{"email IN (?, ?) AND email<>''", []any{value, strings.ToLower(value)}}
 	case "wechat":
 		var err error
 		if where, err = a.byOpenID(ctx, owner, value); err != nil {
 			return nil, err
 		}
 	}
-	row, err := users.table.get(a.tables.read(ctx), "WHERE "+where.text+" AND COALESCE(owner, '')=? ORDER BY created_time, name",
-		append(where.args, owner)...)
+	row, err := users.table.get(a.tables.read(ctx), "WHERE "+where.text+" AND COALESCE(owner, '')=? "+
+		"ORDER BY created_time, name LIMIT 1", append(where.args, owner)...)
 	if err != nil {
 		return nil, users.missing(c, "get-user", owner, "", err)
 	}

@@ -18,10 +18,11 @@ type userSignIns struct {
 	browsers []*AdminSession
 }
 
-func (a *Authority) signInsOf(ctx context.Context, user *sdk.User) (*userSignIns, error) {
+// signInsOf returns what a user is signed in by, with the newest tokens: see tokensOf.
+func (a *Authority) signInsOf(ctx context.Context, user *sdk.User, most int) (*userSignIns, error) {
 	u := &userSignIns{user: user}
 	var err error
-	if u.tokens, err = a.tokensOf(ctx, user.Owner, user.Name); err != nil {
+	if u.tokens, err = a.tokensOf(ctx, user.Owner, user.Name, most); err != nil {
 		return nil, err
 	}
 	u.tokens = slices.DeleteFunc(u.tokens, func(t *sdk.Token) bool { return t.ExpiresIn <= 0 }) // ended
@@ -45,7 +46,7 @@ func (a *Authority) Session(ctx context.Context, c *Caller, owner, name, applica
 	if err != nil {
 		return nil, err
 	}
-	u, err := a.signInsOf(ctx, user)
+	u, err := a.signInsOf(ctx, user, maxRecords)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func (a *Authority) EndSessions(ctx context.Context, c *Caller, s sdk.Session) (
 	if err != nil {
 		return false, ignoreMissing(err)
 	}
-	u, err := a.signInsOf(ctx, user)
+	u, err := a.signInsOf(ctx, user, 0)
 	if err != nil {
 		return false, err
 	}
@@ -88,7 +89,7 @@ func (a *Authority) EndSessions(ctx context.Context, c *Caller, s sdk.Session) (
 // LogoutEverywhere ends all that the caller, a user, is signed in by.
 func (a *Authority) LogoutEverywhere(ctx context.Context, c *Caller) error {
 	user := &sdk.User{Owner: c.Organization, Name: c.Name, Id: c.UserID}
-	u, err := a.signInsOf(ctx, user)
+	u, err := a.signInsOf(ctx, user, 0)
 	if err != nil {
 		return err
 	}

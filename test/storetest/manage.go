@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -192,6 +193,9 @@ func testManageSettings(t *testing.T, n *tenant) {
 		assertRefused(t, err, object.InvalidRequest, "does not exist")
 	}
 	assert.Equal(t, "s", n.row(t, `SELECT client_secret FROM "provider" WHERE name=?`, "renamed-"+n.name)["client_secret"])
+	many := row{"providers": slices.Repeat([]row{{"name": "renamed-" + n.name}}, 101)}
+	_, err = n.service.Applications().Update(ctx, app, "admin", "second-"+n.name, nil, jsonOf(t, many))
+	assertRefused(t, err, object.InvalidRequest, "100 providers at most")
 	_, err = n.service.Certs().Delete(ctx, app, n.name, "cert-"+n.name)
 	assertRefused(t, err, object.InvalidRequest)
 	done, err := n.service.Applications().Delete(ctx, app, "admin", "second-"+n.name)

@@ -22,7 +22,7 @@ func (s *suite) testPrivacy(t *testing.T) {
 	}{
 		"Export": {shared, testExport}, "HardDeletion": {shared, testHardDeletion}, "SoftDeletion": {soft, testSoftDeletion},
 		"Proof": {shared, testProof}, "Renamed": {shared, testRenamedTraces}, "LateUpdate": {soft, testLateUpdate},
-		"Namesakes": {shared, testExportAmongNamesakes},
+		"Namesakes": {shared, testExportAmongNamesakes}, "ManyTokens": {shared, testManyTokens},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -91,6 +91,25 @@ func testExportAmongNamesakes(t *testing.T, n *tenant) {
 	n.assertManages(t, application, user.User.Name)
 	other.principal(t, theirs)
 	assert.Len(t, n.rows(t, "SELECT id FROM mini_program_log WHERE organization=?", other.name), 1)
+}
+
+// testManyTokens has one user sign in more often than one statement takes rows: all tokens follow a new name, and end.
+func testManyTokens(t *testing.T, n *tenant) {
+	const often = 230
+	alice := n.principal(t, n.signIn(t, "oOften"))
+	for range often - 1 {
+		n.signIn(t, "oOften")
+	}
+	bob := n.signIn(t, "oSeldom")
+	_, err := n.service.Users().Update(t.Context(), n.app(), n.name, alice.User.Name, []string{"name"},
+		jsonOf(t, row{"name": "often"}))
+	require.NoError(t, err)
+	assert.Len(t, n.rows(t, `SELECT name FROM "token" WHERE organization=? AND "user"='often'`, n.name), often)
+	ended, err := n.service.EndUserSessions(t.Context(), n.app(), n.name, "often")
+	require.NoError(t, err)
+	assert.Equal(t, often, ended)
+	assert.Len(t, n.tokenRows(t), 1)
+	n.principal(t, bob)
 }
 
 // testRenamedTraces has the log of sign-ins follow a user's new name, so that it is exported and deleted with the user.
