@@ -36,8 +36,8 @@ var version = "dev"
 // at 400, with two sweeps a second, that were two in a hundred.
 const gcPercent = 1000
 
-// memoryTarget is the size, in bytes, from which on the heap is swept more often instead of growing: somewhat above what
-// 2,000 sign-ins in flight hold, stacks and all, as it would be swept without pause at just that size.
+// memoryTarget is the size, in bytes, from which on the heap is swept more often instead of growing: somewhat above
+// what 2,000 sign-ins in flight hold, stacks and all, as it would be swept without pause at just that size.
 const memoryTarget = 150 << 20
 
 // syncingThreads is how many threads wait for SQLite's fsync, each in a processor's place: that of a commit, and the

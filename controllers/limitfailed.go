@@ -83,6 +83,11 @@ func (f *failures) count(ctx context.Context, network, clientID string, bad bool
 // spend has do send a code to the platform for an application's user who is signed in, unless the client address has
 // used up its budget.
 func (l *Limits) spend(ctx context.Context, network, clientID string, do func() error) error {
+	return l.attempt(ctx, network, do, func(err error) { l.failed.judge(ctx, network, clientID, err) })
+}
+
+// attempt has do try what may fail, unless the client address has used up its budget, and judge count what came of it.
+func (l *Limits) attempt(ctx context.Context, network string, do func() error, judge func(err error)) error {
 	if l == nil {
 		return do()
 	}
@@ -92,6 +97,6 @@ func (l *Limits) spend(ctx context.Context, network, clientID string, do func() 
 		return err
 	}
 	err := do()
-	l.failed.judge(ctx, network, clientID, err)
+	judge(err)
 	return err
 }

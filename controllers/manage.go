@@ -158,8 +158,8 @@ func replyPage[T any](b *Base, q object.ListQuery, page *object.Page[T], err err
 	b.reply(reply)
 }
 
-// Lists are in memory until their client has read them: one of all rows, of 10,000 users, takes over 100 MB, and a large
-// page, of 1,000, a tenth. So many of each are answered at once; smaller pages wait for none.
+// Lists are in memory until their client has read them: one of all rows, of 10,000 users, takes over 100 MB, and a
+// large page, of 1,000, a tenth. So many of each are answered at once; smaller pages wait for none.
 const (
 	maxWholeLists = 2
 	maxLargePages = 16

@@ -97,8 +97,8 @@ func TestNoNewWorkWhileTheDatabaseHasEnough(t *testing.T) {
 	}
 }
 
-// When the database does not answer, those who ask it about anything do not pile up; and they take no place of those who
-// have signed in.
+// When the database does not answer, those who ask it about anything do not pile up; and they take no place of those
+// who have signed in.
 func TestStrangersDoNotPileUp(t *testing.T) {
 	t.Parallel()
 	var limits *controllers.Limits

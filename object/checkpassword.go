@@ -77,8 +77,8 @@ func (a *Authority) userByLogin(ctx context.Context, organization, login string)
 	if found != nil {
 		return found, nil
 	}
-	// The function keeps the database from reading all users of the organization, and the comparisons with the empty text
-	// from reading those who have neither: MySQL takes some characters for it.
+	// The function keeps the database from reading all users of the organization, and the comparisons with the empty
+	// text from reading those who have neither: MySQL takes some characters for it.
 	reached, err := users.find(q, "WHERE COALESCE(owner, '')=? AND "+
 		"(email IN (?, ?) AND email<>'' OR phone=? AND phone<>'') LIMIT 2", organization, typed, folded, folded)
 	if err != nil || len(reached) != 1 {

@@ -30,6 +30,9 @@ const (
 	setUpLockNumber = 0x6d696e69
 )
 
+// placeholders returns "(?, ?, …)" for so many values, of which there must be one.
+func placeholders(n int) string { return "(?" + strings.Repeat(", ?", n-1) + ")" }
+
 func dialectOf(driverName string) (dialect, error) {
 	switch driverName {
 	case "sqlite":

@@ -132,8 +132,8 @@ func (f *Family[T]) count(ctx context.Context, s *selection) (n int, err error) 
 // maxCounted is how many rows of an organization are counted one by one before another way is looked for.
 const maxCounted = 1000
 
-// countMost counts the rows of an organization that has most of the table. SQLite counts a whole table ten times as
-// fast as a part of it: so it counts all, and those of others. It returns 0 where this is not the way.
+// countMost counts the rows of an organization that has few, or most of the table. SQLite counts a whole table ten
+// times as fast as a part of it: so it counts all, and those of others. It returns 0 where this is not the way.
 func (f *Family[T]) countMost(r reader, s *selection) (int, error) {
 	if f.table.dialect.driver != "sqlite" || len(s.where) != 1 || s.where[0].text != f.homeColumn+"=?" || s.bounded {
 		return 0, nil

@@ -7,7 +7,6 @@ import (
 	"math/bits"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -60,8 +59,8 @@ func newLookup[V any](s *Store, q lookupQuery, fresh func(key *string) (*V, []an
 			"JOIN LATERAL (%s) %s ON TRUE %s", q.columns, found, q.alias, q.join)}
 	} else {
 		for n := 1; n <= maxLookup; n *= 2 {
-			l.texts = append(l.texts, fmt.Sprintf("SELECT %s, %s FROM %s %s %s WHERE %s IN (?%s)%s",
-				key, q.columns, q.table, q.alias, q.join, key, strings.Repeat(", ?", n-1), within))
+			l.texts = append(l.texts, fmt.Sprintf("SELECT %s, %s FROM %s %s %s WHERE %s IN %s%s",
+				key, q.columns, q.table, q.alias, q.join, key, placeholders(n), within))
 		}
 	}
 	batches := serverBatches

@@ -82,8 +82,9 @@ type ResourceRequest struct {
 	File     io.ReaderAt
 	Size     int64 // of the file in bytes
 	FilesURL string
-	Asking   func(ctx context.Context, appID, openID string) error // see Principal.Asking
-	Row      sdk.Resource                                          // owner, user, application, tag, parent, fileName, description and createdTime
+	Row      sdk.Resource // owner, user, application, tag, parent, fileName, description and createdTime
+
+	Asking func(ctx context.Context, appID, openID string) error // see Principal.Asking
 }
 
 // AddResource stores a picture for a user: as the avatar where the tag says so, else as a resource beside it. It

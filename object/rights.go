@@ -76,8 +76,8 @@ func (s *Store) rights(ctx context.Context, organization string, last *rights) (
 	return r, nil
 }
 
-// rightsDigest tells whether an organization's roles and permissions have changed. A role may have hundreds of thousands
-// of users, whom it takes far longer to find again by their ids.
+// rightsDigest tells whether an organization's roles and permissions have changed. A role may have hundreds of
+// thousands of users, whom it takes far longer to find again by their ids.
 func (s *Store) rightsDigest(ctx context.Context, organization string) (sum [sha256.Size]byte, err error) {
 	hash := sha256.New()
 	err = errors.Join(digestRows(s.read(ctx), s.roles, organization, hash),

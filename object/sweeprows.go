@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -114,8 +113,7 @@ func (t *tokenSweep) delete(ctx context.Context, owner string, rows []sweptToken
 	for _, r := range rows {
 		args = append(args, r.name)
 	}
-	query := fmt.Sprintf("DELETE FROM %s WHERE owner=? AND created_time<=? AND name IN (?%s)", t.tokens.name,
-		strings.Repeat(", ?", len(rows)-1))
+	query := fmt.Sprintf("DELETE FROM %s WHERE owner=? AND created_time<=? AND name IN %s", t.tokens.name, placeholders(len(rows)))
 	err = t.write(ctx, func(tx *txn) (err error) {
 		n, err = tx.execOnce(query, args...)
 		return err

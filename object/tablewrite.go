@@ -124,9 +124,9 @@ const rowsAtOnce = 200
 // there are more now.
 func (t *table[T]) insertAll(tx *txn, rows []*T, suffix string) (n int64, err error) {
 	for part := range slices.Chunk(rows, rowsAtOnce) {
-		marks := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
-		query := fmt.Sprintf("%s INTO %s (%s) VALUES %s%s%s", t.dialect.insertSeveral(), t.name, t.list(t.columns, ""), marks,
-			strings.Repeat(", "+marks, len(part)-1), suffix)
+		row := placeholders(len(t.columns))
+		query := fmt.Sprintf("%s INTO %s (%s) VALUES %s%s%s", t.dialect.insertSeveral(), t.name, t.list(t.columns, ""), row,
+			strings.Repeat(", "+row, len(part)-1), suffix)
 		var values []any
 		for _, row := range part {
 			more, err := t.values(row, t.columns)

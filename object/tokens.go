@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
@@ -88,8 +87,8 @@ func (a *Authority) EndUserSessions(ctx context.Context, c *Caller, owner, name 
 	})
 }
 
-// tokensOf returns the newest sign-ins of a user, at most so many; all of them, where that is 0. It is for what is rare:
-// see scanUser.
+// tokensOf returns the newest sign-ins of a user, at most so many; all of them, where that is 0. It is for what is
+// rare: see scanUser.
 func (s *Service) tokensOf(ctx context.Context, organization, user string, most int) (tokens []*sdk.Token, err error) {
 	err = s.scanUser(ctx, func() error {
 		tokens, err = s.tables.tokensIn(s.tables.read(ctx), organization, user, most)
@@ -132,14 +131,13 @@ func (s *Store) onTokens(tx *txn, tokens []*sdk.Token, do string, args ...any) e
 			continue
 		}
 		for part := range slices.Chunk(all, rowsAtOnce) {
-			query := do + " WHERE owner=? AND name IN (?" + strings.Repeat(", ?", len(part)-1) + ")"
+			listed := slices.Clone(args)
 			for _, name := range part {
-				args = append(args, name)
+				listed = append(listed, name)
 			}
-			if _, err := tx.execOnce(query, args...); err != nil {
+			if _, err := tx.execOnce(do+" WHERE owner=? AND name IN "+placeholders(len(part)), listed...); err != nil {
 				return err
 			}
-			args = args[:len(args)-len(part)]
 		}
 	}
 	return nil

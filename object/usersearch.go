@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // CountUsers returns how many users an organization has, or all have where owner is empty, as far as the caller
@@ -80,7 +79,7 @@ func (a *Authority) seekAmong(ctx context.Context, f searchFor, s *selection, be
 			owners = append(owners, org.Name)
 		}
 	}
-	among := condition{"owner IN (?" + strings.Repeat(", ?", len(owners)-1) + ") AND ", owners}
+	among := condition{"owner IN " + placeholders(len(owners)) + " AND ", owners}
 	if f.column == "display_name" {
 		s.add(f.column + "<>''") // as the index has it
 		s.add(among.text+begins.text, append(among.args, begins.args...)...)
@@ -124,5 +123,5 @@ func (a *Authority) byOpenID(ctx context.Context, organization, openID string) (
 	if len(users) == 0 {
 		return none, nil
 	}
-	return condition{"id IN (?" + strings.Repeat(", ?", len(users)-1) + ")", users}, nil
+	return condition{"id IN " + placeholders(len(users)), users}, nil
 }
