@@ -126,20 +126,44 @@ func (f *Folder) write(name string, data []byte) error {
 
 // place gives a finished file its name.
 func (f *Folder) place(temporary string, k parsed) error {
-	if err := f.root.MkdirAll(k.dir(), 0o700); err != nil {
+	if err := f.makeDir(k.dir()); err != nil {
 		return err
 	}
 	if err := f.root.Rename(temporary, k.path()); err != nil {
 		return err
 	}
-	dir, err := f.root.Open(k.dir())
-	if err == nil {
-		err = errors.Join(SyncFolder(dir), dir.Close())
-	}
+	err := f.sync(k.dir())
 	if err != nil {
 		_ = f.root.Remove(k.path())
 	}
 	return err
+}
+
+// makeDir makes a directory where it is missing, and those above it. Each is on the disk then.
+func (f *Folder) makeDir(dir string) error {
+	err := f.root.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := f.makeDir(path.Dir(dir)); err != nil {
+			return err
+		}
+		err = f.root.Mkdir(dir, 0o700)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return f.sync(path.Dir(dir))
+}
+
+// sync has the names in a directory on the disk.
+func (f *Folder) sync(dir string) error {
+	opened, err := f.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(SyncFolder(opened), opened.Close())
 }
 
 // SyncFolder has the names in an open folder on the disk. Windows flushes no folders; its file system logs names
