@@ -166,6 +166,22 @@ func TestConsoleApplication(t *testing.T) {
 	}
 }
 
+// The form offers the cert that an application names, whatever became of it: a browser would choose the first one.
+func TestConsoleKeepsTheCert(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	a.done("/console/certs/add", "name", "cert-first", "algorithm", "ES256")
+	const edit = "/console/applications/edit"
+	for stored, shown := range map[string]string{"": "cert-built-in", "cert-gone": "cert-gone"} {
+		s.Exec(t, "UPDATE application SET cert=? WHERE name=?", stored, harness.Application)
+		assert.Contains(t, a.get(edit+"?id="+consoleApplicationID), `<option value="`+shown+`" selected>`)
+		a.done(edit, a.edited(edit, consoleApplicationID, "displayName", "Shop", "enableSignUp", "on", "tokenFormat", "JWT",
+			"expireInHours", "168", "refreshExpireInHours", "720", "cert", shown)...)
+		assert.Equal(t, shown, s.Value(t, "SELECT cert FROM application WHERE name=?", harness.Application))
+	}
+}
+
 // A form that was opened before somebody else's change saves nothing, and shows what is there now.
 func TestConsoleKeepsWhatOthersChanged(t *testing.T) {
 	t.Parallel()
