@@ -43,6 +43,8 @@ func TestManageUsers(t *testing.T) {
 	affected(t, done, err)
 	_, err = sdk.AddUser(user)
 	require.EqualError(t, err, "Username already exists")
+	_, err = sdk.AddUser(&casdoorsdk.User{Name: " ben", Password: "secret-1"})
+	require.ErrorContains(t, err, "no blank around them")
 	found, err := sdk.GetUser("anna")
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"level": "3"}, found.Properties, "who somebody is at WeChat, WeChat says")
