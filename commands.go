@@ -46,10 +46,14 @@ func (o *options) defineCommands(flags *flag.FlagSet) {
 				return errors.New("want owner/name=OpenID")
 			}
 			return o.setCommand(func(ctx context.Context, c workplace) error {
-				if err := c.store.Assign(ctx, owner, name, openID); err != nil {
+				err := needCasdoor(c.store)
+				if err == nil {
+					err = c.store.Assign(ctx, owner, name, openID)
+				}
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(c.w, "OpenID %s belongs to user %s\n", openID, user)
+				_, err = fmt.Fprintf(c.w, "OpenID %s belongs to user %s\n", openID, user)
 				return err
 			})
 		})
@@ -147,9 +151,17 @@ func checkAdoption(ctx context.Context, c workplace) error {
 	return nil
 }
 
+// needCasdoor is an error where no users are adopted: what is decided about them would have no effect.
+func needCasdoor(store *object.Store) error {
+	if store.Beside() {
+		return nil
+	}
+	return errors.New("the database is minidoor's own: there is no Casdoor to adopt users from")
+}
+
 func adoptAgain(ctx context.Context, c workplace) error {
-	if !c.store.Beside() {
-		return errors.New("the database is minidoor's own: there is no Casdoor to adopt users from")
+	if err := needCasdoor(c.store); err != nil {
+		return err
 	}
 	if err := c.store.AdoptAgain(ctx); err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/minidoor/minidoor/conf"
+	_ "github.com/minidoor/minidoor/conf/prelude" // before beego
 	"github.com/minidoor/minidoor/controllers"
 	"github.com/minidoor/minidoor/test/demo"
 )

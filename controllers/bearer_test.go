@@ -45,9 +45,9 @@ func refused(t *testing.T, s *harness.Server, authorization, part string) {
 		c.status, c.has = 200, []string{`{"status":"error","msg":"`, `"data":null,"data2":null}`, part}
 		switch {
 		case strings.HasPrefix(c.path, "/api/mini-program/"):
-			c.status = 401
+			c.status, c.reply = 401, map[string]string{"WWW-Authenticate": "Bearer"} // RFC 9110 §15.5.2
 			if part == "the user" {
-				c.status = 400
+				c.status, c.reply = 400, map[string]string{"WWW-Authenticate": ""}
 			}
 		case strings.HasPrefix(c.path, "/api/get-user") && !strings.HasPrefix(authorization, "Bearer "):
 			c.has[2] = "Unauthorized operation" // there are other ways in

@@ -37,8 +37,8 @@ const logTime = "2006-01-02T15:04:05.000Z"
 func outcomes() []string {
 	return []string{
 		"", object.SignedIn, "failed", string(object.InvalidGrant), string(object.AccessDenied),
-		string(object.InvalidClient), string(object.InvalidRequest), string(object.SlowDown), string(object.Unavailable),
-		"server_error", string(clientLeft),
+		string(object.InvalidClient), string(object.UnauthorizedClient), string(object.InvalidRequest),
+		string(object.SlowDown), string(object.Unavailable), "server_error", string(clientLeft),
 	}
 }
 

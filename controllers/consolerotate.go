@@ -69,7 +69,9 @@ func (v *visit) rotateKey() error {
 	return v.leave("/applications/view", idQuery(app.Owner, app.Name), "rotated")
 }
 
-// nextCertName names a cert after its application and the time, to the second.
+// nextCertName names a cert after its application, as far as names may be long, and the time, to the second.
 func nextCertName(application string, now time.Time) string {
-	return "cert-" + strings.TrimPrefix(application, "app-") + "-" + now.UTC().Format("20060102-150405")
+	const most = 100 - len("cert--20060102-150405")
+	name := []rune(strings.TrimPrefix(application, "app-"))
+	return "cert-" + string(name[:min(len(name), most)]) + "-" + now.UTC().Format("20060102-150405")
 }

@@ -230,13 +230,16 @@ func logError(log *slog.Logger, r *http.Request, message string, e *APIError, at
 func writeError(w http.ResponseWriter, form shape, e *APIError) {
 	setRetryAfter(w, e)
 	var body any = casdoorError{Status: "error", Msg: e.Message}
+	challenge := "Bearer"
 	if form == oauthShape {
-		if e.Status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", `Basic realm="minidoor"`)
-		}
 		body = oauthError{e.Code, e.Message}
+		challenge = `Basic realm="minidoor"`
 	}
-	writeJSON(w, form.status(e), body)
+	status := form.status(e)
+	if status == http.StatusUnauthorized { // RFC 9110 §15.5.2
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	writeJSON(w, status, body)
 }
 
 func setRetryAfter(w http.ResponseWriter, e *APIError) {

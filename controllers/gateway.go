@@ -3,6 +3,7 @@ package controllers
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -25,7 +26,17 @@ type gateway struct {
 	deps  *Deps
 	own   http.Handler
 	proxy *httputil.ReverseProxy
+	name  string // of this gateway, by which it knows what it has passed on itself
 }
+
+func newGateway(deps *Deps, own http.Handler) *gateway {
+	name := rand.Text()
+	return &gateway{deps, own, newProxy(deps, name), name}
+}
+
+// errLoop is what a casdoorUpstream is found out by that ends here again, directly or through the proxies before: each
+// request would go round until there are no more connections.
+var errLoop = errors.New("casdoorUpstream leads back to this server")
 
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -41,6 +52,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w, done := g.deps.Metrics.request(w, r, routeCasdoor)
 	defer done()
 	g.deps.sayGoodbye(w.Header())
+	if slices.Contains(r.Header.Values(gatewayHeader), g.name) {
+		g.deps.passFailed(w, r, errLoop)
+		return
+	}
 	if hidesHeader(r) {
 		e := badRequest("the header Connection names a header that is meant for the server")
 		logError(g.deps.Logger, r, "pass-through", e)

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -23,9 +22,6 @@ func (c *MetricsController) Metrics() {
 	if err := c.mayRead(); err != nil {
 		e := apiError(err)
 		logError(c.Deps.Logger, c.Ctx.Request, "request refused", e)
-		if e.Status == http.StatusUnauthorized {
-			c.Ctx.ResponseWriter.Header().Set("WWW-Authenticate", "Bearer")
-		}
 		c.refuse(e)
 		return
 	}

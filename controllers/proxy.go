@@ -18,9 +18,13 @@ import (
 // proxyBuffer is what one passed-through request copies at a time, in bytes.
 const proxyBuffer = 32 << 10
 
+// gatewayHeader names the gateways that have passed a request on.
+const gatewayHeader = "Minidoor-Gateway"
+
 // newProxy returns a handler that passes requests on to the Casdoor at deps.Upstream: path, query, headers and body as
-// they came, without the hop-by-hop headers (RFC 9110 §7.6.1), streams as they flow, WebSockets too.
-func newProxy(deps *Deps) *httputil.ReverseProxy {
+// they came, without the hop-by-hop headers (RFC 9110 §7.6.1), streams as they flow, WebSockets too. gateway is added to
+// gatewayHeader.
+func newProxy(deps *Deps, gateway string) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(deps.Upstream)
@@ -29,6 +33,7 @@ func newProxy(deps *Deps) *httputil.ReverseProxy {
 			dropSession(r.Out)
 			dropUpgrade(r.Out.Header)
 			deps.forward(r.In, r.Out.Header)
+			r.Out.Header.Add(gatewayHeader, gateway)
 		},
 		Transport:    newProxyTransport(),
 		BufferPool:   &bufferPool{},

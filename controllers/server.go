@@ -72,7 +72,7 @@ func New(deps Deps) http.Handler {
 	if deps.Upstream == nil {
 		return own
 	}
-	return &gateway{deps: &deps, own: own, proxy: newProxy(&deps)}
+	return newGateway(&deps, own)
 }
 
 // server stands before beego: it does what holds for every request.

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/minidoor/minidoor/object"
@@ -98,10 +99,17 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	if err != nil {
 		return nil, err
 	}
-	if (secret != "" || required) && !client.Authentic(secret) {
+	if (secret != "" || required) && !isAuthentic(client, secret) {
 		return nil, &object.Refusal{Code: object.InvalidClient, Message: "client_secret is invalid"}
 	}
 	return client, c.Deps.Limits.application(ctx, client.ID())
+}
+
+// isAuthentic reports whether a secret is the client's. For Basic authentication some clients escape it, as RFC 6749
+// §2.3.1 wants it, and others do not.
+func isAuthentic(client *object.Client, secret string) bool {
+	plain, err := url.QueryUnescape(secret)
+	return client.Authentic(secret) || err == nil && client.Authentic(plain)
 }
 
 // HandlerFunc implements web.ControllerInterface. beego would call the method by reflection, so deep that the request's

@@ -28,9 +28,11 @@ func fields(pairs ...string) string {
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Options{Rows: harness.Rows{"applications": {
-		harness.App("app-bare", "bareclient", harness.Provider),
+		harness.App("app-bare", "bareclient", harness.Provider), harness.App("app-odd", "oddclient", harness.Provider),
 	}}})
 	s.Exec(t, "UPDATE application SET grant_types=NULL WHERE name='app-bare'")
+	const oddSecret = "p+w/=100%: ü"
+	s.Exec(t, "UPDATE application SET client_secret=? WHERE name='app-odd'", oddSecret)
 	challenge := `Basic realm="minidoor"`
 	client := []string{"client_id", harness.ClientID, "client_secret", harness.ClientSecret}
 	with := func(pairs ...string) string { return fields(append(pairs, client...)...) }
@@ -70,6 +72,10 @@ func TestGrants(t *testing.T) {
 			has: []string{`{"active":false}`}},
 		{name: "client_credentials", body: with("grant_type", "client_credentials"), status: 200,
 			has: []string{`"access_token":"ey`, `"refresh_token":""`}},
+		{name: "escaped secret by Basic", body: fields("grant_type", "client_credentials"), status: 200,
+			header: basic("oddclient", url.QueryEscape(oddSecret)), has: []string{`"access_token":"ey`}},
+		{name: "the same as it is", body: fields("grant_type", "client_credentials"), status: 200,
+			header: basic("oddclient", oddSecret), has: []string{`"access_token":"ey`}},
 		{name: "client_credentials by Basic", body: fields("grant_type", "client_credentials"), status: 200,
 			header: basic(harness.ClientID, harness.ClientSecret), has: []string{`"access_token":"ey`}},
 	})

@@ -221,6 +221,9 @@ func (a *Authority) judgeSigning(tx *txn, row, old *sdk.Application) error {
 	if err != nil {
 		return err
 	}
+	if !SignsTokens(cert) { // nobody would take its tokens, nor would this server
+		return refuse(InvalidRequest, "the cert %s is not for tokens: its scope is %s", row.Cert, cert.Scope)
+	}
 	k, err := a.tables.keyring.parse(cert)
 	if err != nil || k.canSign(row.TokenSigningMethod) != nil {
 		return refuse(InvalidRequest, "the cert %s cannot sign as tokenSigningMethod says", row.Cert)

@@ -32,6 +32,7 @@ const defaultAlgorithm = "RS256"
 
 // key is a cert ready for use.
 type key struct {
+	owner       string            // the organization that has the private key, or admin
 	name        string            // the kid
 	certificate *x509.Certificate // nil in a Casdoor before v1.73, which kept the bare public key
 	public      crypto.PublicKey
@@ -93,7 +94,7 @@ func SignsTokens(row *sdk.Cert) bool { return row.Scope == "" || row.Scope == "J
 
 // parseKey reads the PEM blocks of a cert row: a certificate, a private key or both.
 func parseKey(row *sdk.Cert) (*key, error) {
-	k := &key{name: row.Name}
+	k := &key{owner: row.Owner, name: row.Name}
 	var err error
 	if row.PrivateKey != "" {
 		if k.private, err = parsePrivateKey(row.PrivateKey); err != nil {

@@ -43,11 +43,18 @@ func cleanDisplayName(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	visible := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
-	if !strings.ContainsFunc(s, visible) {
+	if !strings.ContainsFunc(s, isVisible) {
 		return "", errors.New("must have 1 to 100 characters")
 	}
 	return s, nil
+}
+
+// isVisible is false for what leaves no mark, though Unicode may call it a letter, such as the fillers of Hangul, or a
+// sign: many a blank nickname is made of these.
+func isVisible(r rune) bool {
+	const blankBraille = '\u2800'
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && r != blankBraille &&
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // cleanAvatar takes an https URL. What chooseAvatar gives to a mini program is the path of a temporary file: it has

@@ -12,7 +12,7 @@ func TestCleanDisplayName(t *testing.T) {
 	for _, name := range []string{
 		"a", "Alice", "小明", "Đặng Thị Hương", "محمد", "दीपिका", "สมชาย", "Ελένη", "Οδυσσέας", "王🐼",
 		"👨‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇨🇳",
-		"O'Brien <b>", "a\u0301", "\u200fעברית", "𠮷野家", "?", strings.Repeat("字", 100), strings.Repeat("🐼", 100),
+		"O'Brien <b>", "a\u0301", "\u3164a", "❤\ufe0f", "\u200fעברית", "𠮷野家", "?", strings.Repeat("字", 100), strings.Repeat("🐼", 100),
 	} {
 		got, err := cleanDisplayName(name)
 		assert.NoError(t, err, name)
@@ -27,6 +27,7 @@ func TestCleanDisplayName(t *testing.T) {
 	}
 	for what, name := range map[string]string{
 		"empty": "", "spaces": " \t\u3000", "joiner only": "\u200d", "zero width space": "\u200b\ufeff",
+		"filler": "\u3164\u115f\uffa0", "blank Braille": "\u2800", "variation selector": "\ufe0f", "grapheme joiner": "\u034f",
 		"new line": "a\nb", "tab": "a\tb", "null": "a\x00b", "escape": "\x1b[31m", "delete": "a\x7f", "C1": "a\u0085b",
 		"line separator": "a\u2028b", "override": "a\u202eb", "embedding": "\u202aa", "isolate": "a\u2066b",
 		"no UTF-8": "\xff\xfe", "half a character": "小明"[:4], "101": strings.Repeat("字", 101),

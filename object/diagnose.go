@@ -201,6 +201,9 @@ func (s *Store) canSign(ctx context.Context, app *sdk.Application) error {
 	if err != nil {
 		return err
 	}
+	if !SignsTokens(cert) {
+		return fmt.Errorf("the cert %s is not for tokens: its scope is %s", cert.Name, cert.Scope)
+	}
 	key, err := s.keyring.parse(cert)
 	if err == nil {
 		_, err = key.sign(app.TokenSigningMethod, []byte("{}"))

@@ -292,7 +292,8 @@ func (f *Family[T]) validID(id *rowID) error {
 		clean, err := cleanText(part)
 		slash := strings.ContainsAny(part, `/\`) && (part == *id.owner || !f.deepNames)
 		if err != nil || clean != part || part == "" || slash {
-			return refuse(InvalidRequest, "owner and name are required: at most 100 characters, without slashes")
+			return refuse(InvalidRequest, "owner and name are required: 1 to 100 characters, no slash or control character in "+
+				"them, no blank around them")
 		}
 	}
 	return nil

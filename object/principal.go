@@ -37,6 +37,8 @@ func (p *Principal) ClientID() string { return p.clientID }
 type tokenClaims struct {
 	TokenType string `json:"tokenType"`
 	jwt.RegisteredClaims
+
+	key *key // that has verified them
 }
 
 // row returns owner and name of the token row that the claims' jti names, as Casdoor's do too. Which of a row's tokens
@@ -48,12 +50,6 @@ func (c *tokenClaims) row() (owner, name string) {
 	owner, name, _ = strings.Cut(c.ID, "/")
 	name, _, _ = strings.Cut(name, ".")
 	return owner, name
-}
-
-// verified is a token whose signature has been checked, with the key that did it.
-type verified struct {
-	claims *tokenClaims
-	key    *key
 }
 
 // maxVerified bounds the tokens whose signature need not be checked again, at about 500 bytes each.
@@ -69,51 +65,51 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 		return nil, err
 	}
 	hash := sha256.Sum256([]byte(token))
-	if v, ok := s.verified.Get(hash); ok && slices.Contains(keys, v.key) && s.now().Before(v.claims.ExpiresAt.Time) {
-		return v.claims, nil
+	if claims, ok := s.verified.Get(hash); ok && slices.Contains(keys, claims.key) && s.now().Before(claims.ExpiresAt.Time) {
+		return claims, nil
 	}
-	v, err := s.checkSignature(token, keys)
+	claims, err := s.checkSignature(token, keys)
 	if errors.Is(err, jwt.ErrTokenUnverifiable) || errors.Is(err, jwt.ErrTokenSignatureInvalid) {
 		fresh, failed := s.settings.newKeys(ctx)
 		if failed != nil {
 			err = failed
 		} else if !slices.Equal(fresh, keys) {
-			v, err = s.checkSignature(token, fresh)
+			claims, err = s.checkSignature(token, fresh)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.verified.Add(hash, v)
-	return v.claims, nil
+	s.verified.Add(hash, claims)
+	return claims, nil
 }
 
 // clockSkew is how far ahead of ours the clock of the instance may be that has made a token. Without it the token would
 // be refused (nbf) to the one who uses it at once. A token does not live longer for it.
 const clockSkew = 30 * time.Second
 
-func (s *Service) checkSignature(token string, keys []*key) (verified, error) {
-	v := verified{claims: &tokenClaims{}}
+func (s *Service) checkSignature(token string, keys []*key) (*tokenClaims, error) {
+	claims := &tokenClaims{}
 	parser := jwt.NewParser(jwt.WithTimeFunc(s.now), jwt.WithLeeway(clockSkew), jwt.WithExpirationRequired())
-	_, err := parser.ParseWithClaims(token, v.claims, func(t *jwt.Token) (any, error) {
+	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		for _, k := range keys {
 			if k.name == t.Header["kid"] && k.supports(t.Method.Alg()) {
-				v.key = k
+				claims.key = k
 				return k.public, nil
 			}
 		}
 		return nil, errors.New("no cert of ours signs so")
 	})
-	if err == nil && !s.now().Before(v.claims.ExpiresAt.Time) { // the leeway is for its beginning
+	if err == nil && !s.now().Before(claims.ExpiresAt.Time) { // the leeway is for its beginning
 		err = jwt.ErrTokenExpired
 	}
 	if errors.Is(err, jwt.ErrTokenExpired) {
-		return verified{}, &Refusal{Code: InvalidToken, Message: "the token is expired", Err: err}
+		return nil, &Refusal{Code: InvalidToken, Message: "the token is expired", Err: err}
 	}
 	if err != nil {
-		return verified{}, &Refusal{Code: InvalidToken, Message: "the token is invalid", Err: err}
+		return nil, &Refusal{Code: InvalidToken, Message: "the token is invalid", Err: err}
 	}
-	return v, nil
+	return claims, nil
 }
 
 // Authenticate returns the user of an access token. A token that is invalid, expired or logged out, or that speaks

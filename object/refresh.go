@@ -25,7 +25,7 @@ func (a *Authority) refresh(ctx context.Context, c *Client, refreshToken, issuer
 	if err != nil {
 		return nil, err
 	}
-	if row.Application != c.Application.Name || row.Organization != c.Organization.Name {
+	if !c.hasIssued(row) {
 		return nil, refuse(InvalidGrant, "the refresh token is another application's")
 	}
 	if refreshExpired(c.Application, row, a.now()) {
@@ -67,11 +67,15 @@ func (a *Authority) rowToRefresh(ctx context.Context, c *Client, refreshToken st
 		return nil, err
 	case a.tables.tokenBy.isRefresh(row, refreshToken):
 		return row, nil
-	case row.Organization == c.Organization.Name && a.isOurRefresh(ctx, refreshToken):
-		// It was spent. Another organization's cert could have signed it, which must not end a sign-in here.
+	case c.hasIssued(row) && a.isOurRefresh(ctx, c, refreshToken): // it was spent
 		return nil, a.endFamily(ctx, owner, name)
 	}
 	return nil, refuseRefresh()
+}
+
+// hasIssued reports whether a token row is the application's.
+func (c *Client) hasIssued(row *sdk.Token) bool {
+	return row.Application == c.Application.Name && row.Organization == c.Organization.Name
 }
 
 func refuseRefresh() *Refusal {

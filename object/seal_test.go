@@ -74,11 +74,11 @@ func TestSealedForIsUnambiguous(t *testing.T) {
 
 func TestOpaqueRefreshToken(t *testing.T) {
 	t.Parallel()
-	service := &Service{sealer: newTestSealer(t, 2, 1)}
+	service, client := &Service{sealer: newTestSealer(t, 2, 1)}, &Client{}
 	row := uuid.NewString()
 	token := service.opaqueRefreshToken(row, "alice's id")
 	assert.NotEqual(t, token, service.opaqueRefreshToken(row, "alice's id"))
-	assert.True(t, service.isOurRefresh(t.Context(), token))
+	assert.True(t, service.isOurRefresh(t.Context(), client, token))
 	_, name, err := service.rowOf(t.Context(), &sdk.Application{}, token)
 	require.NoError(t, err)
 	assert.Equal(t, row, name)
@@ -86,13 +86,13 @@ func TestOpaqueRefreshToken(t *testing.T) {
 	assert.False(t, speaksFor(token, &sdk.User{Id: "her successor's id"}))
 
 	before := (&Service{sealer: newTestSealer(t, 1)}).opaqueRefreshToken(row, "alice's id")
-	assert.True(t, service.isOurRefresh(t.Context(), before), "made with the key that was the first one then")
+	assert.True(t, service.isOurRefresh(t.Context(), client, before), "made with the key that was the first one then")
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	require.NoError(t, err)
 	for i := range raw {
 		raw[i] ^= 1
 		forged := base64.RawURLEncoding.EncodeToString(raw)
-		assert.False(t, service.isOurRefresh(t.Context(), forged), "byte %d", i)
+		assert.False(t, service.isOurRefresh(t.Context(), client, forged), "byte %d", i)
 		raw[i] ^= 1
 	}
 	for name, bad := range map[string]string{
@@ -100,6 +100,6 @@ func TestOpaqueRefreshToken(t *testing.T) {
 		"empty":       "", "truncated": token[:len(token)-1], "half": token[:len(token)/2], "longer": token + "AA",
 		"padded": token + "=", "no base64": strings.Repeat("é", 50), "zeros": strings.Repeat("A", len(token)),
 	} {
-		assert.False(t, service.isOurRefresh(t.Context(), bad), name)
+		assert.False(t, service.isOurRefresh(t.Context(), client, bad), name)
 	}
 }

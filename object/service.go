@@ -55,7 +55,7 @@ type Service struct {
 	files         Files
 	filesURL      string
 
-	verified *lru.Cache[[32]byte, verified]
+	verified *lru.Cache[[32]byte, *tokenClaims]
 	sessions *lru.Cache[[32]byte, checkedSession]
 	checks   singleflight.Group // of sessions
 
@@ -103,7 +103,7 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		profileFields: profileFields(), accountFields: accountFields(),
 		settings:          newSettings(d, cfg.Now),
 		providers:         newLRU[string, madeProvider](maxProviders),
-		verified:          newLRU[[32]byte, verified](maxVerified),
+		verified:          newLRU[[32]byte, *tokenClaims](maxVerified),
 		sessions:          newLRU[[32]byte, checkedSession](maxCheckedSessions),
 		organizationTexts: newLRU[*sdk.Organization, []byte](maxOrganizationTexts),
 	}

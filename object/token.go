@@ -234,11 +234,13 @@ func speaksFor(token string, user *sdk.User) bool {
 	return err == nil && claims.Subject == user.Id
 }
 
-// isOurRefresh reports whether a refresh token was issued here, valid still or spent.
-func (s *Service) isOurRefresh(ctx context.Context, token string) bool {
+// isOurRefresh reports whether a refresh token was issued here for the client, valid still or spent. What another
+// organization has signed, with a cert of its own, must not end a sign-in.
+func (s *Service) isOurRefresh(ctx context.Context, c *Client, token string) bool {
 	if raw := decodeOpaque(token); raw != nil {
 		return s.sealer.authentic(raw[:refreshCode], raw[refreshCode:])
 	}
 	claims, err := s.verify(ctx, token)
-	return err == nil && claims.TokenType == refreshTokenType
+	return err == nil && claims.TokenType == refreshTokenType &&
+		(claims.key.owner == adminOwner || claims.key.owner == c.home)
 }

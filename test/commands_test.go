@@ -139,6 +139,13 @@ func testCommandsNeedAStart(t *testing.T, binary string) {
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	assert.Zero(t, info.Size())
+
+	w.start(t).stop(t)
+	for _, args := range [][]string{{"-adopt"}, {"-assign", "built-in/admin=oMe"}} {
+		output, failed := w.command(t, args...)
+		assert.True(t, failed)
+		assert.Contains(t, output, "minidoor: the database is minidoor's own: there is no Casdoor to adopt users from\n")
+	}
 }
 
 // testCheck runs -check on settings that are right, and on some that are not.

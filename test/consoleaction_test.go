@@ -166,6 +166,22 @@ func TestConsoleApplication(t *testing.T) {
 	}
 }
 
+// The form offers the cert that an application names, whatever became of it: a browser would choose the first one.
+func TestConsoleKeepsTheCert(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	a.done("/console/certs/add", "name", "cert-first", "algorithm", "ES256")
+	const edit = "/console/applications/edit"
+	for stored, shown := range map[string]string{"": "cert-built-in", "cert-gone": "cert-gone"} {
+		s.Exec(t, "UPDATE application SET cert=? WHERE name=?", stored, harness.Application)
+		assert.Contains(t, a.get(edit+"?id="+consoleApplicationID), `<option value="`+shown+`" selected>`)
+		a.done(edit, a.edited(edit, consoleApplicationID, "displayName", "Shop", "enableSignUp", "on", "tokenFormat", "JWT",
+			"expireInHours", "168", "refreshExpireInHours", "720", "cert", shown)...)
+		assert.Equal(t, shown, s.Value(t, "SELECT cert FROM application WHERE name=?", harness.Application))
+	}
+}
+
 // A form that was opened before somebody else's change saves nothing, and shows what is there now.
 func TestConsoleKeepsWhatOthersChanged(t *testing.T) {
 	t.Parallel()
@@ -308,6 +324,9 @@ func TestConsoleLog(t *testing.T) {
 	s.SignIn(t, "oAlice")
 	s.Fake.Inject(fakewechat.PathCode2Session, fakewechat.Errcode(40029), 1)
 	s.Call(t, http.MethodPost, harness.PathToken, "", harness.SignInForm(s.NewCode("oBob")))
+	bare := harness.SignInForm(s.NewCode("oCarol"))
+	bare.Set("client_id", s.Value(t, "SELECT client_id FROM application WHERE name='app-built-in'"))
+	s.Call(t, http.MethodPost, harness.PathToken, "", bare)
 	s.Watch.Flush(t.Context())
 	page := a.get("/console/log")
 	assert.Contains(t, page, "wechat-oAlice")
@@ -326,5 +345,8 @@ func TestConsoleLog(t *testing.T) {
 	assert.NotContains(t, rows, "<html")
 	assert.NotContains(t, a.get("/console/log/rows?since=2100-01-01T00:00:00.000Z"), "wechat-oAlice")
 	assert.Equal(t, http.StatusBadRequest, a.do(http.MethodGet, "/console/log/rows?since=x", nil, nil).status)
-	assert.Contains(t, a.get("/console"), "code wrong or spent · errcode 40029")
+	overview := a.get("/console")
+	assert.Contains(t, overview, "code wrong or spent · errcode 40029")
+	assert.Contains(t, overview, `<a href="/console/log?outcome=unauthorized_client">application without mini program</a>`)
+	assert.Contains(t, a.get("/console/log?outcome=unauthorized_client"), "app-built-in")
 }

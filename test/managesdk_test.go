@@ -43,6 +43,8 @@ func TestManageUsers(t *testing.T) {
 	affected(t, done, err)
 	_, err = sdk.AddUser(user)
 	require.EqualError(t, err, "Username already exists")
+	_, err = sdk.AddUser(&casdoorsdk.User{Name: " ben", Password: "secret-1"})
+	require.ErrorContains(t, err, "no blank around them")
 	found, err := sdk.GetUser("anna")
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"level": "3"}, found.Properties, "who somebody is at WeChat, WeChat says")
@@ -148,6 +150,8 @@ func TestManageApplications(t *testing.T) {
 	affected(t, done, err)
 	done, err = sdk.AddCert(&casdoorsdk.Cert{Name: "cert-2", CryptoAlgorithm: "ES256"})
 	affected(t, done, err)
+	done, err = sdk.AddCert(&casdoorsdk.Cert{Name: "cert-tls", CryptoAlgorithm: "ES256", Scope: "TLS"})
+	affected(t, done, err)
 	done, err = sdk.AddApplication(&casdoorsdk.Application{Name: "app-2", Organization: "shop", Cert: "cert-2"})
 	affected(t, done, err)
 	app, err := root.GetApplication("app-2")
@@ -170,6 +174,7 @@ func TestManageApplications(t *testing.T) {
 	for name, change := range map[string]func(*casdoorsdk.Application){
 		"another application has this clientId": func(a *casdoorsdk.Application) { a.ClientId = app.ClientId },
 		"the cert none does not exist":          func(a *casdoorsdk.Application) { a.Cert = "none" },
+		"the cert cert-tls is not for tokens":   func(a *casdoorsdk.Application) { a.Cert = "cert-tls" },
 		"tokenFormat must be":                   func(a *casdoorsdk.Application) { a.TokenFormat = "XML" },
 		"expireInHours must be at least 0":      func(a *casdoorsdk.Application) { a.ExpireInHours = -1 },
 		"at most 878400":                        func(a *casdoorsdk.Application) { a.RefreshExpireInHours = 1e9 },

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,4 +261,38 @@ func TestPassThroughUpgradesToWebSocketsOnly(t *testing.T) {
 	seen := <-upgrades
 	assert.NotContains(t, seen, "Upgrade")
 	assert.NotContains(t, seen, "Connection")
+}
+
+// An upstream that leads back here, by way of another instance perhaps, is found out before it takes all connections.
+func TestPassThroughInARing(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int64{1, 2} {
+		log, ring := &harness.Log{}, make([]*httptest.Server, length)
+		for i := range ring {
+			ring[i] = httptest.NewUnstartedServer(nil)
+		}
+		var passed atomic.Int64
+		for i, server := range ring {
+			next := ring[(i+1)%len(ring)].Listener.Addr().String()
+			gateway := controllers.New(controllers.Deps{
+				Upstream: &url.URL{Scheme: "http", Host: next}, Logger: controllers.NewLogger(log, slog.LevelInfo, "json"),
+			})
+			server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if passed.Add(1) > 10 {
+					w.WriteHeader(http.StatusLoopDetected)
+					return
+				}
+				gateway.ServeHTTP(w, r)
+			})
+			server.Start()
+			t.Cleanup(server.Close)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, ring[0].URL+"/api/get-account", nil)
+		require.NoError(t, err)
+		reply, text := send(t, once(t, "127.0.0.1"), r)
+		assert.Equal(t, http.StatusBadGateway, reply.StatusCode)
+		assert.Contains(t, text, "Casdoor does not answer")
+		assert.Equal(t, length+1, passed.Load())
+		assert.Len(t, log.Lines(`"cause":"casdoorUpstream leads back to this server"`), 1)
+	}
 }

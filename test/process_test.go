@@ -333,6 +333,15 @@ func testBadConfiguration(t *testing.T, binary string) {
 			assert.NotContains(t, output, "goroutine")
 		})
 	}
+	t.Run("malformed, where beego looks", func(t *testing.T) {
+		t.Parallel()
+		dir, file := t.TempDir(), filepath.Join("conf", "app.conf")
+		require.NoError(t, os.Mkdir(filepath.Join(dir, "conf"), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte("httpport = 8000\norigin\n"), 0o600))
+		output := failToRun(t, process.Config{Binary: binary, Args: []string{"-conf", file}, Dir: dir})
+		assert.Contains(t, output, `conf/app.conf: line 2 is not "key = value"`)
+		assert.NotContains(t, output, "goroutine")
+	})
 }
 
 func testHelp(t *testing.T, binary string) {

@@ -35,8 +35,11 @@ func (s *suite) testDiagnose(t *testing.T) {
 
 	n := s.tenant(t, setup{application: row{"cert": "none", "providers": []row{{"name": "nobody"}}}})
 	s.apply(t, row{
+		"certs": []row{{"owner": "admin", "name": "tls-" + n.name, "cryptoAlgorithm": "ES256", "scope": "TLS"}},
 		"applications": []row{{
 			"owner": "admin", "name": "z-" + n.name, "organization": n.name, "cert": fastCert, "clientId": "app-" + n.name,
+		}, {
+			"owner": "admin", "name": "tls-" + n.name, "organization": n.name, "cert": "tls-" + n.name,
 		}},
 		"miniProgramProviders": []row{{"owner": "admin", "name": "none-" + n.name, "shareUnionId": true}},
 	})
@@ -50,6 +53,8 @@ func (s *suite) testDiagnose(t *testing.T) {
 		{Severity: object.Warning, Text: name + "there is no provider nobody"},
 		{Severity: object.Problem, Text: "application admin/z-" + n.name + ": application admin/app-" + n.name +
 			" has the same client id"},
+		{Severity: object.Problem, Text: "application admin/tls-" + n.name + ": the cert tls-" + n.name +
+			" is not for tokens: its scope is TLS"},
 		{Severity: object.Fine, Text: "application admin/app-built-in"},
 	} {
 		assert.Contains(t, applications, f)

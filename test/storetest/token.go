@@ -107,9 +107,11 @@ func testForgedRefresh(t *testing.T, n *tenant) {
 		})
 	}
 	for _, jti := range []string{"admin/" + name, "admin/\x00" + name, "admin/" + name + "\x00", "", "/", "\x00"} {
-		_, err := n.service.Refresh(t.Context(), evil.client(t), forge(jti), issuer)
-		assertRefused(t, err, object.InvalidGrant)
-		_, err = n.service.Authenticate(t.Context(), forge(jti))
+		for _, client := range []*object.Client{evil.client(t), n.client(t)} { // anybody may know a client id
+			_, err := n.service.Refresh(t.Context(), client, forge(jti), issuer)
+			assertRefused(t, err, object.InvalidGrant)
+		}
+		_, err := n.service.Authenticate(t.Context(), forge(jti))
 		assertRefused(t, err, object.InvalidToken)
 		n.assertInactive(t, n.client(t), forge(jti))
 	}
