@@ -37,10 +37,20 @@ func Backup(ctx context.Context, cfg StoreConfig, target string) error {
 	if err := temp.Sync(); err != nil { // SQLite leaves that to its caller
 		return err
 	}
-	if err := os.Link(temp.Name(), target); err != nil {
+	if err := place(temp.Name(), target); err != nil {
 		return err
 	}
 	return syncFolder(folder)
+}
+
+// place gives a file its name. Where no file can have two, as on exFAT and some shares, one that somebody else has made
+// under that name since Backup has looked is replaced.
+func place(temp, target string) error {
+	err := os.Link(temp, target)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
+		return os.Rename(temp, target)
+	}
+	return err
 }
 
 // vacuumInto writes what a read transaction sees into an empty file.
