@@ -74,24 +74,23 @@ func formerUntil(apps []*sdk.Application, certs []*sdk.Cert) (until time.Time) {
 	return until
 }
 
-// cert returns one that the caller may use.
-func (v *visit) cert(in url.Values) (*sdk.Cert, error) {
+// cert returns one that the caller may use, and all of them.
+func (v *visit) cert(in url.Values) (*sdk.Cert, []*sdk.Cert, error) {
 	owner, name := idOf(in)
 	certs, err := v.certs()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	for _, c := range certs {
-		if c.Owner == owner && c.Name == name {
-			return c, nil
-		}
+	i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Owner == owner && c.Name == name })
+	if i < 0 {
+		return nil, nil, object.ErrNotFound
 	}
-	return nil, object.ErrNotFound
+	return certs[i], certs, nil
 }
 
 // downloadCert sends the certificate, which is public. The private key never leaves the server this way.
 func (v *visit) downloadCert() error {
-	c, err := v.cert(v.r.URL.Query())
+	c, _, err := v.cert(v.r.URL.Query())
 	if err == nil && c.Certificate == "" {
 		err = object.ErrNotFound
 	}
@@ -156,7 +155,7 @@ func (v *visit) makeCert(owner, name, algorithm string) error {
 }
 
 func (v *visit) askDeleteCert() error {
-	c, err := v.cert(v.r.URL.Query())
+	c, certs, err := v.cert(v.r.URL.Query())
 	if err != nil {
 		return err
 	}
@@ -172,10 +171,6 @@ func (v *visit) askDeleteCert() error {
 		return err
 	}
 	ask := confirmation{Key: "deleteCert", Subject: c.Name, Final: true}
-	certs, err := v.certs()
-	if err != nil {
-		return err
-	}
 	if until := formerUntil(apps, certs); !until.IsZero() {
 		ask.Facts = append(ask.Facts, v.words.text("cert.tokensUntil", until.UTC().Format("2006-01-02 15:04")))
 	}

@@ -59,7 +59,7 @@ func (v *visit) signIn() error {
 		}
 		return membersMayNot()
 	}
-	if err := v.signedIn(token); err != nil {
+	if err := v.signedIn(token, caller); err != nil {
 		return err
 	}
 	v.redirect(page.Next)

@@ -41,7 +41,7 @@ func (c *LoginController) Login() {
 		Application: form.Application, Organization: form.Organization, Username: form.Username, Password: form.Password,
 	})
 	if err == nil {
-		err = c.signedIn(token)
+		err = c.signedIn(token, caller)
 	}
 	if err != nil {
 		c.failLogin(err)
@@ -53,7 +53,7 @@ func (c *LoginController) Login() {
 // signInByPassword begins a session for a user of the Casdoor, or of the console.
 func (b *Base) signInByPassword(in object.PasswordSignIn) (token string, caller *object.Caller, err error) {
 	r := b.Ctx.Request
-	in.ClientIP = b.Deps.clientIP(r)
+	in.ClientIP, in.Browser = b.Deps.clientIP(r), b.Deps.cookie(r, browserCookie)
 	err = b.Deps.guess(r, func() (err error) {
 		token, caller, err = b.Deps.accounts().SignInByPassword(r.Context(), in)
 		return err

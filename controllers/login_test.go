@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,13 +43,20 @@ func login(s *harness.Server, user, password string, header map[string]string) *
 	return scenario{path: loginPath, body: loginBody(user, password), header: header}.send(s.Handler)
 }
 
-// session returns the cookie that an answer sets, as a request has it.
+// session returns the cookie of the session that an answer begins, as a request has it.
 func session(t *testing.T, w *httptest.ResponseRecorder) map[string]string {
 	t.Helper()
+	return cookieOf(t, w, "minidoor_session")
+}
+
+// cookieOf returns the cookie of that name that the answer to a sign-in sets, as a request has it.
+func cookieOf(t *testing.T, w *httptest.ResponseRecorder, name string) map[string]string {
+	t.Helper()
 	cookies := w.Result().Cookies()
-	require.Len(t, cookies, 1, w.Body.String())
-	require.NotEmpty(t, cookies[0].Value)
-	return map[string]string{"Cookie": cookies[0].Name + "=" + cookies[0].Value}
+	i := slices.IndexFunc(cookies, func(c *http.Cookie) bool { return strings.TrimPrefix(c.Name, "__Host-") == name })
+	require.GreaterOrEqual(t, i, 0, w.Body.String())
+	require.NotEmpty(t, cookies[i].Value)
+	return map[string]string{"Cookie": cookies[i].Name + "=" + cookies[i].Value}
 }
 
 // signedIn reports whether the cookie may do what an admin may.
@@ -80,6 +88,8 @@ func TestLogin(t *testing.T) {
 	assert.False(t, signedIn(s, map[string]string{"Cookie": "minidoor_session=AAAAAAAAAAAAAAAAAAAAAAAAAA"}))
 	assert.NotContains(t, s.Log.String(), bossPassword)
 	assert.NotContains(t, s.Log.String(), strings.Split(cookie, ";")[0][len("minidoor_session="):])
+	assert.Regexp(t, `^minidoor_browser=[A-Z2-7]{26}\.[\w-]{43}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax$`,
+		w.Header().Values("Set-Cookie")[1])
 }
 
 func TestLoginBehindTLS(t *testing.T) {
@@ -274,6 +284,29 @@ func TestPasswordsPerIP(t *testing.T) {
 	w := login(s, "boss", bossPassword, nil)
 	assert.Equal(t, http.StatusTooManyRequests, w.Code)
 	assert.NotEmpty(t, w.Header().Get("Retry-After"))
+}
+
+// Whoever makes a name wait does not make the browser wait that its user has signed in with, at either door.
+func TestKnownBrowser(t *testing.T) {
+	t.Parallel()
+	s := withPasswords(t, harness.Options{})
+	known := cookieOf(t, login(s, "boss", bossPassword, nil), "minidoor_browser")
+	for range 5 {
+		login(s, "boss", "wrong", nil)
+	}
+	const wait = "please wait for 15 minutes"
+	assert.Contains(t, login(s, "boss", bossPassword, nil).Body.String(), wait)
+	assert.Contains(t, login(s, "boss", bossPassword, map[string]string{"Cookie": "minidoor_browser=x"}).Body.String(), wait)
+	assert.True(t, signedIn(s, session(t, login(s, "boss", bossPassword, known))))
+	assert.False(t, signedIn(s, known), "it opens nothing")
+
+	atConsole := func(cookie string) int {
+		return scenario{path: "/console/sign-in", body: url.Values{
+			"organization": {harness.Organization}, "username": {"boss"}, "password": {bossPassword},
+		}.Encode(), header: map[string]string{"Content-Type": formType, "Cookie": cookie}}.send(s.Handler).Code
+	}
+	assert.Equal(t, http.StatusForbidden, atConsole(""))
+	assert.Equal(t, http.StatusSeeOther, atConsole(known["Cookie"]))
 }
 
 // To learn that nobody has a name takes as long as a wrong password does. The least of a few times, in turn, tells it

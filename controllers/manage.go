@@ -19,10 +19,11 @@ type ManageController[T any] struct {
 	Base
 
 	Family *object.Family[T]
+	None   string // how One tells of an owner and a name that there is no such row; empty: by no data
 }
 
 func manage[T any](base Base, f *object.Family[T]) *ManageController[T] {
-	return &ManageController[T]{base, f}
+	return &ManageController[T]{Base: base, Family: f}
 }
 
 // manageRoutes are the paths of the families, as Casdoor names them. What users ask for of themselves too is with the
@@ -32,6 +33,7 @@ func manageRoutes(base Base) []route {
 	organizations, applications := manage(base, a.Organizations()), manage(base, a.Applications())
 	providers, certs, tokens := manage(base, a.Providers()), manage(base, a.Certs()), manage(base, a.Tokens())
 	users, resources, records := manage(base, a.Users()), manage(base, a.Resources()), manage(base, a.Records())
+	tokens.None = "The token: %.100s/%.100s does not exist" // as in Casdoor, of tokens alone
 	directory := &DirectoryController{base}
 	return []route{
 		{"/api/get-organizations", organizations, "get:Many"},
@@ -92,14 +94,13 @@ func manageRoutes(base Base) []route {
 	}
 }
 
-// One is GET /api/get-…?id=owner/name: the row in data, null where there is none. Of a token it says so, as Casdoor
-// does.
+// One is GET /api/get-…?id=owner/name: the row in data, null where there is none.
 func (c *ManageController[T]) One() {
 	owner, name, _ := strings.Cut(c.Ctx.Request.URL.Query().Get("id"), "/")
 	ask(c.Base, func(caller *object.Caller) (*T, error) {
 		row, err := c.Family.Get(c.Ctx.Request.Context(), caller, owner, name)
-		if errors.Is(err, object.ErrNotFound) && c.Family.Name() == "token" {
-			err = badRequest(fmt.Sprintf("The token: %.100s/%.100s does not exist", owner, name))
+		if c.None != "" && errors.Is(err, object.ErrNotFound) {
+			err = badRequest(fmt.Sprintf(c.None, owner, name))
 		}
 		return row, err
 	})

@@ -30,7 +30,7 @@ func newProxy(deps *Deps, gateway string) *httputil.ReverseProxy {
 			r.SetURL(deps.Upstream)
 			r.Out.Host = r.In.Host
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
-			dropSession(r.Out)
+			dropCookies(r.Out)
 			dropUpgrade(r.Out.Header)
 			deps.forward(r.In, r.Out.Header)
 			r.Out.Header.Add(gatewayHeader, gateway)
@@ -53,14 +53,14 @@ func newProxyTransport() *http.Transport {
 	}
 }
 
-// dropSession takes the cookie of the console out of a request: the Casdoor could do with it what the admin can.
-func dropSession(r *http.Request) {
+// dropCookies takes the cookies of the console out of a request: the Casdoor could do with them what the admin can.
+func dropCookies(r *http.Request) {
 	cookies := r.Cookies()
-	if !slices.ContainsFunc(cookies, isSessionCookie) {
+	if !slices.ContainsFunc(cookies, isPasswordCookie) {
 		return
 	}
 	r.Header.Del("Cookie")
-	for _, cookie := range slices.DeleteFunc(cookies, isSessionCookie) {
+	for _, cookie := range slices.DeleteFunc(cookies, isPasswordCookie) {
 		r.AddCookie(cookie)
 	}
 }

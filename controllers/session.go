@@ -7,27 +7,35 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// sessionCookie holds the token of a session that a password has begun.
-const sessionCookie = "minidoor_session"
+// The cookies of a browser in which somebody has signed in with a password: the token of the session, and one that stays
+// when that is over, of object.Authority.BrowserToken.
+const (
+	sessionCookie = "minidoor_session"
+	browserCookie = "minidoor_browser"
+)
 
-// hostPrefix begins its name over https: a browser takes such a cookie from this very server alone. Any other one a
+// browserAge is how long a browser is known after a sign-in, in seconds.
+const browserAge = 365 * 24 * 3600
+
+// hostPrefix begins their names over https: a browser takes such a cookie from this very server alone. Any other one a
 // neighbour below the same domain could set, or who is on the way of a request over http, and have an admin work in a
 // session of theirs.
 const hostPrefix = "__Host-"
 
-// isSessionCookie reports whether a cookie is ours, whichever way the browser has come.
-func isSessionCookie(c *http.Cookie) bool {
-	return strings.TrimPrefix(c.Name, hostPrefix) == sessionCookie
+// isPasswordCookie reports whether a cookie is one of them, whichever way the browser has come.
+func isPasswordCookie(c *http.Cookie) bool {
+	name := strings.TrimPrefix(c.Name, hostPrefix)
+	return name == sessionCookie || name == browserCookie
 }
 
 func (d *Deps) isHTTPS(r *http.Request) bool { return strings.HasPrefix(d.origin(r), "https://") }
 
-// sessionCookie returns the cookie's name for a request.
-func (d *Deps) sessionCookie(r *http.Request) string {
+// cookieName returns the name that a cookie has for a request.
+func (d *Deps) cookieName(r *http.Request, name string) string {
 	if d.isHTTPS(r) {
-		return hostPrefix + sessionCookie
+		return hostPrefix + name
 	}
-	return sessionCookie
+	return name
 }
 
 // accounts returns where passwords are known, or nil: nobody signs in with one.
@@ -38,13 +46,14 @@ func (d *Deps) accounts() *object.Authority {
 	return d.Console
 }
 
-// signedIn has the browser keep the token of a new session, in place of the one that it may have had, which ends:
-// nobody can have a session ready that somebody else then signs in to.
-func (b *Base) signedIn(token string) error {
+// signedIn has the browser keep the token of a caller's new session, in place of the one that it may have had, which
+// ends: nobody can have a session ready that somebody else then signs in to.
+func (b *Base) signedIn(token string, caller *object.Caller) error {
 	if err := b.endSession(); err != nil {
 		return err
 	}
-	b.setSession(token, 0)
+	b.setCookie(sessionCookie, token, 0)
+	b.setCookie(browserCookie, b.Deps.accounts().BrowserToken(caller.UserID), browserAge)
 	return nil
 }
 
@@ -53,7 +62,7 @@ func (b *Base) signOut() error {
 	if err := b.endSession(); err != nil {
 		return err
 	}
-	b.setSession("", -1)
+	b.setCookie(sessionCookie, "", -1)
 	return nil
 }
 
@@ -70,20 +79,27 @@ func (b *Base) endSession() error {
 	return err
 }
 
-func (b *Base) setSession(token string, maxAge int) {
+// setCookie has the browser keep a cookie for so many seconds; 0: until it is closed; less: no longer.
+func (b *Base) setCookie(name, value string, maxAge int) {
 	http.SetCookie(b.Ctx.ResponseWriter, &http.Cookie{
-		Name: b.Deps.sessionCookie(b.Ctx.Request), Value: token, Path: "/", MaxAge: maxAge, HttpOnly: true,
+		Name: b.Deps.cookieName(b.Ctx.Request, name), Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true,
 		SameSite: http.SameSiteLaxMode, Secure: b.Deps.isHTTPS(b.Ctx.Request),
 	})
 }
 
-// sessionToken returns the token of the request's cookie, and whether there is one.
-func (d *Deps) sessionToken(r *http.Request) (string, bool) {
-	cookie, err := r.Cookie(d.sessionCookie(r))
+// cookie returns the value of a request's cookie, empty where it has none.
+func (d *Deps) cookie(r *http.Request, name string) string {
+	cookie, err := r.Cookie(d.cookieName(r, name))
 	if err != nil {
-		return "", false
+		return ""
 	}
-	return cookie.Value, cookie.Value != ""
+	return cookie.Value
+}
+
+// sessionToken returns the token of the request's session, and whether there is one.
+func (d *Deps) sessionToken(r *http.Request) (string, bool) {
+	token := d.cookie(r, sessionCookie)
+	return token, token != ""
 }
 
 // sessionCaller returns the user of the request's cookie. Whoever has none, or one that is over, is nobody.

@@ -33,6 +33,7 @@ type PasswordSignIn struct {
 	Organization string
 	Username     string // or e-mail address, or phone number
 	Password     string
+	Browser      string // what BrowserToken has given it, if it is there; may be empty
 	ClientIP     string // for the record; may be empty
 }
 
@@ -47,7 +48,7 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 	if err != nil {
 		return "", nil, err
 	}
-	user, err := a.checkPassword(ctx, lockoutOf(app, in.Organization), in.Organization, in.Username, in.Password)
+	user, err := a.checkPassword(ctx, lockoutOf(app, in.Organization), in)
 	if err != nil {
 		return "", nil, err
 	}

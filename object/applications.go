@@ -120,9 +120,7 @@ func completeAndJudge(c *Caller, row, old *sdk.Application) error {
 	if row.IsShared != wasShared && c.Role != Global {
 		return refuse(AccessDenied, "isShared: only an administrator of %s decides what all organizations share", builtInName)
 	}
-	if err := completeApplication(row, old); err != nil {
-		return err
-	}
+	completeApplication(row, old)
 	if old == nil && row.ExpireInHours == 0 {
 		row.ExpireInHours = DefaultExpireInHours
 	}

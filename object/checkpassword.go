@@ -10,11 +10,11 @@ import (
 )
 
 // checkPassword returns the user whose login and password these are, and takes one of their chances if they are not.
-func (a *Authority) checkPassword(ctx context.Context, l lockout, organization, login, password string) (*sdk.User, error) {
-	if password == "" {
+func (a *Authority) checkPassword(ctx context.Context, l lockout, in PasswordSignIn) (*sdk.User, error) {
+	if in.Password == "" {
 		return nil, refuse(InvalidRequest, "Password cannot be empty")
 	}
-	o, err := a.settings.organization(ctx, organization)
+	o, err := a.settings.organization(ctx, in.Organization)
 	if errors.Is(err, ErrNotFound) {
 		o, err = &sdk.Organization{PasswordType: passwordType}, nil
 	}
@@ -26,20 +26,21 @@ func (a *Authority) checkPassword(ctx context.Context, l lockout, organization, 
 		return nil, err
 	}
 	defer leave()
-	user, err := a.userByLogin(ctx, organization, login)
+	user, err := a.userByLogin(ctx, in.Organization, in.Username)
 	if err != nil {
 		return nil, err
 	}
-	left, err := a.chance(ctx, l, user, organization, login)
+	counted := a.counterOf(in, user)
+	left, err := a.chance(ctx, l, counted)
 	if err != nil {
 		return nil, err
 	}
 	compared := comparisons(user, o)
 	for _, other := range compared[1:] {
-		_, _ = other.matches(password) // what it takes for other users
+		_, _ = other.matches(in.Password) // what it takes for other users
 	}
 	stored := compared[0]
-	matched, err := stored.matches(password)
+	matched, err := stored.matches(in.Password)
 	if user == nil {
 		return nil, wrongPassword(left)
 	}
@@ -50,7 +51,7 @@ func (a *Authority) checkPassword(ctx context.Context, l lockout, organization, 
 	if !matched {
 		return nil, wrongPassword(left)
 	}
-	return user, a.tables.write(ctx, func(tx *txn) error { return a.forgive(tx, user) })
+	return user, a.tables.write(ctx, func(tx *txn) error { return a.forgive(tx, counted) })
 }
 
 // userByLogin returns the user with that name or else, where one user alone has it, that e-mail address or phone

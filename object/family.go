@@ -79,9 +79,6 @@ type trait[T any] struct {
 // rowID points to the fields of a row's key.
 type rowID struct{ owner, name *string }
 
-// Name returns Casdoor's name of the family, as in its paths: "provider".
-func (f *Family[T]) Name() string { return f.name }
-
 // Get returns a row as the caller may see it.
 func (f *Family[T]) Get(ctx context.Context, c *Caller, owner, name string) (*T, error) {
 	return f.get(ctx, c, "get-"+f.name, owner, name)

@@ -49,24 +49,45 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 		if err := s.holdOwners(tx, data.Users); err != nil {
 			return err
 		}
-		return errors.Join(
-			applyRows(tx, s.organizations, data.Organizations, newOnly, completeOrganization),
-			applyRows(tx, s.providers, data.Providers, newOnly, completeProvider),
-			applyRows(tx, s.certs, data.Certs, newOnly, completeCert),
-			applyRows(tx, s.applications, data.Applications, newOnly, func(row, old *sdk.Application) error {
-				return errors.Join(completeApplication(row, old), s.endFormerTokens(tx, row, old),
-					s.rememberKeys(tx, row, old, time.Now()))
-			}),
-			applyRows(tx, s.users, data.Users, newOnly, func(row, old *sdk.User) error {
-				return errors.Join(completeUser(row, old), s.leaveTakenEmail(tx, row, old))
-			}),
-			applyRows(tx, s.options, data.MiniProgramProviders, newOnly, completeOptions),
-		)
+		return s.applyAll(tx, data, newOnly)
 	})
 	if err != nil {
 		return fmt.Errorf("init data %s: %w", path, err)
 	}
 	return nil
+}
+
+// applyAll applies the rows of all lists. What is wrong with the file is told of each; an error of the database ends it,
+// behind which PostgreSQL would refuse whatever comes.
+func (s *Store) applyAll(tx *txn, data *initData, newOnly bool) (err error) {
+	application := func(row, old *sdk.Application) error {
+		completeApplication(row, old)
+		if err := s.endFormerTokens(tx, row, old); err != nil {
+			return err
+		}
+		return s.rememberKeys(tx, row, old, time.Now())
+	}
+	user := func(row, old *sdk.User) error {
+		if err := completeUser(row, old); err != nil {
+			return err
+		}
+		return s.leaveTakenEmail(tx, row, old)
+	}
+	for _, apply := range []func() error{
+		func() error { return applyRows(tx, s.organizations, data.Organizations, newOnly, completeOrganization) },
+		func() error { return applyRows(tx, s.providers, data.Providers, newOnly, completeProvider) },
+		func() error { return applyRows(tx, s.certs, data.Certs, newOnly, completeCert) },
+		func() error { return applyRows(tx, s.applications, data.Applications, newOnly, application) },
+		func() error { return applyRows(tx, s.users, data.Users, newOnly, user) },
+		func() error { return applyRows(tx, s.options, data.MiniProgramProviders, newOnly, completeOptions) },
+	} {
+		failed := apply()
+		err = errors.Join(err, failed)
+		if IsUnavailable(failed) || isUnfit(failed) {
+			break
+		}
+	}
+	return err
 }
 
 // readInitData reads the file, or returns ErrNotFound: Casdoor's own configuration names one that few have.
@@ -284,7 +305,7 @@ func completeCert(row, old *sdk.Cert) error {
 	return fillCert(row)
 }
 
-func completeApplication(row, old *sdk.Application) error {
+func completeApplication(row, old *sdk.Application) {
 	if old != nil {
 		row.ClientId = cmp.Or(row.ClientId, old.ClientId)
 		row.ClientSecret = cmp.Or(row.ClientSecret, old.ClientSecret)
@@ -293,7 +314,6 @@ func completeApplication(row, old *sdk.Application) error {
 	row.ClientSecret = cmp.Or(row.ClientSecret, newClientSecret())
 	row.CreatedTime = cmp.Or(row.CreatedTime, now())
 	row.Cert = cmp.Or(row.Cert, builtInCert)
-	return nil
 }
 
 // completeUser hashes the password, which the file has in clear, unless it is the one that is set.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,4 +40,36 @@ func TestInitDataThatDoesNotFit(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(file, []byte("\ufeff{}"), 0o600))
 	assert.NoError(t, store.ApplyInitData(t.Context(), file, false), "a byte order mark is no harm")
+}
+
+// What is wrong with the file is told at once, up to where the database fails.
+func TestInitDataThatFails(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	file := filepath.Join(t.TempDir(), "init_data.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{
+		"organizations": [{"owner": "admin"}],
+		"providers": [{"owner": "admin", "name": "wx"}],
+		"certs": [{"owner": "admin", "name": "c", "cryptoAlgorithm": "x"}],
+		"users": [{"owner": "a"}]
+	}`), 0o600))
+	for _, c := range []struct {
+		full bool
+		want []string
+	}{
+		{false, []string{"organization 1: owner and name are required", "cert admin/c: ", "user 1: owner and name are required"}},
+		{true, []string{"organization 1: owner and name are required", "provider admin/wx: "}},
+	} {
+		if c.full {
+			_, err := store.engine.Exec("CREATE TRIGGER full BEFORE INSERT ON provider BEGIN SELECT RAISE(ABORT, 'full'); END")
+			require.NoError(t, err)
+		}
+		err := store.ApplyInitData(t.Context(), file, false)
+		require.Error(t, err)
+		told := strings.Split(err.Error(), "\n")
+		require.Len(t, told, len(c.want), err)
+		for i, want := range c.want {
+			assert.Contains(t, told[i], want)
+		}
+	}
 }

@@ -14,9 +14,10 @@ import (
 // when it was right; so many guesses at once have no more chances than one after the other. Names that nobody has are
 // counted in the same way in a table of ours: nobody learns from the chances who exists. For that, too, the settings
 // are those of the application that is signed in to, and not, as in Casdoor, of the one that the user signed up to: who
-// does not exist has signed up nowhere.
+// does not exist has signed up nowhere. Anybody can use up the chances of a name; so a browser that the user has signed
+// in with has chances of its own (knownbrowser.go).
 
-// Attempt counts the wrong passwords for a name that no user has.
+// Attempt counts the wrong passwords for a name that no user has, or from one browser.
 type Attempt struct {
 	NameHash    string `xorm:"varchar(64) notnull pk"` // with the organization's; what was typed may be a password
 	Times       int    `xorm:"notnull"`
@@ -63,11 +64,40 @@ func (l lockout) take(now time.Time, times *int, wrong *string) (left, wait int)
 	return l.limit - *times, 0
 }
 
-// chance takes one of the chances of a user, or of a login that no user has. Its error is a *Refusal when none is left.
-func (a *Authority) chance(ctx context.Context, l lockout, user *sdk.User, organization, login string) (left int, err error) {
+// counter is where wrong passwords are counted.
+type counter struct {
+	user *sdk.User // in this user's row
+	key  string    // where user is nil: of an Attempt
+}
+
+// counterOf returns where a wrong password counts; user is whose login it is, or nil.
+func (a *Authority) counterOf(in PasswordSignIn, user *sdk.User) counter {
+	if user == nil {
+		return counter{key: digest("name " + in.Organization + "/" + a.tables.dialect.sameLogin(in.Username))}
+	}
+	if key, known := a.browserKey(in.Browser, user); known {
+		return counter{key: key}
+	}
+	return a.rowCounter(user)
+}
+
+// rowCounter returns where the wrong passwords of those are counted who come from anywhere.
+func (a *Authority) rowCounter(user *sdk.User) counter {
+	if !a.tables.users.has(wrongTimes, wrongTime) { // in a Casdoor that is too old to count
+		return counter{key: digest("id " + user.Id)}
+	}
+	return counter{user: user}
+}
+
+// chance takes one of the chances that are left. Its error is a *Refusal when none is.
+func (a *Authority) chance(ctx context.Context, l lockout, c counter) (left int, err error) {
 	var wait int
 	err = a.tables.write(ctx, func(tx *txn) (err error) {
-		left, wait, err = a.takeChance(tx, l, user, attemptKey(user, organization, a.tables.dialect.sameLogin(login)))
+		if c.user == nil {
+			left, wait, err = a.takeAttempt(tx, l, c.key)
+		} else {
+			left, wait, err = a.takeChance(tx, l, c.user)
+		}
 		return err
 	})
 	if err == nil && wait > 0 {
@@ -96,16 +126,14 @@ func (a *Authority) checkFor(ctx context.Context, c *Caller, organization, login
 		return nil, err
 	}
 	defer done()
-	return a.checkPassword(ctx, lockoutOf(app, organization), organization, login, password)
+	in := PasswordSignIn{Organization: organization, Username: login, Password: password}
+	return a.checkPassword(ctx, lockoutOf(app, organization), in)
 }
 
 const wrongTimes, wrongTime = "signin_wrong_times", "last_signin_wrong_time"
 
-func (a *Authority) takeChance(tx *txn, l lockout, user *sdk.User, key string) (left, wait int, err error) {
+func (a *Authority) takeChance(tx *txn, l lockout, user *sdk.User) (left, wait int, err error) {
 	users := a.tables.users
-	if user == nil || !users.has(wrongTimes, wrongTime) {
-		return a.takeAttempt(tx, l, key)
-	}
 	row, err := users.get(tx, "WHERE "+byName+users.dialect.forUpdate, user.Owner, user.Name)
 	if errors.Is(err, ErrNotFound) {
 		return 0, 0, wrongPassword(0) // deleted just now
@@ -116,13 +144,6 @@ func (a *Authority) takeChance(tx *txn, l lockout, user *sdk.User, key string) (
 	left, wait = l.take(a.now(), &row.SigninWrongTimes, &row.LastSigninWrongTime)
 	_, err = users.update(tx, row, []string{wrongTimes, wrongTime}, byName, user.Owner, user.Name)
 	return left, wait, err
-}
-
-func attemptKey(user *sdk.User, organization, login string) string {
-	if user != nil {
-		return digest("id " + user.Id) // in a Casdoor that is too old to count
-	}
-	return digest("name " + organization + "/" + login)
 }
 
 func (a *Authority) takeAttempt(tx *txn, l lockout, key string) (left, wait int, err error) {
@@ -141,15 +162,15 @@ func (a *Authority) takeAttempt(tx *txn, l lockout, key string) (left, wait int,
 	return left, wait, err
 }
 
-// forgive gives a user all chances back. The time of the last wrong password is what it was when the user was read: a
-// right one has taken a chance, too.
-func (a *Authority) forgive(tx *txn, user *sdk.User) error {
-	if !a.tables.users.has(wrongTimes, wrongTime) {
-		_, err := tx.exec("DELETE FROM "+a.tables.attempts.name+" WHERE name_hash=?", attemptKey(user, "", ""))
+// forgive gives all chances back. The time of the last wrong password is what it was when the user was read: a right
+// one has taken a chance, too.
+func (a *Authority) forgive(tx *txn, c counter) (err error) {
+	if c.user == nil {
+		_, err = tx.exec("DELETE FROM "+a.tables.attempts.name+" WHERE name_hash=?", c.key)
 		return err
 	}
-	_, err := tx.exec("UPDATE "+a.tables.users.name+" SET "+wrongTimes+"=0, "+wrongTime+"=? WHERE "+byName,
-		user.LastSigninWrongTime, user.Owner, user.Name)
+	_, err = tx.exec("UPDATE "+a.tables.users.name+" SET "+wrongTimes+"=0, "+wrongTime+"=? WHERE "+byName,
+		c.user.LastSigninWrongTime, c.user.Owner, c.user.Name)
 	return err
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// Sealer seals SessionKeys with AES-256-GCM and authenticates refresh tokens. The first of its keys is used for what
-// is new, all of them for what is there.
+// Sealer seals SessionKeys with AES-256-GCM and authenticates the tokens of refreshes and of browsers. The first of its
+// keys is used for what is new, all of them for what is there.
 type Sealer struct {
 	keys []sealKey
 }
@@ -25,7 +25,7 @@ type Sealer struct {
 type sealKey struct {
 	id      string
 	aead    cipher.AEAD
-	refresh []byte // the HMAC key of refresh tokens
+	refresh []byte // the HMAC key of tokens
 }
 
 // NewSealer takes one or more keys of 32 bytes each.

@@ -42,7 +42,7 @@ func (a *Authority) SetPassword(ctx context.Context, c *Caller, in PasswordChang
 		}, byName+" AND id=?", user.Owner, user.Name, user.Id); err != nil {
 			return err
 		}
-		if err := a.forgive(tx, user); err != nil {
+		if err := a.forgive(tx, a.rowCounter(user)); err != nil {
 			return err
 		}
 		if err := a.endAdminSessions(tx, user); err != nil {

@@ -91,18 +91,28 @@ func (t *tables) readWhole(ctx context.Context, p *person) error {
 
 // admit implements directory.
 func (t *tables) admit(ctx context.Context, p *person, changed []string, token *sdk.Token) error {
-	return t.write(ctx, func(tx *txn) error { return t.storeSignIn(tx, p, changed, token) })
+	var met int64
+	err := t.write(ctx, func(tx *txn) error { return t.storeSignIn(tx, p, changed, token, &met) })
+	if err != nil || met > 0 || p.isNew || p.asItWas { // MySQL counts what changes
+		return err
+	}
+	// The user has another name since, which the token lacks, or is not usable any more; or MySQL met what another
+	// sign-in had just written.
+	var one int
+	err = scanOne(t.read(ctx), []any{&one}, "SELECT 1 FROM "+t.users.name+" WHERE "+stillUsable,
+		p.user.Owner, p.user.Name, p.user.Id)
+	return raced(!errors.Is(err, ErrNotFound), ignoreMissing(err))
 }
 
-// storeSignIn writes all that a sign-in leaves behind. A known user's statements are only sent, so that on a server
-// they go in one message: see txn. Those whose outcome decides something, which are rare, begin the transaction at
-// once.
-func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.Token) error {
+// storeSignIn writes all that a sign-in leaves behind; met is how many users it met who were there, once that is
+// committed. A known user's statements are only sent, so that on a server they go in one message: see txn. Those whose
+// outcome decides something, which are rare, begin the transaction at once.
+func (t *tables) storeSignIn(tx *txn, p *person, changed []string, token *sdk.Token, met *int64) error {
 	stamp := token.CreatedTime
 	if err := t.storeIdentity(tx, p, stamp); err != nil {
 		return err
 	}
-	if err := t.storeUser(tx, p, changed); err != nil {
+	if err := t.storeUser(tx, p, changed, met); err != nil {
 		return err
 	}
 	if err := t.storeUnion(tx, p, stamp); err != nil {
@@ -153,7 +163,7 @@ func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 	return raced(n == 1 || !p.isNew && !p.adopted, err)
 }
 
-func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
+func (t *tables) storeUser(tx *txn, p *person, changed []string, met *int64) error {
 	if p.isNew {
 		return t.users.sendInsert(tx, p.user, "", errNameTaken)
 	}
@@ -162,7 +172,7 @@ func (t *tables) storeUser(tx *txn, p *person, changed []string) error {
 			return err
 		}
 	}
-	return t.users.sendUpdate(tx, p.user, nil, changed, byName+ifUsable, p.user.Owner, p.user.Name)
+	return t.users.sendUpdate(tx, p.user, met, changed, stillUsable, p.user.Owner, p.user.Name, p.user.Id)
 }
 
 // keepProperties has the sign-in change the UnionID alone: one column holds all properties, and others may have set

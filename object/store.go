@@ -173,7 +173,9 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	if err != nil {
 		return err
 	}
-	if s.engine, err = xorm.NewEngineWithDB(s.dialect.driver, s.dialect.nameForXorm(source.read), core.FromDB(db)); err != nil {
+	s.engine, err = xorm.NewEngineWithDB(s.dialect.driver, s.dialect.nameForXorm(source.read), core.FromDB(db))
+	if err != nil {
+		_ = db.Close()
 		return err
 	}
 	s.engine.SetTableMapper(tableNames{prefix: cfg.TableNamePrefix})
@@ -183,6 +185,7 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	if source.write != "" {
 		writer, err := s.dialect.open(source.write)
 		if err != nil {
+			_ = db.Close()
 			return err
 		}
 		s.writes = newStatements(writer, s.dialect)

@@ -9,7 +9,7 @@ import (
 
 // How long rows are kept that nobody ends.
 const (
-	attemptLife = 24 * time.Hour      // of wrong passwords for names that nobody has
+	attemptLife = 24 * time.Hour      // of wrong passwords that no user's row counts
 	logLife     = 30 * 24 * time.Hour // of the log of sign-ins
 	maxLog      = 1_000_000           // lines of it
 	minuteLife  = 48 * time.Hour      // of the counts of minutes

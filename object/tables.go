@@ -145,12 +145,12 @@ func (t *tables) liveUser(tx *txn, p *Principal) (*sdk.User, error) {
 	return user, err
 }
 
-// ifUsable is usable as a condition on a user's row. A Casdoor may have left the columns empty.
-const ifUsable = " AND NOT COALESCE(is_forbidden, FALSE) AND NOT COALESCE(is_deleted, FALSE)"
+// stillUsable selects a user by owner, name and id, who is usable. The id keeps a change from whoever has got the name
+// since, and the rest from who was deleted: nothing of a person is to come back. A Casdoor may have left the columns
+// empty.
+const stillUsable = byName + " AND id=? AND NOT COALESCE(is_forbidden, FALSE) AND NOT COALESCE(is_deleted, FALSE)"
 
-// updateUser is update inside a transaction; met is how many users it met, once that is committed, and may be nil. The
-// id keeps it from a user who was made again under the same name, and the condition from one who was deleted meanwhile:
-// nothing of a person is to come back.
+// updateUser is update inside a transaction; met is how many users it met, once that is committed, and may be nil.
 func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64) error {
 	user := p.User
 	if slices.Contains(columns, "email") && user.Email != "" {
@@ -169,7 +169,7 @@ func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64)
 		}
 		user.Properties = withProperties(current.Properties, p.properties)
 	}
-	err := t.users.sendUpdate(tx, user, met, columns, byName+" AND id=?"+ifUsable, user.Owner, user.Name, user.Id)
+	err := t.users.sendUpdate(tx, user, met, columns, stillUsable, user.Owner, user.Name, user.Id)
 	if err == nil && slices.Contains(columns, "avatar") {
 		err = t.dropUploads(tx, user.Id, user.Avatar)
 	}

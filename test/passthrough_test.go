@@ -86,7 +86,7 @@ func TestPassThroughOfRequests(t *testing.T) {
 	}
 	echo := ask("127.0.0.1", http.Header{
 		"Authorization": {"Bearer x"}, "Content-Type": {"text/odd"},
-		"Cookie":     {"casdoor_session_id=1; minidoor_session=ours; __Host-minidoor_session=ours; b=2"},
+		"Cookie":     {"casdoor_session_id=1; minidoor_session=ours; __Host-minidoor_session=ours; minidoor_browser=ours; b=2"},
 		"Connection": {"keep-alive, X-Hop"}, "X-Hop": {"1"}, "Te": {"trailers"}, "Proxy-Authorization": {"Basic x"},
 		"Keep-Alive": {"timeout=5"}, "X-Own": {"a", "b"}, "X-Request-Id": {"mine"}, "Accept-Encoding": {"br"},
 		"X-Forwarded-For": {"6.6.6.6"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"evil.example.com"},

@@ -25,7 +25,7 @@ func withBoss(t *testing.T) *harness.Server {
 	return s
 }
 
-// browser signs the admin in with a password and returns the cookie.
+// browser signs the admin in with a password and returns the session's cookie.
 func browser(t *testing.T, s *harness.Server, password string) *http.Cookie {
 	t.Helper()
 	return browserOf(t, s, harness.AdminName, password)
@@ -40,7 +40,7 @@ func browserOf(t *testing.T, s *harness.Server, name, password string) *http.Coo
 	})
 	require.Contains(t, reply.Body, `"status":"ok"`)
 	cookies := (&http.Response{Header: reply.Header}).Cookies()
-	require.Len(t, cookies, 1)
+	require.Len(t, cookies, 2) // the other one tells the browser again
 	return cookies[0]
 }
 

@@ -26,6 +26,7 @@ func (s *suite) testPassword(t *testing.T) {
 		"Spellings":    s.testSpellings,
 		"Limits":       s.testLimits,
 		"BruteForce":   s.testBruteForce,
+		"KnownBrowser": s.testKnownBrowser,
 		"SessionEnds":  s.testAdminSessionEnds,
 		"SessionRoles": s.testAdminSessionRoles,
 		"SessionList":  s.testSessionList,
@@ -78,8 +79,15 @@ func (n *tenant) guess(t *testing.T, name, password string) (token, refusal stri
 // guessAt is guess for an application.
 func (n *tenant) guessAt(t *testing.T, application, name, password string) (token, refusal string) {
 	t.Helper()
+	return n.guessFrom(t, "", application, name, password)
+}
+
+// guessFrom is guessAt from a browser with that token.
+func (n *tenant) guessFrom(t *testing.T, browser, application, name, password string) (token, refusal string) {
+	t.Helper()
 	token, _, err := n.service.SignInByPassword(t.Context(), object.PasswordSignIn{
-		Application: application, Organization: n.name, Username: name, Password: password, ClientIP: "192.0.2.7",
+		Application: application, Organization: n.name, Username: name, Password: password, Browser: browser,
+		ClientIP: "192.0.2.7",
 	})
 	if err == nil {
 		return token, ""
@@ -305,6 +313,48 @@ func (s *suite) testLimits(t *testing.T) {
 		err = n.service.CheckUserPassword(t.Context(), asBoss, n.name, name, "wrong")
 		assertRefused(t, err, object.AccessDenied, frozen(15))
 	}
+}
+
+// Strangers who use up the chances of a name do not keep its user out of a browser that has been in, which has as many.
+func (s *suite) testKnownBrowser(t *testing.T) {
+	n := s.tenant(t, setup{})
+	browserOf := func(name string) string {
+		n.admin(t, name)
+		return n.service.BrowserToken(n.row(t, `SELECT id FROM "user" WHERE owner=? AND name=?`, n.name, name)["id"])
+	}
+	known, others := browserOf("boss"), browserOf("other")
+	again := n.service.BrowserToken(n.row(t, `SELECT id FROM "user" WHERE owner=? AND name='boss'`, n.name)["id"])
+	guess := func(browser, password string) string {
+		t.Helper()
+		_, refusal := n.guessFrom(t, browser, "", "boss", password)
+		return refusal
+	}
+	useUp := func(browser string) {
+		t.Helper()
+		for left := 4; left >= 0; left-- {
+			require.Equal(t, wrong(left), guess(browser, "wrong"))
+		}
+	}
+	useUp("")
+	nonce, code, _ := strings.Cut(known, ".")
+	for _, stranger := range []string{"", "x", ".", others, nonce, nonce + ".", nonce + "x." + code, "x" + known, known + "x"} {
+		assert.Equal(t, frozen(15), guess(stranger, password), stranger)
+	}
+	assert.Equal(t, wrong(4), guess(known, "wrong"))
+	assert.Empty(t, guess(known, password))
+	useUp(known)
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(known) - 1
+	alike := known[:last] + string(digits[strings.IndexByte(digits, known[last])|1]) // the last bits mean nothing
+	for _, browser := range []string{known, alike} {
+		assert.Equal(t, frozen(15), guess(browser, password))
+	}
+	assert.Empty(t, guess(again, password))
+	count := n.row(t, `SELECT signin_wrong_times FROM "user" WHERE owner=? AND name='boss'`, n.name)
+	assert.Equal(t, "5", count["signin_wrong_times"], "what a Casdoor counts is that of strangers")
+	n.clock.advance(15 * time.Minute)
+	assert.Empty(t, guess(known, password))
+	assert.Empty(t, guess("", password))
 }
 
 // However many guess at once, on however many instances, they have no more than the chances.
