@@ -73,7 +73,7 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 			return err
 		}
 		last := []string{"last_signin_time", "last_signin_ip"}
-		if _, err := a.tables.users.update(tx, user, last, byName, user.Owner, user.Name); err != nil {
+		if _, err := a.tables.users.update(tx, user, last, byName+" AND id=?", user.Owner, user.Name, user.Id); err != nil {
 			return err
 		}
 		return a.recordChange(tx, c, "login", user.GetId())
