@@ -2,8 +2,11 @@ package storetest
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
@@ -28,6 +31,7 @@ func (s *suite) testSchema(t *testing.T) {
 		"UnknownDriver":        s.testUnknownDriver,
 		"ClosedStoreSaysSo":    s.testClosed,
 		"CaseOfKeysIsObserved": s.testKeysObserveCase,
+		"RoomInPages":          s.testRoomInPages,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -212,6 +216,40 @@ func (s *suite) testPrefix(t *testing.T) {
 	assert.Len(t, prefixed.rows(t, "SELECT * FROM cd_token"), 1)
 	_, err = prefixed.db.ExecContext(t.Context(), prefixed.statement(`SELECT * FROM "user" WHERE owner=''`))
 	assert.Error(t, err, "there must be no table without the prefix")
+}
+
+// A user who signs in again stays in their page of PostgreSQL's, though others have filled it.
+func (s *suite) testRoomInPages(t *testing.T) {
+	if s.cfg.DriverName != "postgres" {
+		return
+	}
+	s = open(t, s.empty(t))
+	n := s.tenant(t, setup{})
+	openIDs := make([]string, 60)
+	for i := range openIDs {
+		openIDs[i] = fmt.Sprintf("oRoom%d", i)
+		n.signIn(t, openIDs[i])
+	}
+	page := func(openID string) string { // of a row's address, which is "(page,number)"
+		address := s.row(t, `SELECT CAST(ctid AS text) AS address FROM "user" WHERE owner=? AND name=?`, n.name, "wechat-"+openID)
+		page, _, _ := strings.Cut(address["address"], ",")
+		return page
+	}
+	firsts := map[string]string{} // by the page
+	for _, openID := range openIDs {
+		firsts[page(openID)] = cmp.Or(firsts[page(openID)], openID)
+	}
+	require.Greater(t, len(firsts), 2)
+	n.clock.advance(time.Minute)
+	for before, openID := range firsts {
+		n.signIn(t, openID)
+		assert.Equal(t, before, page(openID))
+	}
+
+	const chosen = `SELECT reloptions[1] AS option FROM pg_class WHERE oid=to_regclass('"user"')`
+	s.exec(t, 0, `ALTER TABLE "user" SET (fillfactor=70)`)
+	open(t, s.cfg)
+	assert.Equal(t, "fillfactor=70", s.row(t, chosen)["option"], "an administrator's choice stays")
 }
 
 func (s *suite) testUnknownDriver(t *testing.T) {
