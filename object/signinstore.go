@@ -21,7 +21,7 @@ func (t *tables) find(ctx context.Context, p *person) error {
 	}
 	if errors.Is(err, ErrNotFound) {
 		p.known, p.user = false, &sdk.User{}
-		err = nil
+		err = t.findMoved(ctx, p)
 	}
 	if err == nil && p.user.Id == "" {
 		err = t.findByUnion(ctx, p)
@@ -61,6 +61,16 @@ func (t *tables) findAdopted(ctx context.Context, p *person) error {
 	p.identity.AppID = appID
 	p.adopted = err == nil
 	return err
+}
+
+// findMoved finds the same person where a Casdoor has moved the user to this organization, or given it another name: the
+// identity stayed behind. None is no error.
+func (t *tables) findMoved(ctx context.Context, p *person) error {
+	if !t.beside {
+		return nil
+	}
+	return ignoreMissing(scanOne(t.read(ctx), t.signInUser.dest(p.user, &p.more), t.byMoved,
+		p.identity.Organization, p.userName(), p.identity.OpenID, p.identity.AppID))
 }
 
 // findByUnion finds the user of the UnionID, where the provider shares users by it. None is no error.

@@ -18,6 +18,7 @@ type tables struct {
 	signInUser commonColumns // as the claims need them
 	byIdentity *lookup[identityFound]
 	byUnion    string // selects a UnionID and, where there still is one, the common columns of its user
+	byMoved    string // selects the common columns of a user who has an identity in any organization
 	byToken    *lookup[principalFound]
 	byAccess   *lookup[principalFound] // by what knows the access token, which does not say its row; beside a Casdoor only
 }
@@ -54,6 +55,9 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 	t.byIdentity = t.newByIdentity()
 	t.byUnion = fmt.Sprintf("SELECT n.user_id, %s FROM %s n %s WHERE n.organization=? AND n.union_id=?",
 		t.signInUser.list, store.unions.name, store.joinUser(fmt.Sprintf(ownUser, "n")))
+	t.byMoved = fmt.Sprintf("SELECT %s FROM %s u JOIN %s i ON i.user_id=u.id "+
+		"WHERE u.owner=? AND u.name=? AND i.open_id=? AND i.app_id IN (?, '')",
+		t.signInUser.list, store.users.name, store.identities.name)
 	whole := newCommonColumns(store.users, store.users.columns, cfg.Registry)
 	t.byToken = t.newByToken(whole, "name", "owner")
 	if t.beside {
