@@ -49,6 +49,7 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 			"AdoptionsAtOnce":     s.testAdoptionsAtOnce,
 			"CoreColumns":         s.testCoreColumns,
 			"RenamedOrganization": s.testRenamedOrganization,
+			"ClaimOnOwner":        s.testClaimOnOneWhoSignsIn,
 		})
 	}
 	for name, test := range tests {
