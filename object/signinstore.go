@@ -39,6 +39,10 @@ func (t *tables) find(ctx context.Context, p *person) error {
 // findIdentity reads the identity with that AppID and, where there still is one, the common claim columns of its user.
 func (t *tables) findIdentity(ctx context.Context, p *person, appID string) error {
 	found, err := t.byIdentity.find(ctx, p.identity.OpenID, p.identity.Organization, appID)
+	if errors.Is(err, errTwice) {
+		return contested("organization %s: two users have the id %s: give the account item ID the modify rule Immutable, "+
+			"and the wrong one another id", p.identity.Organization, found.identity.UserID)
+	}
 	if err == nil {
 		p.identity, p.user, p.more = found.identity, &found.user, found.more
 	}

@@ -40,11 +40,11 @@ type principalFound struct {
 // from taking the primary key, which begins with it, and reading all users of the organization.
 const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
 
-// joinUser joins the user u, if there is one, of whom the condition is true. PostgreSQL believes that a table of such
+// joinUser joins the users u of whom the condition is true, if there are any. PostgreSQL believes that a table of such
 // wide rows has one row until it has analyzed it, and may choose to read all: LATERAL leaves it the index only.
 func (s *Store) joinUser(condition string) string {
 	if s.dialect.driver == "pgx" {
-		return fmt.Sprintf("LEFT JOIN LATERAL (SELECT * FROM %s u WHERE %s LIMIT 1) u ON TRUE", s.users.name, condition)
+		return fmt.Sprintf("LEFT JOIN LATERAL (SELECT * FROM %s u WHERE %s LIMIT 2) u ON TRUE", s.users.name, condition)
 	}
 	return fmt.Sprintf("LEFT JOIN %s u ON %s", s.users.name, condition)
 }
@@ -71,7 +71,7 @@ func (t *tables) newByIdentity() *lookup[identityFound] {
 	return newLookup(t.Store, lookupQuery{
 		columns: identities.list(identities.columns, "i.") + ", " + t.signInUser.list,
 		table:   identities.name, alias: "i", join: t.joinUser(fmt.Sprintf(ownUser, "i")),
-		key: "open_id", within: []string{"organization", "app_id"},
+		key: "open_id", within: []string{"organization", "app_id"}, alone: true,
 	}, func(key *string) (*identityFound, []any) {
 		f := &identityFound{}
 		return f, slices.Concat([]any{key}, identities.dest(&f.identity, identities.columns), t.signInUser.dest(&f.user, &f.more))

@@ -50,6 +50,7 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 			"CoreColumns":         s.testCoreColumns,
 			"RenamedOrganization": s.testRenamedOrganization,
 			"ClaimOnOwner":        s.testClaimOnOneWhoSignsIn,
+			"TwoUsersOfOneID":     s.testTwoUsersOfOneID,
 		})
 	}
 	for name, test := range tests {
@@ -306,6 +307,20 @@ func (s *besideSuite) testRenamedOrganization(t *testing.T) {
 	p := b.authenticate(t, b.signIn(t, "oKnown"))
 	require.NoError(t, b.service.Delete(t.Context(), p, "", "oKnown"))
 	assert.Empty(t, b.rows(t, `SELECT open_id FROM mini_program_identity WHERE open_id='oKnown'`))
+}
+
+// testTwoUsersOfOneID has a user take another one's id, as a Casdoor lets users do where the organization has no account
+// item for it: nobody is signed in as the one who did so, whoever of them came first.
+func (s *besideSuite) testTwoUsersOfOneID(t *testing.T) {
+	b := s.start(t)
+	for _, victim := range []string{"oFirst", "oLast"} {
+		kept := b.authenticate(t, b.signIn(t, victim)).User.Id
+		thief := b.authenticate(t, b.signIn(t, "oMiddle")).User.Id
+		b.exec(t, 1, `UPDATE "user" SET id=? WHERE name='wechat-oMiddle'`, kept)
+		assertRefused(t, b.refused(t, victim), object.AccessDenied, "contact the administrator")
+		b.exec(t, 1, `UPDATE "user" SET id=? WHERE name='wechat-oMiddle'`, thief)
+		assert.Equal(t, kept, b.authenticate(t, b.signIn(t, victim)).User.Id)
+	}
 }
 
 func (s *besideSuite) testCoreColumns(t *testing.T) {
