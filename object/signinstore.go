@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 
@@ -40,13 +41,18 @@ func (t *tables) find(ctx context.Context, p *person) error {
 func (t *tables) findIdentity(ctx context.Context, p *person, appID string) error {
 	found, err := t.byIdentity.find(ctx, p.identity.OpenID, p.identity.Organization, appID)
 	if errors.Is(err, errTwice) {
-		return contested("organization %s: two users have the id %s: give the account item ID the modify rule Immutable, "+
-			"and the wrong one another id", p.identity.Organization, found.identity.UserID)
+		return twoUsers(p.identity.Organization, found.identity.UserID)
 	}
 	if err == nil {
 		p.identity, p.user, p.more = found.identity, &found.user, found.more
 	}
 	return err
+}
+
+// twoUsers refuses to sign in either of two who have one id: a Casdoor may let users write their own.
+func twoUsers(organization, id string) error {
+	return contested("organization %s: two users have the id %s: give the account item ID the modify rule Immutable, "+
+		"and the wrong one another id", organization, id)
 }
 
 // findAdopted looks for a user whom Casdoor's own flow made, and refuses an OpenID that Casdoor's data leave in doubt.
@@ -83,9 +89,13 @@ func (t *tables) findByUnion(ctx context.Context, p *person) error {
 		return nil
 	}
 	dest := append([]any{&p.unionUser}, t.signInUser.dest(p.user, &p.more)...)
-	err := scanOne(t.read(ctx), dest, t.byUnion, p.identity.Organization, p.session.UnionID)
-	if errors.Is(err, ErrNotFound) {
-		return nil
+	users := 0
+	err := eachRow(t.read(ctx), func(rows *sql.Rows) error {
+		users++
+		return rows.Scan(dest...)
+	}, t.byUnion, p.identity.Organization, p.session.UnionID)
+	if err == nil && users > 1 {
+		return twoUsers(p.identity.Organization, p.unionUser)
 	}
 	return err
 }

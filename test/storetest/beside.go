@@ -313,11 +313,14 @@ func (s *besideSuite) testRenamedOrganization(t *testing.T) {
 // item for it: nobody is signed in as the one who did so, whoever of them came first.
 func (s *besideSuite) testTwoUsersOfOneID(t *testing.T) {
 	b := s.start(t)
+	b.apply(t, row{"miniProgramProviders": []row{{"owner": "admin", "name": "wxmp", "shareUnionId": true}}})
 	for _, victim := range []string{"oFirst", "oLast"} {
-		kept := b.authenticate(t, b.signIn(t, victim)).User.Id
+		kept := b.authenticate(t, b.signIn(t, victim+" u"+victim)).User.Id
 		thief := b.authenticate(t, b.signIn(t, "oMiddle")).User.Id
 		b.exec(t, 1, `UPDATE "user" SET id=? WHERE name='wechat-oMiddle'`, kept)
-		assertRefused(t, b.refused(t, victim), object.AccessDenied, "contact the administrator")
+		for _, code := range []string{victim, victim + "Elsewhere u" + victim} {
+			assertRefused(t, b.refused(t, code), object.AccessDenied, "contact the administrator")
+		}
 		b.exec(t, 1, `UPDATE "user" SET id=? WHERE name='wechat-oMiddle'`, thief)
 		assert.Equal(t, kept, b.authenticate(t, b.signIn(t, victim)).User.Id)
 	}
