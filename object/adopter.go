@@ -33,6 +33,7 @@ type adopter struct {
 	onlyColumn bool // it is one of the second pass
 
 	organization string
+	appIDs       []any                // of mini programs that somebody has signed in by
 	fresh        map[string]*Identity // by OpenID
 	conflicts    map[string]*Conflict // by OpenID: known ones and new ones
 	changed      []*Conflict
@@ -45,6 +46,9 @@ func (b *adopter) adopt(users []claimant) error {
 	}
 	b.organization = users[0].owner
 	if err := b.loadConflicts(); err != nil {
+		return err
+	}
+	if err := b.loadAppIDs(); err != nil {
 		return err
 	}
 	b.fresh = map[string]*Identity{}
@@ -79,7 +83,20 @@ func (b *adopter) loadConflicts() error {
 	return err
 }
 
-// judge adopts a user, unless somebody else claims the same OpenID. Who has an identity keeps it.
+// loadAppIDs asks in steps that every database answers from the key.
+func (b *adopter) loadAppIDs() error {
+	b.appIDs = nil
+	for appID := new(string); ; b.appIDs = append(b.appIDs, *appID) {
+		err := scanOne(b.tx, []any{&appID}, "SELECT MIN(app_id) FROM "+b.identities.name+" WHERE organization=? AND app_id>?",
+			b.organization, *appID)
+		if err != nil || appID == nil {
+			return err
+		}
+	}
+}
+
+// judge adopts a user, unless somebody else claims the same OpenID. Who has an identity keeps it, and so does whom the
+// OpenID signs in already.
 func (b *adopter) judge(c claimant) error {
 	if b.state.Again {
 		if settled, err := b.isSettled(c); settled || err != nil {
@@ -102,6 +119,9 @@ func (b *adopter) judge(c claimant) error {
 	if other := b.fresh[c.openID]; other != nil {
 		return b.doubtBoth(c.openID, other.UserID, c.id)
 	}
+	if taken, err := b.isTaken(c.openID); taken || err != nil {
+		return err
+	}
 	b.fresh[c.openID] = &Identity{
 		Organization: b.organization, OpenID: c.openID, UserID: c.id, UnionID: adoptableUnion(c.unionID),
 		CreatedTime: now(), UpdatedTime: now(),
@@ -113,6 +133,16 @@ func (b *adopter) judge(c claimant) error {
 // taking the primary key, which begins with it.
 func (b *adopter) isSettled(c claimant) (bool, error) {
 	return exists(b.tx, b.identities.name+" WHERE user_id=? AND COALESCE(organization, '')=?", c.id, b.organization)
+}
+
+// isTaken reports whether somebody has signed in with an OpenID. Who claims it in Casdoor's data is not to have it even
+// when that user is gone.
+func (b *adopter) isTaken(openID string) (bool, error) {
+	if len(b.appIDs) == 0 {
+		return false, nil
+	}
+	return exists(b.tx, b.identities.name+" WHERE organization=? AND open_id=? AND app_id IN "+placeholders(len(b.appIDs)),
+		append([]any{b.organization, openID}, b.appIDs...)...)
 }
 
 // judgeColumn looks whether the wechat column of a user whom no mini program has brought names another user's OpenID.

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/bits"
 	"runtime"
@@ -17,6 +18,7 @@ type lookup[V any] struct {
 	texts []string                               // of the query: see text
 	fresh func(key *string) (row *V, dest []any) // returns a new row and where to scan it to, behind its key
 	asks  *queue[*question[V]]
+	alone bool // as lookupQuery has it
 
 	patience time.Duration // with a query
 }
@@ -37,6 +39,7 @@ type lookupQuery struct {
 	join    string   // what is joined to it
 	key     string   // a column of table
 	within  []string // other columns of table, for which those who share a query have the same values
+	alone   bool     // there must be no second row for a key: see errTwice
 }
 
 // maxLookup bounds those who share a query.
@@ -46,7 +49,7 @@ const maxLookup = 32
 const lookupPatience = 5 * time.Second
 
 func newLookup[V any](s *Store, q lookupQuery, fresh func(key *string) (*V, []any)) *lookup[V] {
-	l := &lookup[V]{store: s, fresh: fresh, patience: lookupPatience}
+	l := &lookup[V]{store: s, fresh: fresh, alone: q.alone, patience: lookupPatience}
 	within := ""
 	for _, column := range q.within {
 		within += fmt.Sprintf(" AND %s.%s=?", q.alias, column)
@@ -71,6 +74,9 @@ func newLookup[V any](s *Store, q lookupQuery, fresh func(key *string) (*V, []an
 	l.asks.free = true
 	return l
 }
+
+// errTwice means that two rows have a key, of which find returns one.
+var errTwice = errors.New("two rows have the key")
 
 // find returns the row with that key within those values, or ErrNotFound.
 func (l *lookup[V]) find(ctx context.Context, key string, within ...any) (*V, error) {
@@ -129,8 +135,13 @@ func (l *lookup[V]) answerAll(batch []*job[*question[V]]) error {
 			if i > 0 { // each gets a row of its own
 				_, row, err = l.scan(rows)
 			}
-			if q.err = err; err == nil {
-				q.found = row
+			switch {
+			case l.alone && q.found != nil:
+				q.err = errTwice
+			case err != nil:
+				q.err = err
+			default:
+				q.found, q.err = row, nil
 			}
 		}
 	}

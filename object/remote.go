@@ -62,7 +62,7 @@ type remote struct {
 	home       atomic.Pointer[string] // the organization of our application; nil until it has been read
 
 	mu     sync.Mutex
-	warned map[string]bool // of AppIDs without an AppSecret
+	warned map[string]bool // of AppIDs
 }
 
 // start learns the organization, and finds out whether the credentials are right.

@@ -166,8 +166,12 @@ func (r *remote) miniPrograms(ctx context.Context, app *sdk.Application) []miniP
 		named[row.ClientId] = true
 		secret, known := r.appSecrets[row.ClientId]
 		if !known {
-			r.warn(ctx, row)
+			r.warn(ctx, row, "mini program is left out: wechatAppId does not name it")
 			continue
+		}
+		if row.ClientSecret != "" {
+			r.warn(ctx, row, "casdoor has this mini program's AppSecret too: take it out there, for casdoor's own flow lets "+
+				"people choose their names, and so take those of OpenIDs that have not signed in yet")
 		}
 		row.ClientSecret = secret.Reveal()
 		programs = append(programs, miniProgram{item: item, row: row})
@@ -185,14 +189,13 @@ func (r *remote) miniPrograms(ctx context.Context, app *sdk.Application) []miniP
 	return programs
 }
 
-// warn says once that a mini program of Casdoor's cannot sign in.
-func (r *remote) warn(ctx context.Context, row *sdk.Provider) {
+// warn says once what is wrong with a mini program of Casdoor's.
+func (r *remote) warn(ctx context.Context, row *sdk.Provider, message string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.warned[row.ClientId] {
 		r.warned[row.ClientId] = true
-		r.log.WarnContext(ctx, "mini program is left out: wechatAppId does not name it", "provider", row.Name,
-			"appid", row.ClientId)
+		r.log.WarnContext(ctx, message, "provider", row.Name, "appid", row.ClientId)
 	}
 }
 

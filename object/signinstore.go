@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 
@@ -21,7 +22,7 @@ func (t *tables) find(ctx context.Context, p *person) error {
 	}
 	if errors.Is(err, ErrNotFound) {
 		p.known, p.user = false, &sdk.User{}
-		err = nil
+		err = t.findMoved(ctx, p)
 	}
 	if err == nil && p.user.Id == "" {
 		err = t.findByUnion(ctx, p)
@@ -39,10 +40,19 @@ func (t *tables) find(ctx context.Context, p *person) error {
 // findIdentity reads the identity with that AppID and, where there still is one, the common claim columns of its user.
 func (t *tables) findIdentity(ctx context.Context, p *person, appID string) error {
 	found, err := t.byIdentity.find(ctx, p.identity.OpenID, p.identity.Organization, appID)
+	if errors.Is(err, errTwice) {
+		return twoUsers(p.identity.Organization, found.identity.UserID)
+	}
 	if err == nil {
 		p.identity, p.user, p.more = found.identity, &found.user, found.more
 	}
 	return err
+}
+
+// twoUsers refuses to sign in either of two who have one id: a Casdoor may let users write their own.
+func twoUsers(organization, id string) error {
+	return contested("organization %s: two users have the id %s: give the account item ID the modify rule Immutable, "+
+		"and the wrong one another id", organization, id)
 }
 
 // findAdopted looks for a user whom Casdoor's own flow made, and refuses an OpenID that Casdoor's data leave in doubt.
@@ -63,15 +73,29 @@ func (t *tables) findAdopted(ctx context.Context, p *person) error {
 	return err
 }
 
+// findMoved finds the same person where a Casdoor has moved the user to this organization, or given it another name: the
+// identity stayed behind. None is no error.
+func (t *tables) findMoved(ctx context.Context, p *person) error {
+	if !t.beside {
+		return nil
+	}
+	return ignoreMissing(scanOne(t.read(ctx), t.signInUser.dest(p.user, &p.more), t.byMoved,
+		p.identity.Organization, p.userName(), p.identity.OpenID, p.identity.AppID))
+}
+
 // findByUnion finds the user of the UnionID, where the provider shares users by it. None is no error.
 func (t *tables) findByUnion(ctx context.Context, p *person) error {
 	if !p.sharesUnion() {
 		return nil
 	}
 	dest := append([]any{&p.unionUser}, t.signInUser.dest(p.user, &p.more)...)
-	err := scanOne(t.read(ctx), dest, t.byUnion, p.identity.Organization, p.session.UnionID)
-	if errors.Is(err, ErrNotFound) {
-		return nil
+	users := 0
+	err := eachRow(t.read(ctx), func(rows *sql.Rows) error {
+		users++
+		return rows.Scan(dest...)
+	}, t.byUnion, p.identity.Organization, p.session.UnionID)
+	if err == nil && users > 1 {
+		return twoUsers(p.identity.Organization, p.unionUser)
 	}
 	return err
 }

@@ -18,6 +18,7 @@ type tables struct {
 	signInUser commonColumns // as the claims need them
 	byIdentity *lookup[identityFound]
 	byUnion    string // selects a UnionID and, where there still is one, the common columns of its user
+	byMoved    string // selects the common columns of a user who has an identity in any organization
 	byToken    *lookup[principalFound]
 	byAccess   *lookup[principalFound] // by what knows the access token, which does not say its row; beside a Casdoor only
 }
@@ -39,11 +40,11 @@ type principalFound struct {
 // from taking the primary key, which begins with it, and reading all users of the organization.
 const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
 
-// joinUser joins the user u, if there is one, of whom the condition is true. PostgreSQL believes that a table of such
+// joinUser joins the users u of whom the condition is true, if there are any. PostgreSQL believes that a table of such
 // wide rows has one row until it has analyzed it, and may choose to read all: LATERAL leaves it the index only.
 func (s *Store) joinUser(condition string) string {
 	if s.dialect.driver == "pgx" {
-		return fmt.Sprintf("LEFT JOIN LATERAL (SELECT * FROM %s u WHERE %s LIMIT 1) u ON TRUE", s.users.name, condition)
+		return fmt.Sprintf("LEFT JOIN LATERAL (SELECT * FROM %s u WHERE %s LIMIT 2) u ON TRUE", s.users.name, condition)
 	}
 	return fmt.Sprintf("LEFT JOIN %s u ON %s", s.users.name, condition)
 }
@@ -54,6 +55,9 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 	t.byIdentity = t.newByIdentity()
 	t.byUnion = fmt.Sprintf("SELECT n.user_id, %s FROM %s n %s WHERE n.organization=? AND n.union_id=?",
 		t.signInUser.list, store.unions.name, store.joinUser(fmt.Sprintf(ownUser, "n")))
+	t.byMoved = fmt.Sprintf("SELECT %s FROM %s u JOIN %s i ON i.user_id=u.id "+
+		"WHERE u.owner=? AND u.name=? AND i.open_id=? AND i.app_id IN (?, '')",
+		t.signInUser.list, store.users.name, store.identities.name)
 	whole := newCommonColumns(store.users, store.users.columns, cfg.Registry)
 	t.byToken = t.newByToken(whole, "name", "owner")
 	if t.beside {
@@ -67,7 +71,7 @@ func (t *tables) newByIdentity() *lookup[identityFound] {
 	return newLookup(t.Store, lookupQuery{
 		columns: identities.list(identities.columns, "i.") + ", " + t.signInUser.list,
 		table:   identities.name, alias: "i", join: t.joinUser(fmt.Sprintf(ownUser, "i")),
-		key: "open_id", within: []string{"organization", "app_id"},
+		key: "open_id", within: []string{"organization", "app_id"}, alone: true,
 	}, func(key *string) (*identityFound, []any) {
 		f := &identityFound{}
 		return f, slices.Concat([]any{key}, identities.dest(&f.identity, identities.columns), t.signInUser.dest(&f.user, &f.more))

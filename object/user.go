@@ -26,7 +26,7 @@ const (
 // The name gets a random end when somebody has it already: an account made otherwise or, in a database that ignores
 // case, another OpenID's.
 func (s *Service) makeUser(p *person) {
-	name := cmp.Or(p.name, p.platform.Prefix+"-"+p.session.OpenID)
+	name := cmp.Or(p.name, p.userName())
 	if p.nameTaken {
 		name += "-" + strings.ToLower(rand.Text()[:8])
 	}
@@ -48,6 +48,9 @@ func (s *Service) makeUser(p *person) {
 	}
 	p.user = user
 }
+
+// userName returns the name that the user of an OpenID has, unless it was taken.
+func (p *person) userName() string { return p.platform.Prefix + "-" + p.session.OpenID }
 
 // IsMiniProgramUser reports whether a user has come by a mini program.
 func (s *Service) IsMiniProgramUser(user *sdk.User) bool {

@@ -157,6 +157,19 @@ func TestRemoteCasdoorsOwnUsers(t *testing.T) {
 	}
 }
 
+// Casdoor's own flow, which works while its provider has the AppSecret, takes the name of an OpenID from anybody.
+func TestRemoteWarnsOfCasdoorsFlow(t *testing.T) {
+	t.Parallel()
+	for secret, warnings := range map[string]int{"": 0, "secret": 1} {
+		s := startRemote(t, remoteOptions{rows: func(r *fakecasdoor.Rows) { r.Providers[0].ClientSecret = secret }})
+		for range 2 {
+			s.SignIn(t, "oShopper")
+			s.settle()
+		}
+		assert.Len(t, s.Log.Lines("take it out there"), warnings)
+	}
+}
+
 // Client ids that somebody makes up cost Casdoor one call in 3 seconds, and none of them hides one that exists.
 func TestRemoteUnknownClients(t *testing.T) {
 	t.Parallel()

@@ -48,6 +48,9 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 			"AdoptionGoesOn":      s.testAdoptionGoesOn,
 			"AdoptionsAtOnce":     s.testAdoptionsAtOnce,
 			"CoreColumns":         s.testCoreColumns,
+			"RenamedOrganization": s.testRenamedOrganization,
+			"ClaimOnOwner":        s.testClaimOnOneWhoSignsIn,
+			"TwoUsersOfOneID":     s.testTwoUsersOfOneID,
 		})
 	}
 	for name, test := range tests {
@@ -278,6 +281,49 @@ func (s *besideSuite) testSettings(t *testing.T) {
 	b.exec(t, 1, `UPDATE "application" SET enable_sign_up=?, cert=? WHERE name=?`, true, "gone", "app-shop")
 	b.clock.advance(within)
 	assert.ErrorContains(t, b.refused(t, "oFirst"), `cert "gone" does not exist`)
+}
+
+// testRenamedOrganization gives an organization another name, as Casdoor's pages can: its users are who they were, also
+// those who sign in for the first time since they were adopted, and where nobody may sign up.
+func (s *besideSuite) testRenamedOrganization(t *testing.T) {
+	b := s.start(t)
+	old := map[string]string{
+		"oKnown":    b.authenticate(t, b.signIn(t, "oKnown")).User.Id,
+		"oShopper1": b.row(t, `SELECT id FROM "user" WHERE wechat=?`, "oShopper1")["id"],
+	}
+	b.exec(t, 1, `UPDATE "organization" SET name=? WHERE name=?`, "store", shop)
+	b.exec(t, 1, `UPDATE "application" SET organization=?, enable_sign_up=? WHERE organization=?`, "store", false, shop)
+	_, err := b.db.ExecContext(t.Context(), b.statement(`UPDATE "user" SET owner='store' WHERE owner='`+shop+`'`))
+	require.NoError(t, err)
+	b.clock.advance(5 * time.Second)
+	for range 2 {
+		for openID, id := range old {
+			p := b.authenticate(t, b.signIn(t, openID))
+			assert.Equal(t, id, p.User.Id, openID)
+			assert.Equal(t, "store", p.User.Owner)
+		}
+	}
+	assertRefused(t, b.refused(t, "oStranger"), object.AccessDenied, "sign up")
+	p := b.authenticate(t, b.signIn(t, "oKnown"))
+	require.NoError(t, b.service.Delete(t.Context(), p, "", "oKnown"))
+	assert.Empty(t, b.rows(t, `SELECT open_id FROM mini_program_identity WHERE open_id='oKnown'`))
+}
+
+// testTwoUsersOfOneID has a user take another one's id, as a Casdoor lets users do where the organization has no account
+// item for it: nobody is signed in as the one who did so, whoever of them came first.
+func (s *besideSuite) testTwoUsersOfOneID(t *testing.T) {
+	b := s.start(t)
+	b.apply(t, row{"miniProgramProviders": []row{{"owner": "admin", "name": "wxmp", "shareUnionId": true}}})
+	for _, victim := range []string{"oFirst", "oLast"} {
+		kept := b.authenticate(t, b.signIn(t, victim+" u"+victim)).User.Id
+		thief := b.authenticate(t, b.signIn(t, "oMiddle")).User.Id
+		b.exec(t, 1, `UPDATE "user" SET id=? WHERE name='wechat-oMiddle'`, kept)
+		for _, code := range []string{victim, victim + "Elsewhere u" + victim} {
+			assertRefused(t, b.refused(t, code), object.AccessDenied, "contact the administrator")
+		}
+		b.exec(t, 1, `UPDATE "user" SET id=? WHERE name='wechat-oMiddle'`, thief)
+		assert.Equal(t, kept, b.authenticate(t, b.signIn(t, victim)).User.Id)
+	}
 }
 
 func (s *besideSuite) testCoreColumns(t *testing.T) {

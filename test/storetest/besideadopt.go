@@ -88,6 +88,24 @@ func (s *besideSuite) testColumnIsNoKey(t *testing.T) {
 	assert.True(t, second.signIn(t, "oElse").NewUser)
 }
 
+// testClaimOnOneWhoSignsIn has a user's data claim the OpenID of one who signs in already: looking at all once more does
+// not give it to the claimant, not even when its owner has deleted the account and comes back.
+func (s *besideSuite) testClaimOnOneWhoSignsIn(t *testing.T) {
+	b := s.start(t)
+	p := b.authenticate(t, b.signIn(t, "oOwner"))
+	claimant := b.addUser(t, "claimant", "oOwner", openIDProperty("oOwner"))
+	require.NoError(t, b.store.AdoptAgain(t.Context()))
+	state, err := b.store.Adopt(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, []int{0, 0}, []int{state.Adopted, state.Conflicts})
+	assert.Empty(t, b.rows(t, `SELECT open_id FROM mini_program_identity WHERE user_id=?`, claimant))
+
+	require.NoError(t, b.service.Delete(t.Context(), p, "", "oOwner"))
+	token := b.signIn(t, "oOwner")
+	assert.True(t, token.NewUser)
+	assert.NotEqual(t, claimant, b.authenticate(t, token).User.Id)
+}
+
 // testDecisions settles conflicts in both ways.
 func (s *besideSuite) testDecisions(t *testing.T) {
 	b := s.attach(t)
