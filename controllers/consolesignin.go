@@ -39,7 +39,8 @@ func (v *visit) signIn() error {
 		return v.invalid("sign-in", page)
 	}
 	token, caller, err := v.signInByPassword(object.PasswordSignIn{
-		Organization: in.Get("organization"), Username: in.Get("username"), Password: in.Get("password"),
+		Organization: page.Form.value("organization"), Username: page.Form.value("username"),
+		Password: page.Form.value("password"),
 	})
 	if refusal, refused := errors.AsType[*object.Refusal](err); refused && statusOf(refusal.Code) < 500 {
 		e := pageError(err)

@@ -20,7 +20,7 @@ func TestConsoleProvider(t *testing.T) {
 	s := startConsole(t)
 	a := signInGlobal(t, s)
 	add := []string{
-		"clientId", "wxabcdef0123456789", "clientSecret", "SECRET-of-the-new-one", "displayName", "二号", "name", "wx-two",
+		"clientId", "wxabcdef0123456789\t", "clientSecret", "SECRET-of-the-new-one", "displayName", "二号", "name", "wx-two",
 		"application", consoleApplicationID, "checkAvatar", "async", "onReview", "", "onUnchecked", "accept",
 		"pushToken", "PushToken1", "shareUnionId", "on",
 	}

@@ -41,7 +41,7 @@ func TestConsoleWantsASignIn(t *testing.T) {
 	unknown := a.post("/console/sign-in", "organization", "none", "username", "nobody", "password", "guess")
 	assert.Equal(t, http.StatusForbidden, unknown.status, "who exists is not told")
 	assert.Equal(t, http.StatusUnprocessableEntity, a.post("/console/sign-in", "organization", "").status)
-	in := a.post("/console/sign-in", "organization", "built-in", "username", "admin", "password",
+	in := a.post("/console/sign-in", "organization", "built-in ", "username", "admin\t", "password",
 		s.FirstStart.AdminPassword, "next", "//evil.example/")
 	assert.Equal(t, "/console", in.header.Get("Location"))
 
