@@ -131,6 +131,11 @@ func TestConsoleApplication(t *testing.T) {
 		"displayName", "App 二", "organization", harness.Organization, "providers", harness.Provider, "enableSignUp", "on",
 		"tokenFormat", "JWT", "expireInHours", "24", "refreshExpireInHours", "48", "cert", "cert-built-in",
 	}
+	foreign := a.post("/console/applications/add", append(fields[:len(fields)-1:len(fields)-1], "cert-foreign",
+		"name", "app-two")...)
+	assert.Equal(t, http.StatusUnprocessableEntity, foreign.status)
+	assert.Contains(t, foreign.body, `id="cert-problem"`, "it is another organization's")
+	assert.NotContains(t, foreign.body, `id="name-problem"`)
 	made := a.post("/console/applications/add", append(fields, "name", "app-two")...)
 	require.Equal(t, http.StatusOK, made.status, made.body)
 	assert.Equal(t, "no-store", made.header.Get("Cache-Control"))
