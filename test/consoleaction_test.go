@@ -340,10 +340,15 @@ func TestConsoleLog(t *testing.T) {
 	assert.NotContains(t, a.get("/console/log?user=wechat-oAlice"), "errcode 40029")
 	assert.NotContains(t, a.get("/console/log?errcode=40029"), "wechat-oAlice")
 	assert.Contains(t, a.get("/console/log?to=2001-01-01T00:00"), "No sign-in is found")
-	wrong := a.do(http.MethodGet, "/console/log?from=x", nil, nil)
-	assert.Equal(t, http.StatusUnprocessableEntity, wrong.status)
-	assert.NotContains(t, wrong.body, "No sign-in is found", "nobody has looked")
+	for _, query := range []string{"from=x", "errcode=x", "errcode=2147483648"} {
+		wrong := a.do(http.MethodGet, "/console/log?"+query, nil, nil)
+		assert.Equal(t, http.StatusUnprocessableEntity, wrong.status, query)
+		assert.NotContains(t, wrong.body, "No sign-in is found", "nobody has looked")
+	}
 	assert.NotContains(t, page, "(optional)", "all that one searches by is")
+
+	assert.Contains(t, a.get("/console/users/view?id=shop/wechat-oAlice"),
+		"/console/log?user=wechat-oAlice&amp;organization=shop", "another organization may have a user of that name")
 
 	rows := a.get("/console/log/rows?since=2026-01-01T00:00:00.000Z")
 	assert.Contains(t, rows, "wechat-oAlice")
