@@ -107,7 +107,7 @@ func (d *Deps) passFailed(w http.ResponseWriter, r *http.Request, err error) {
 	})
 }
 
-// notPassed answers a request that is not passed on, and logs why. Unlike a Casdoor's answer, this one has a request id.
+// notPassed answers a request that is not passed on, and logs why, under one request id.
 func (d *Deps) notPassed(w http.ResponseWriter, r *http.Request, form shape, e *APIError) {
 	ctx, serving := withServing(r)
 	w.Header().Set(requestIDHeader, serving.id)

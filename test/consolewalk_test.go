@@ -230,8 +230,8 @@ func (w *consoleWalk) users() {
 	w.at("user", ".facts")
 }
 
-// pressThrice follows the log, leaves that and follows it again, and returns how often the server was asked at once. The
-// first answer breaks off.
+// pressThrice follows the log, leaves that and follows it again, and returns how often the server was asked at once.
+// The first answer breaks off.
 const pressThrice = `(() => {
   const known = window.fetch, follow = document.getElementById("follow")
   let asked = 0
