@@ -327,6 +327,9 @@ func TestUnreadableFiles(t *testing.T) {
 	broken := write(t, "\ufeff# a comment\n\n[section]\nINCLUDE other.conf\nhttpport = 1\ndataSourceName "+password+"\n")
 	outer := filepath.Join(t.TempDir(), "outer.conf")
 	require.NoError(t, os.WriteFile(outer, []byte("include "+filepath.Base(outer)+".gone\n"), 0o600))
+	blank := write(t, "httpport = 1\ninclude my other.conf\n")
+	around := write(t, "include inner.conf\n")
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(around), "inner.conf"), []byte(password), 0o600))
 	missing := filepath.Join(t.TempDir(), "missing.conf")
 	dir := t.TempDir()
 
@@ -339,6 +342,8 @@ func TestUnreadableFiles(t *testing.T) {
 		{"directory", []string{dir}, []string{dir, "is a directory"}},
 		{"included file missing", []string{outer}, []string{outer + ": open " + outer + ".gone"}},
 		{"syntax", []string{"app.conf", broken}, []string{broken + `: line 6 is not "key = value"`}},
+		{"included file's syntax", []string{around}, []string{around + `: a line of an included file is not "key = value"`}},
+		{"included file with a blank", []string{blank}, []string{blank + `: line 2 is not "key = value"`}},
 		{"all at once", []string{missing, broken}, []string{missing, broken}},
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(broken), "other.conf"), nil, 0o600))

@@ -54,30 +54,28 @@ func readFile(path string) (sections map[string]map[string]string, err error) {
 	}
 	if err != nil {
 		// Not beego's error: it holds the line, which may be a secret.
-		return nil, fmt.Errorf("line %d is not \"key = value\"", badLine(path))
+		return nil, fmt.Errorf("%s is not \"key = value\"", badLine(path))
 	}
 	err = ini.Unmarshaler("", &sections)
 	return sections, err
 }
 
-// badLine returns the number of the first line of the file that beego cannot read, or 0 when it is in an included file.
-func badLine(path string) int {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
+// badLine says which line of the file is the first that beego cannot read.
+func badLine(path string) string {
+	data, _ := os.ReadFile(path) // it could be read just now
 	number := 0
 	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
 		number++
 		line = strings.TrimSpace(line)
 		section := strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]")
-		include := strings.HasPrefix(strings.ToLower(line), "include ")
+		words := strings.Fields(strings.ToLower(line))
+		include := len(words) == 2 && words[0] == "include"
 		comment := line == "" || line[0] == '#' || line[0] == ';'
 		if !section && !include && !comment && !strings.Contains(line, "=") {
-			return number
+			return fmt.Sprintf("line %d", number)
 		}
 	}
-	return 0
+	return "a line of an included file"
 }
 
 // merge puts the pairs of one section of a file over values, and returns the keys that values does not have.

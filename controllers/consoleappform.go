@@ -79,6 +79,18 @@ func certSelect(row *sdk.Application, certs []*sdk.Cert) *field {
 	return f
 }
 
+// judgeCert marks a cert that is another organization's than a new application.
+func (v *visit) judgeCert(f *form) error {
+	certs, err := v.certs()
+	usable := func(c *sdk.Cert) bool {
+		return c.Name == f.value("cert") && (c.Owner == sharedOwner || c.Owner == f.value("organization"))
+	}
+	if !slices.ContainsFunc(certs, usable) {
+		f.wrong("cert", "cert")
+	}
+	return err
+}
+
 func hoursText(hours float64) string { return strconv.FormatFloat(hours, 'f', -1, 64) }
 
 func hoursIn(f *form, name string) float64 {
@@ -146,6 +158,9 @@ func (v *visit) addApplication() error {
 	}
 	f.fill(in)
 	f.judgeName()
+	if err := v.judgeCert(f); err != nil {
+		return err
+	}
 	name := f.value("name")
 	_, row, err := v.readApplication(f, nil)
 	if err != nil {

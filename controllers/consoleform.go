@@ -184,6 +184,9 @@ func (v *visit) form() (url.Values, error) {
 		return nil, badRequest("the form is malformed")
 	}
 	for name, values := range in {
+		for i, value := range values {
+			values[i] = strings.Trim(value, "\t") // which comes along with a copied cell of a table
+		}
 		for _, value := range append(values, name) {
 			if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
 				return nil, badRequest("the form has control characters, or is not UTF-8")

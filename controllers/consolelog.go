@@ -57,9 +57,11 @@ func (v *visit) logForm() (*form, object.LogQuery, error) {
 		From: timeIn(f, "from"), To: timeIn(f, "to"), Limit: consolePageSize, After: v.r.URL.Query().Get("after"),
 	}
 	if text := f.value("errcode"); text != "" {
-		if q.Errcode, err = strconv.Atoi(text); err != nil {
+		code, err := strconv.ParseInt(text, 10, 32) // as its column
+		if err != nil {
 			f.wrong("errcode", "number")
 		}
+		q.Errcode = int(code)
 	}
 	return f, q, nil
 }

@@ -24,8 +24,24 @@ func signInForm() *form {
 }
 
 func (v *visit) signInPage() error {
-	return v.render(http.StatusOK, "sign-in", signInData{Form: signInForm(), Next: nextOf(v.r.URL.Query().Get("next"))})
+	query := v.r.URL.Query()
+	page := signInData{Form: signInForm(), Next: nextOf(query.Get("next"))}
+	if query.Has(signedInMark) {
+		if err := v.identify(); err != nil {
+			return err
+		}
+		if v.caller != nil {
+			v.redirect(page.Next)
+			return nil
+		}
+		page.Message = "signIn.lost"
+	}
+	return v.render(http.StatusOK, "sign-in", page)
 }
+
+// signedInMark is in the address that a sign-in leads to: who comes without the session has a browser that did not keep
+// it, as none does that has come by http to a server whose origin is https.
+const signedInMark = "signedIn"
 
 // signIn begins a session for an admin. Why somebody is not let in is not told, but that they are no admin.
 func (v *visit) signIn() error {
@@ -39,7 +55,8 @@ func (v *visit) signIn() error {
 		return v.invalid("sign-in", page)
 	}
 	token, caller, err := v.signInByPassword(object.PasswordSignIn{
-		Organization: in.Get("organization"), Username: in.Get("username"), Password: in.Get("password"),
+		Organization: page.Form.value("organization"), Username: page.Form.value("username"),
+		Password: page.Form.value("password"),
 	})
 	if refusal, refused := errors.AsType[*object.Refusal](err); refused && statusOf(refusal.Code) < 500 {
 		e := pageError(err)
@@ -62,8 +79,7 @@ func (v *visit) signIn() error {
 	if err := v.signedIn(token, caller); err != nil {
 		return err
 	}
-	v.redirect(page.Next)
-	return nil
+	return v.leave("/sign-in", url.Values{"next": {page.Next}, signedInMark: {"1"}}, "")
 }
 
 // leaveConsole is POST /console/sign-out.

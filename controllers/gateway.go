@@ -58,8 +58,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if hidesHeader(r) {
 		e := badRequest("the header Connection names a header that is meant for the server")
-		logError(g.deps.Logger, r, "pass-through", e)
-		writeError(w, shapeOf(r.URL.Path), e)
+		g.deps.notPassed(w, r, shapeOf(r.URL.Path), e)
 		return
 	}
 	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to

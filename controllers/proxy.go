@@ -102,11 +102,19 @@ func (d *Deps) forward(in *http.Request, out http.Header) {
 
 // passFailed answers for a Casdoor that does not.
 func (d *Deps) passFailed(w http.ResponseWriter, r *http.Request, err error) {
-	e := &APIError{Status: http.StatusBadGateway, Code: object.Unavailable, Message: "Casdoor does not answer", Err: err}
-	if !errors.Is(err, context.Canceled) {
-		logError(d.Logger, r, "pass-through", e)
+	d.notPassed(w, r, casdoorShape, &APIError{
+		Status: http.StatusBadGateway, Code: object.Unavailable, Message: "Casdoor does not answer", Err: err,
+	})
+}
+
+// notPassed answers a request that is not passed on, and logs why, under one request id.
+func (d *Deps) notPassed(w http.ResponseWriter, r *http.Request, form shape, e *APIError) {
+	ctx, serving := withServing(r)
+	w.Header().Set(requestIDHeader, serving.id)
+	if !errors.Is(e.Err, context.Canceled) {
+		logError(d.Logger, r.WithContext(ctx), "pass-through", e)
 	}
-	writeError(w, casdoorShape, e)
+	writeError(w, form, e)
 }
 
 // bufferPool implements httputil.BufferPool.

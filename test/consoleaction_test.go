@@ -20,7 +20,7 @@ func TestConsoleProvider(t *testing.T) {
 	s := startConsole(t)
 	a := signInGlobal(t, s)
 	add := []string{
-		"clientId", "wxabcdef0123456789", "clientSecret", "SECRET-of-the-new-one", "displayName", "二号", "name", "wx-two",
+		"clientId", "wxabcdef0123456789\t", "clientSecret", "SECRET-of-the-new-one", "displayName", "二号", "name", "wx-two",
 		"application", consoleApplicationID, "checkAvatar", "async", "onReview", "", "onUnchecked", "accept",
 		"pushToken", "PushToken1", "shareUnionId", "on",
 	}
@@ -131,6 +131,11 @@ func TestConsoleApplication(t *testing.T) {
 		"displayName", "App 二", "organization", harness.Organization, "providers", harness.Provider, "enableSignUp", "on",
 		"tokenFormat", "JWT", "expireInHours", "24", "refreshExpireInHours", "48", "cert", "cert-built-in",
 	}
+	foreign := a.post("/console/applications/add", append(fields[:len(fields)-1:len(fields)-1], "cert-foreign",
+		"name", "app-two")...)
+	assert.Equal(t, http.StatusUnprocessableEntity, foreign.status)
+	assert.Contains(t, foreign.body, `id="cert-problem"`, "it is another organization's")
+	assert.NotContains(t, foreign.body, `id="name-problem"`)
 	made := a.post("/console/applications/add", append(fields, "name", "app-two")...)
 	require.Equal(t, http.StatusOK, made.status, made.body)
 	assert.Equal(t, "no-store", made.header.Get("Cache-Control"))
@@ -335,10 +340,15 @@ func TestConsoleLog(t *testing.T) {
 	assert.NotContains(t, a.get("/console/log?user=wechat-oAlice"), "errcode 40029")
 	assert.NotContains(t, a.get("/console/log?errcode=40029"), "wechat-oAlice")
 	assert.Contains(t, a.get("/console/log?to=2001-01-01T00:00"), "No sign-in is found")
-	wrong := a.do(http.MethodGet, "/console/log?from=x", nil, nil)
-	assert.Equal(t, http.StatusUnprocessableEntity, wrong.status)
-	assert.NotContains(t, wrong.body, "No sign-in is found", "nobody has looked")
+	for _, query := range []string{"from=x", "errcode=x", "errcode=2147483648"} {
+		wrong := a.do(http.MethodGet, "/console/log?"+query, nil, nil)
+		assert.Equal(t, http.StatusUnprocessableEntity, wrong.status, query)
+		assert.NotContains(t, wrong.body, "No sign-in is found", "nobody has looked")
+	}
 	assert.NotContains(t, page, "(optional)", "all that one searches by is")
+
+	assert.Contains(t, a.get("/console/users/view?id=shop/wechat-oAlice"),
+		"/console/log?user=wechat-oAlice&amp;organization=shop", "another organization may have a user of that name")
 
 	rows := a.get("/console/log/rows?since=2026-01-01T00:00:00.000Z")
 	assert.Contains(t, rows, "wechat-oAlice")

@@ -41,9 +41,12 @@ func TestConsoleWantsASignIn(t *testing.T) {
 	unknown := a.post("/console/sign-in", "organization", "none", "username", "nobody", "password", "guess")
 	assert.Equal(t, http.StatusForbidden, unknown.status, "who exists is not told")
 	assert.Equal(t, http.StatusUnprocessableEntity, a.post("/console/sign-in", "organization", "").status)
-	in := a.post("/console/sign-in", "organization", "built-in", "username", "admin", "password",
+	in := a.post("/console/sign-in", "organization", "built-in ", "username", "admin\t", "password",
 		s.FirstStart.AdminPassword, "next", "//evil.example/")
-	assert.Equal(t, "/console", in.header.Get("Location"))
+	signedIn := in.header.Get("Location")
+	assert.Equal(t, "/console/sign-in?next=%2Fconsole&signedIn=1", signedIn)
+	assert.Equal(t, "/console", a.do(http.MethodGet, signedIn, nil, nil).header.Get("Location"))
+	assert.Contains(t, newAdmin(t, s).get(signedIn), "The browser has not kept the session")
 
 	page := a.done("/console/sign-out")
 	assert.Contains(t, page, "You are signed out")

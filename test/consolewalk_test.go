@@ -230,6 +230,18 @@ func (w *consoleWalk) users() {
 	w.at("user", ".facts")
 }
 
+// pressThrice follows the log, leaves that and follows it again, and returns how often the server was asked at once.
+// The first answer breaks off.
+const pressThrice = `(() => {
+  const known = window.fetch, follow = document.getElementById("follow")
+  let asked = 0
+  window.fetch = (address) => asked++ ? known(address) : Promise.resolve({
+    status: 200, redirected: false, text: () => Promise.reject(new Error("it breaks off")),
+  })
+  for (let i = 0; i < 3; i++) follow.click()
+  return asked
+})()`
+
 func (w *consoleWalk) log() {
 	w.click(`nav a[href="/console/log"]`)
 	w.at("log", "#rows tr")
@@ -237,7 +249,8 @@ func (w *consoleWalk) log() {
 	w.send("log", `#rows tr .tag.bad`)
 	w.to("/console/log?errcode=x", "log", `#errcode-problem`)
 	w.to("/console/log?user=wechat-oLive", "log", "#no-rows")
-	w.page.click("#follow")
+	asked := get(w.page, chromedp.Evaluate[int](pressThrice))
+	assert.Equal(w.t, 1, asked, "it is followed once, however often the button is pressed")
 	w.server.SignIn(w.t, "oLive")
 	w.server.Watch.Flush(w.t.Context())
 	w.at("log", `#rows tr a[href*="oLive"]`)

@@ -35,7 +35,10 @@ func startDemo(t *testing.T, binary string) (c *child, folder string) {
 	folder = t.TempDir()
 	p, err := process.StartServer(t.Context(), process.Config{
 		Binary: binary, Args: []string{"-demo"}, Dir: folder,
-		Env: map[string]string{"TMPDIR": folder, "httpaddr": "0.0.0.0"}, // which -demo does not obey
+		Env: map[string]string{"TMPDIR": folder, // and what -demo does not obey
+			"httpaddr": "0.0.0.0", "casdoorUpstream": "http://127.0.0.1:1", "casdoorEndpoint": "http://127.0.0.1:1",
+			"casdoorClientId": "id", "casdoorClientSecret": "secret", "wechatAppId": "wx1", "wechatAppSecret": "secret",
+		},
 	})
 	require.NoError(t, err)
 	t.Cleanup(p.Kill)

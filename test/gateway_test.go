@@ -324,7 +324,10 @@ func TestGatewayWithoutItsCasdoor(t *testing.T) {
 	reply = s.Call(t, "GET", harness.PathAccount+"?secret=query", tokens.AccessToken, nil)
 	assert.Equal(t, http.StatusBadGateway, reply.Status)
 	assert.JSONEq(t, `{"status":"error","msg":"Casdoor does not answer","data":null,"data2":null}`, reply.Body)
-	assert.Len(t, s.Log.Lines(`"msg":"pass-through"`, `"status":502`, `"path":"/api/get-account"`), 1)
+	id := reply.Header.Get("X-Request-Id")
+	require.NotEmpty(t, id)
+	assert.Len(t, s.Log.Lines(`"msg":"pass-through"`, `"status":502`, `"path":"/api/get-account"`,
+		`"request_id":"`+id+`"`), 1)
 	assert.NotContains(t, s.Log.String(), "secret=query")
 	assert.Zero(t, casdoor.Calls(harness.PathAccount))
 }

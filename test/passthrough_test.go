@@ -128,6 +128,7 @@ func TestPassThroughHidesNothing(t *testing.T) {
 		reply, text := send(t, once(t, "127.0.0.1"), r)
 		assert.Equal(t, http.StatusBadRequest, reply.StatusCode, name)
 		assert.Contains(t, text, `"error":"invalid_request"`, name)
+		assert.NotEmpty(t, reply.Header.Get("X-Request-Id"), name)
 	}
 	assert.Zero(t, casdoor.Calls(harness.PathRefresh))
 }

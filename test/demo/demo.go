@@ -72,6 +72,10 @@ func Start() (*Demo, error) {
 		"s3PathStyle":     "",
 		"s3PublicUrl":     "",
 		"logFormat":       "text",
+
+		// A Casdoor of whoever tries it out is none of the demo's.
+		"casdoorUpstream": "", "casdoorEndpoint": "", "casdoorClientId": "", "casdoorClientSecret": "",
+		"wechatAppId": "", "wechatAppSecret": "",
 	}
 	return d, d.writeInitData()
 }

@@ -1,6 +1,7 @@
 // Runs the client of the example mini program against a server, with a wx that reaches it by fetch and may lose answers.
 const assert = require('node:assert/strict')
-const { createClient, demoCode } = require('../../examples/miniprogram/utils/minidoor.js')
+const { createClient, demoCode, MinidoorError } = require('../../examples/miniprogram/utils/minidoor.js')
+const { toast } = require('../../examples/miniprogram/utils/toast.js')
 
 const server = process.env.MINIDOOR
 const clientId = 'demo-client'
@@ -113,8 +114,21 @@ async function testLimitedRefresh() {
   assert.equal(refreshes[0].token, refreshes[1].token)
 }
 
+// Whatever a call is rejected with, the user reads something: wx takes no toast without a title.
+async function testToasts() {
+  const rejected = [
+    new MinidoorError('busy', { status: 503 }), new MinidoorError('request:fail'),
+    new MinidoorError('nickName is too long', { status: 400 }), new Error('login:fail'),
+    { errMsg: 'setClipboardData:fail api scope is not declared in the privacy agreement', errno: 112 },
+  ]
+  for (const err of rejected) {
+    wx.showToast = ({ title }) => assert.ok(title, JSON.stringify(err))
+    toast(err)
+  }
+}
+
 async function main() {
-  for (const test of [testCalls, testLostRefresh, testLimitedRefresh]) await test()
+  for (const test of [testCalls, testLostRefresh, testLimitedRefresh, testToasts]) await test()
   console.log('done')
 }
 

@@ -32,28 +32,33 @@ function follow() {
   if (!button) return
   const rows = document.getElementById('rows')
   const status = document.getElementById('followed')
-  let timer = 0
+  const pressed = () => button.getAttribute('aria-pressed') === 'true'
+  let following = false // until the button is found not to be pressed: once, however often it is
   button.hidden = false
   button.addEventListener('click', () => {
-    const on = button.getAttribute('aria-pressed') !== 'true'
-    button.setAttribute('aria-pressed', String(on))
-    clearTimeout(timer)
-    if (on) look()
+    button.setAttribute('aria-pressed', String(!pressed()))
+    if (!following) look()
   })
 
   async function look() {
-    if (document.visibilityState === 'visible') {
-      const address = new URL(button.dataset.rows, location.href)
-      address.searchParams.set('since', rows.dataset.newest)
-      const answer = await fetch(address).catch(() => null) // a server that is away comes back
-      if (answer && answer.status === 200 && !answer.redirected) insert(await answer.text())
-      else if (answer) { // signed out, or refused
-        button.click()
-        location.reload()
-        return
-      }
+    following = true
+    while (pressed()) {
+      if (document.visibilityState === 'visible') await ask().catch(() => {}) // a server that is away comes back
+      await new Promise((resolve) => setTimeout(resolve, PAUSE))
     }
-    if (button.getAttribute('aria-pressed') === 'true') timer = setTimeout(look, PAUSE)
+    following = false
+  }
+
+  async function ask() {
+    const address = new URL(button.dataset.rows, location.href)
+    address.searchParams.set('since', rows.dataset.newest)
+    const answer = await fetch(address)
+    if (answer.status === 200 && !answer.redirected) {
+      insert(await answer.text())
+    } else { // signed out, or refused
+      button.click()
+      location.reload()
+    }
   }
 
   function insert(html) {
