@@ -23,12 +23,12 @@ type checkpointer struct {
 // Lengths of the log, in pages. Every read looks through it.
 const (
 	mostPages    = 2000 // that are not copied, and then are
-	fewestPages  = 250  // the same, where the disk takes long for them
+	fewestPages  = 100  // the same, where the disk takes long for them
 	restartPages = 4000 // in all, from where on the log is to start anew
 )
 
 // longCheckpoint is how long one may take: while it is synced, so is no commit.
-const longCheckpoint = 8 * time.Millisecond
+const longCheckpoint = 4 * time.Millisecond
 
 func newCheckpointer(reads, writes *sql.DB, log *slog.Logger) *checkpointer {
 	ctx, stop := context.WithCancel(context.Background())
