@@ -13,9 +13,6 @@ import (
 	"github.com/minidoor/minidoor/object"
 )
 
-// builtInCert is Casdoor's name of the cert that applications sign with which name none.
-const builtInCert = "cert-built-in"
-
 // applicationForm returns the form of an application, with the choices that the caller has; row is nil for a new one.
 func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
 	providers, err := v.miniPrograms()
@@ -37,7 +34,6 @@ func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
 			&field{Name: "organization", Kind: "select", Options: plain(names...), Value: v.caller.Organization})
 		row = &sdk.Application{
 			TokenFormat: "JWT", ExpireInHours: object.DefaultExpireInHours, RefreshExpireInHours: 720, EnableSignUp: true,
-			Cert: builtInCert,
 		}
 	}
 	f.field("displayName").Value = titleOf(row.DisplayName, row.Name)
@@ -67,7 +63,7 @@ func providerChecks(row *sdk.Application, providers []*sdk.Provider) *field {
 // certSelect chooses the cert that an application signs with. The one that it names stays a choice, whatever became of
 // it: the browser would else choose another one unasked.
 func certSelect(row *sdk.Application, certs []*sdk.Cert) *field {
-	f := &field{Name: "cert", Kind: "select", Value: cmp.Or(row.Cert, builtInCert)}
+	f := &field{Name: "cert", Kind: "select", Value: object.CertOf(row)}
 	for _, c := range certs {
 		if object.SignsTokens(c) {
 			f.Options = append(f.Options, option{Value: c.Name, Text: c.Name + " · " + c.CryptoAlgorithm})

@@ -138,10 +138,10 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string)
 		}
 		c.miniPrograms = append(c.miniPrograms, miniProgram{item, row, *options})
 	}
-	cert, err := s.certFor(s.read(ctx), certOf(app), home) // a shared application's for everybody, as in Casdoor
+	cert, err := s.certFor(s.read(ctx), CertOf(app), home) // a shared application's for everybody, as in Casdoor
 	switch {
 	case errors.Is(err, ErrNotFound):
-		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, certOf(app))
+		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, CertOf(app))
 	case err != nil:
 		return nil, err
 	default:
@@ -163,8 +163,9 @@ func (s *Store) providerNamed(ctx context.Context, name string) (*sdk.Provider, 
 	return found[0], nil
 }
 
-// certOf returns the cert that an application signs with: as in Casdoor the built-in one, where it names none.
-func certOf(app *sdk.Application) string { return cmp.Or(app.Cert, builtInCert) }
+// CertOf returns the name of the cert that an application signs with: as in Casdoor the built-in one, where it names
+// none.
+func CertOf(app *sdk.Application) string { return cmp.Or(app.Cert, builtInCert) }
 
 // certFor returns the cert of that name that applications of an organization may sign with: its own, or one for all.
 func (s *Store) certFor(q querier, name, organization string) (*sdk.Cert, error) {

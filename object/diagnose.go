@@ -171,7 +171,7 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 		if !slices.Contains(there.organizations, app.Organization) {
 			all = append(all, found(Problem, "%s: there is no organization %s", name, app.Organization))
 		}
-		if cert := certOf(app); !slices.Contains(there.certs, cert) {
+		if cert := CertOf(app); !slices.Contains(there.certs, cert) {
 			all = append(all, found(Problem, "%s: there is no cert %s", name, cert))
 		} else if err := s.canSign(ctx, app); err != nil {
 			all = append(all, found(Problem, "%s: %s", name, err))
@@ -194,9 +194,9 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 
 // canSign returns why the cert of an application cannot sign its tokens.
 func (s *Store) canSign(ctx context.Context, app *sdk.Application) error {
-	cert, err := s.certFor(s.read(ctx), certOf(app), app.Organization)
+	cert, err := s.certFor(s.read(ctx), CertOf(app), app.Organization)
 	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("the cert %s is another organization's", certOf(app))
+		return fmt.Errorf("the cert %s is another organization's", CertOf(app))
 	}
 	if err != nil {
 		return err

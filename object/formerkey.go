@@ -24,7 +24,7 @@ func (u keyUse) same(other keyUse) bool {
 
 // keyUseOf returns how an application signs now, or ErrNotFound where its cert is missing.
 func (s *Store) keyUseOf(q querier, app *sdk.Application) (keyUse, error) {
-	cert, err := s.certFor(q, certOf(app), app.Organization)
+	cert, err := s.certFor(q, CertOf(app), app.Organization)
 	if err != nil {
 		return keyUse{}, err
 	}
@@ -74,7 +74,7 @@ func (s *Store) rememberKeys(tx *txn, row, old *sdk.Application, now time.Time) 
 
 // signsAlike reports whether an application's tokens are signed as before, and live as long.
 func signsAlike(row, old *sdk.Application) bool {
-	return certOf(row) == certOf(old) && row.Organization == old.Organization &&
+	return CertOf(row) == CertOf(old) && row.Organization == old.Organization &&
 		row.TokenSigningMethod == old.TokenSigningMethod &&
 		row.ExpireInHours == old.ExpireInHours && row.RefreshExpireInHours == old.RefreshExpireInHours
 }

@@ -124,9 +124,9 @@ func (r *remote) clientOf(ctx context.Context, id, home string) (*Client, error)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(certs, func(cert *sdk.Cert) bool { return cert.Name == certOf(app) })
+	i := slices.IndexFunc(certs, func(cert *sdk.Cert) bool { return cert.Name == CertOf(app) })
 	if i < 0 {
-		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, certOf(app))
+		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, CertOf(app))
 		return c, nil
 	}
 	c.key, c.keyErr = r.keyring.parse(certs[i])
