@@ -202,6 +202,18 @@ func (s *Server) newService(
 	return service
 }
 
+func (s *Server) limits(o Options, log *slog.Logger, metrics *controllers.Metrics) *controllers.Limits {
+	cfg := o.Limits
+	cfg.Metrics, cfg.Logger = metrics, log
+	if cfg.Now == nil {
+		cfg.Now = o.Now
+	}
+	if cfg.Backlog == nil {
+		cfg.Backlog = s.Store.Writing
+	}
+	return controllers.NewLimits(cfg)
+}
+
 // Apply brings rows into the store, as an init data file does. A running server sees those of users at once, and the
 // others within seconds of its clock.
 func (s *Server) Apply(t testing.TB, rows Rows) {
