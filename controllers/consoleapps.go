@@ -82,8 +82,8 @@ type applicationData struct {
 	Insecure bool   // mini programs do not call such an address
 	Lifetime float64
 	Refresh  float64
-	OldUntil time.Time // when the last token of a former key ends
-	IsOld    bool      // that is past
+	Cert     string    // the name of the one that it signs with
+	OldUntil time.Time // when the last token of a former key ends; the zero time: it has
 }
 
 func (v *visit) viewApplication() error {
@@ -94,16 +94,13 @@ func (v *visit) viewApplication() error {
 	server := v.Deps.origin(v.r)
 	data := applicationData{
 		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: !v.Deps.isHTTPS(v.r),
-		Lifetime: hoursOf(row), Refresh: max(row.RefreshExpireInHours, 0),
+		Lifetime: hoursOf(row), Refresh: max(row.RefreshExpireInHours, 0), Cert: object.CertOf(row),
 	}
 	certs, err := v.certs()
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Name == row.Cert }); i >= 0 {
-		data.OldUntil = lastTokenEnds(row, certs[i])
-		data.IsOld = data.OldUntil.Before(time.Now())
-	}
+	data.OldUntil = formerUntil(certs, row)
 	return v.render(http.StatusOK, "application", data)
 }
 
@@ -121,16 +118,6 @@ func miniProgramCode(server, clientID string) string {
 // hoursOf returns how long an access token of an application lives.
 func hoursOf(app *sdk.Application) float64 {
 	return cmp.Or(max(app.ExpireInHours, 0), object.DefaultExpireInHours)
-}
-
-// lastTokenEnds returns when the last token of an application's former keys ends at the latest, given the key that it
-// signs with now. The zero time is long ago.
-func lastTokenEnds(app *sdk.Application, current *sdk.Cert) time.Time {
-	since, err := time.Parse(time.RFC3339, current.CreatedTime)
-	if err != nil {
-		return time.Time{}
-	}
-	return since.Add(object.TokenLife(app))
 }
 
 // attach adds a provider to an application, which lets its users sign up and in.
