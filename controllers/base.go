@@ -79,19 +79,7 @@ func (b *Base) principalOf(token string) (*object.Principal, error) {
 
 // authenticate returns whose an access token is, if there is room for more work.
 func (d *Deps) authenticate(ctx context.Context, token string) (*object.Principal, error) {
-	return withRoom(ctx, d.Limits, token, d.Service.Authenticate)
-}
-
-// withRoom calls do, which works with the database, with arg, if there is room for more work.
-func withRoom[T any](
-	ctx context.Context, l *Limits, arg string, do func(ctx context.Context, arg string) (T, error),
-) (none T, err error) {
-	leave, err := l.work(ctx)
-	if err != nil {
-		return none, err
-	}
-	defer leave()
-	return do(ctx, arg)
+	return worked(ctx, d.Limits, func() (*object.Principal, error) { return d.Service.Authenticate(ctx, token) })
 }
 
 // bearer returns the bearer token of a request, and whether there is one.

@@ -32,7 +32,7 @@ type Deps struct {
 	Files          *blob.Folder      // served at /avatars; nil: avatars are in a bucket, or nowhere
 	Draining       <-chan struct{}   // closed when the server is about to end; nil: never
 	Upstream       *url.URL          // the Casdoor that gets every request that is not ours; nil: none
-	Limits         *Limits           // nil: none
+	Limits         *Limits           // nil: those of the zero LimitsConfig
 	Metrics        *Metrics          // nil: off
 	Watch          *object.Watch     // nil: sign-ins are not kept in the database
 	MetricsToken   provider.Secret   // the bearer token that may read Metrics; empty: none may
@@ -59,6 +59,9 @@ func limitsOf(path string) (body int64, timeout time.Duration) {
 // New returns the handler of all routes. Several may live in one process.
 func New(deps Deps) http.Handler {
 	deps.Logger = cmp.Or(deps.Logger, slog.New(slog.DiscardHandler))
+	if deps.Limits == nil {
+		deps.Limits = NewLimits(LimitsConfig{Logger: deps.Logger})
+	}
 	cfg := &web.Config{
 		AppName: "minidoor", RunMode: web.PROD, RouterCaseSensitive: true, MaxMemory: maxBody, MaxUploadSize: maxUpload,
 	}
