@@ -22,8 +22,8 @@ import (
 // Deps is what the controllers work with. The zero value of a field means what its comment says.
 type Deps struct {
 	Service        *object.Service   // required
-	Authority      *object.Authority // nil: another Casdoor answers all but the mini programs' calls
-	Console        *object.Authority // of the console, and of passwords where Authority is nil; nil: no console
+	Console        *object.Authority // of the console, and of passwords; nil: there is neither
+	Authority      *object.Authority // Console, or nil: another Casdoor answers all but the mini programs' calls
 	Origin         string            // the server's public URL, without a slash at its end; empty: as each request names it
 	TrustedProxies []netip.Prefix    // who may say X-Forwarded-For and X-Forwarded-Proto; empty: nobody
 	Version        string            // of this build
