@@ -24,7 +24,7 @@ func allWords(t *testing.T) map[string]*words {
 	t.Helper()
 	all := map[string]*words{}
 	for _, tag := range consoleLanguages() {
-		w, err := readWords(consoleFiles, tag)
+		w, err := readWords(tag)
 		require.NoError(t, err)
 		all[tag] = w
 	}

@@ -106,7 +106,7 @@ func (v *visit) viewApplication() error {
 
 // miniProgramCode returns what a mini program needs to sign in here, with its values filled in.
 func miniProgramCode(server, clientID string) string {
-	text, err := consoleFiles.ReadFile("pages/console/minidoor.js.txt")
+	text, err := consoleFiles.ReadFile(consoleFolder + "minidoor.js.txt")
 	if err != nil {
 		panic(err) // it is embedded
 	}
