@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 
@@ -45,6 +46,14 @@ func (b *Base) replyData(data any) { b.reply(casdoorReply{Status: "ok", Data: da
 // replyDataOr is replyData, or fail if there is an error.
 func (b *Base) replyDataOr(data any, err error) {
 	b.replyOr(casdoorReply{Status: "ok", Data: data}, err)
+}
+
+// replyText answers 200 with plain text.
+func (b *Base) replyText(text string) {
+	header := b.Ctx.ResponseWriter.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(b.Ctx.ResponseWriter, text) // the client has left
 }
 
 // fail logs an error and answers with it, in the form of the request's path.

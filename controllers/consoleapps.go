@@ -33,15 +33,6 @@ func (v *visit) applications() ([]*sdk.Application, error) {
 	return rowsOf(v, v.Deps.Console.Applications())
 }
 
-// rowsOf returns all rows of a family that the caller reaches.
-func rowsOf[T any](v *visit, f *object.Family[T]) ([]*T, error) {
-	list, err := f.List(v.r.Context(), v.caller, object.ListQuery{})
-	if err != nil {
-		return nil, err
-	}
-	return list.Rows, nil
-}
-
 // applicationsOf returns those that name a provider.
 func (v *visit) applicationsOf(provider string) ([]*sdk.Application, error) {
 	apps, err := v.applications()

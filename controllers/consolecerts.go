@@ -113,13 +113,6 @@ func (v *visit) downloadCert() error {
 	return nil
 }
 
-// download sends a file to keep.
-func (v *visit) download(contentType, name string, body []byte) {
-	v.header(contentType)
-	v.w.Header().Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(name))
-	_, _ = v.w.Write(body) // the client has left
-}
-
 // algorithmFields say how a key pair is made.
 func algorithmFields() []*field {
 	return []*field{

@@ -103,6 +103,13 @@ func (v *visit) header(contentType string) {
 	}
 }
 
+// download sends a file to keep.
+func (v *visit) download(contentType, name string, body []byte) {
+	v.header(contentType)
+	v.w.Header().Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(name))
+	_, _ = v.w.Write(body) // the client has left
+}
+
 // done returns the name of a message, if there is such a one: the query is anybody's to write.
 func (v *visit) done(name string) string {
 	if v.words.has("done." + name) {
