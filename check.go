@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -32,6 +31,9 @@ func check(ctx context.Context, c workplace) error {
 	r := newReport(c.w, c.cfg)
 	r.redis(ctx, c.cfg)
 	r.avatars(ctx, c.cfg)
+	if c.cfg.Remote() {
+		return checkRemote(ctx, c, r)
+	}
 	sealer := r.sealKey(ctx, c.cfg)
 	r.run(ctx, "database", func(ctx context.Context) (_ []object.Finding, err error) {
 		c.store, err = object.OpenAsItIs(ctx, storeConfig(c.cfg, c.log))
@@ -47,7 +49,7 @@ func check(ctx context.Context, c workplace) error {
 	r.sealed(ctx, c.store, sealer)
 	r.run(ctx, "applications", c.store.DiagnoseApplications)
 	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {
-		return c.store.DiagnoseProviders(ctx, r.registry(c.cfg, c.log))
+		return c.store.DiagnoseProviders(ctx, r.registry(c))
 	})
 	r.run(ctx, "certs", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseCerts(ctx, time.Now())
@@ -63,22 +65,19 @@ func check(ctx context.Context, c workplace) error {
 	return errors.Join(checkAdoption(ctx, c), r.err())
 }
 
-// checkRemote is check where the users are behind a Casdoor's API.
-func checkRemote(ctx context.Context, cfg *conf.Config, log *slog.Logger, w io.Writer) error {
-	r := newReport(w, cfg)
-	r.redis(ctx, cfg)
-	r.avatars(ctx, cfg)
+// checkRemote is the rest of check where the users are behind a Casdoor's API.
+func checkRemote(ctx context.Context, c workplace, r *report) error {
 	r.run(ctx, "Casdoor", func(ctx context.Context) ([]object.Finding, error) {
-		service, err := object.NewRemoteService(ctx, remoteConfig(cfg),
-			object.ServiceConfig{Registry: r.registry(cfg, log), Logger: log})
+		service, err := object.NewRemoteService(ctx, remoteConfig(c.cfg),
+			object.ServiceConfig{Registry: r.registry(c), Logger: c.log})
 		if err != nil {
 			return nil, err
 		}
 		if err := service.Ping(ctx); err != nil {
 			return nil, err
 		}
-		answers := object.Finding{Severity: object.Fine, Text: "Casdoor: " + cfg.CasdoorEndpoint + " answers"}
-		all, err := service.DiagnoseProviders(ctx, cfg.CasdoorClientID)
+		answers := object.Finding{Severity: object.Fine, Text: "Casdoor: " + c.cfg.CasdoorEndpoint + " answers"}
+		all, err := service.DiagnoseProviders(ctx, c.cfg.CasdoorClientID)
 		return append([]object.Finding{answers}, all...), err
 	})
 	r.wechatClock()
@@ -212,14 +211,10 @@ func (r *report) sealed(ctx context.Context, store *object.Store, sealer *object
 }
 
 // registry is newRegistry that hears what WeChat's clock says.
-func (r *report) registry(cfg *conf.Config, log *slog.Logger) *provider.Registry {
-	registry, err := newRegistry(idp.Options{
-		Endpoint: cfg.WeChatEndpoint, Logger: log, HTTPClient: &http.Client{Transport: &r.wechat},
+func (r *report) registry(c workplace) *provider.Registry {
+	return newRegistry(idp.Options{
+		Endpoint: c.cfg.WeChatEndpoint, Logger: c.log, HTTPClient: &http.Client{Transport: &r.wechat},
 	})
-	if err != nil {
-		panic(err) // one platform cannot be there twice
-	}
-	return registry
 }
 
 func (r *report) wechatClock() {

@@ -131,8 +131,6 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	switch {
 	case o.backup != "":
 		return backup(ctx, o.backup, cfg, p.stdout)
-	case o.check && cfg.Remote():
-		return checkRemote(ctx, cfg, log, p.stdout)
 	case o.check:
 		return check(ctx, workplace{cfg: cfg, log: log, w: p.stdout})
 	case o.command != nil:
@@ -165,13 +163,11 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	if cfg.Gateway() {
 		deps.Upstream, _ = url.Parse(cfg.CasdoorUpstream) // conf has parsed it
 	}
-	services, redis, err := serviceConfig(cfg, log, metrics)
-	if redis != nil {
-		defer func() { _ = redis.Close() }()
-	}
+	services, releaseTokens, err := serviceConfig(cfg, log, metrics)
 	if err != nil {
 		return err
 	}
+	defer releaseTokens()
 	store, err := attach(ctx, &deps, cfg, services, p.stdout)
 	if err != nil {
 		return err
@@ -180,11 +176,11 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 		defer store.Close()
 		metrics.WatchStore(store)
 	}
-	release, err := setLimits(&deps, cfg, store)
+	releaseLimits, err := setLimits(&deps, cfg, store)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer releaseLimits()
 	if err := profile(ctx, cfg.PprofAddr, log); err != nil {
 		return err
 	}

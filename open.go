@@ -117,28 +117,31 @@ func remoteConfig(cfg *conf.Config) object.RemoteConfig {
 	return remote
 }
 
-// serviceConfig also returns the Redis that access tokens of WeChat are shared through, or nil.
+// serviceConfig returns what the use cases are set on. release must be called when nobody asks WeChat any more.
 func serviceConfig(
 	cfg *conf.Config, log *slog.Logger, observer idp.Observer,
-) (object.ServiceConfig, io.Closer, error) {
-	services := object.ServiceConfig{RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log}
+) (services object.ServiceConfig, release func(), err error) {
 	options := idp.Options{Endpoint: cfg.WeChatEndpoint, Logger: log, Observer: observer}
-	var closer io.Closer
+	release = func() {}
 	if cfg.RedisEndpoint != "" {
 		redis, err := idp.NewRedis(cfg.RedisEndpoint)
 		if err != nil {
 			return services, nil, err
 		}
-		options.Tokens, closer = redis, redis
+		options.Tokens, release = redis, func() { _ = redis.Close() }
 	}
-	var err error
-	services.Registry, err = newRegistry(options)
-	return services, closer, err
+	return object.ServiceConfig{
+		Registry: newRegistry(options), RefreshTokenJWT: cfg.RefreshTokenFormat == "jwt", Logger: log,
+	}, release, nil
 }
 
 // newRegistry names the platforms whose mini programs sign in here.
-func newRegistry(o idp.Options) (*provider.Registry, error) {
-	return provider.NewRegistry(idp.WeChatPlatform(o))
+func newRegistry(o idp.Options) *provider.Registry {
+	registry, err := provider.NewRegistry(idp.WeChatPlatform(o))
+	if err != nil {
+		panic(err) // one platform cannot be there twice
+	}
+	return registry
 }
 
 // openFiles opens what avatars are kept in: the bucket where there is one, else the folder.

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 
@@ -47,6 +48,14 @@ func (b *Base) replyDataOr(data any, err error) {
 	b.replyOr(casdoorReply{Status: "ok", Data: data}, err)
 }
 
+// replyText answers 200 with plain text.
+func (b *Base) replyText(text string) {
+	header := b.Ctx.ResponseWriter.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(b.Ctx.ResponseWriter, text) // the client has left
+}
+
 // fail logs an error and answers with it, in the form of the request's path.
 func (b *Base) fail(err error) {
 	e := apiError(orLeft(b.Ctx.Request, err))
@@ -79,19 +88,7 @@ func (b *Base) principalOf(token string) (*object.Principal, error) {
 
 // authenticate returns whose an access token is, if there is room for more work.
 func (d *Deps) authenticate(ctx context.Context, token string) (*object.Principal, error) {
-	return withRoom(ctx, d.Limits, token, d.Service.Authenticate)
-}
-
-// withRoom calls do, which works with the database, with arg, if there is room for more work.
-func withRoom[T any](
-	ctx context.Context, l *Limits, arg string, do func(ctx context.Context, arg string) (T, error),
-) (none T, err error) {
-	leave, err := l.work(ctx)
-	if err != nil {
-		return none, err
-	}
-	defer leave()
-	return do(ctx, arg)
+	return worked(ctx, d.Limits, func() (*object.Principal, error) { return d.Service.Authenticate(ctx, token) })
 }
 
 // bearer returns the bearer token of a request, and whether there is one.

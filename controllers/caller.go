@@ -54,7 +54,9 @@ func (b *Base) require(least object.Role, refusal error) error {
 func (b *Base) identify() (*object.Caller, error) {
 	r := b.Ctx.Request
 	if token, ok := bearer(r); ok {
-		return withRoom(r.Context(), b.Deps.Limits, token, b.Deps.Service.TokenCaller)
+		return worked(r.Context(), b.Deps.Limits, func() (*object.Caller, error) {
+			return b.Deps.Service.TokenCaller(r.Context(), token)
+		})
 	}
 	query := r.URL.Query()
 	id, secret, ok := r.BasicAuth()

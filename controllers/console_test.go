@@ -24,7 +24,7 @@ func allWords(t *testing.T) map[string]*words {
 	t.Helper()
 	all := map[string]*words{}
 	for _, tag := range consoleLanguages() {
-		w, err := readWords(consoleFiles, tag)
+		w, err := readWords(tag)
 		require.NoError(t, err)
 		all[tag] = w
 	}
@@ -248,12 +248,13 @@ func TestChosenItems(t *testing.T) {
 
 func TestLastTokenOfAFormerKey(t *testing.T) {
 	t.Parallel()
-	made := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	cert := &sdk.Cert{CreatedTime: made.Format(time.RFC3339)}
+	made := time.Now().UTC().Truncate(time.Second).Add(-time.Hour)
+	certs := []*sdk.Cert{{Name: "cert-built-in", CreatedTime: made.Format(time.RFC3339)}}
 	for hours, want := range map[float64]time.Time{
 		0: made.Add(168 * time.Hour), -1: made.Add(168 * time.Hour), 2: made.Add(2 * time.Hour),
-		1e7: made.Add(math.MaxInt32 * time.Second),
+		1e7: made.Add(math.MaxInt32 * time.Second), .5: {},
 	} {
-		assert.Equal(t, want, lastTokenEnds(&sdk.Application{ExpireInHours: hours}, cert), "%g", hours)
+		assert.Equal(t, want, formerUntil(certs, &sdk.Application{ExpireInHours: hours}), "%g", hours)
 	}
+	assert.Zero(t, formerUntil(certs, &sdk.Application{Cert: "gone"}))
 }

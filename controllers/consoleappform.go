@@ -235,16 +235,3 @@ func (v *visit) changeApplication() error {
 	}
 	return v.leave("/applications/view", idQuery(app.Owner, app.Name), "application")
 }
-
-// organizationNames returns those that the caller may look after.
-func (v *visit) organizationNames() ([]string, error) {
-	rows, err := v.Deps.Console.OrganizationNames(v.r.Context(), v.caller)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, row := range rows {
-		names = append(names, row.Name)
-	}
-	return names, nil
-}

@@ -33,15 +33,6 @@ func (v *visit) applications() ([]*sdk.Application, error) {
 	return rowsOf(v, v.Deps.Console.Applications())
 }
 
-// rowsOf returns all rows of a family that the caller reaches.
-func rowsOf[T any](v *visit, f *object.Family[T]) ([]*T, error) {
-	list, err := f.List(v.r.Context(), v.caller, object.ListQuery{})
-	if err != nil {
-		return nil, err
-	}
-	return list.Rows, nil
-}
-
 // applicationsOf returns those that name a provider.
 func (v *visit) applicationsOf(provider string) ([]*sdk.Application, error) {
 	apps, err := v.applications()
@@ -82,8 +73,8 @@ type applicationData struct {
 	Insecure bool   // mini programs do not call such an address
 	Lifetime float64
 	Refresh  float64
-	OldUntil time.Time // when the last token of a former key ends
-	IsOld    bool      // that is past
+	Cert     string    // the name of the one that it signs with
+	OldUntil time.Time // when the last token of a former key ends; the zero time: it has
 }
 
 func (v *visit) viewApplication() error {
@@ -94,22 +85,19 @@ func (v *visit) viewApplication() error {
 	server := v.Deps.origin(v.r)
 	data := applicationData{
 		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: !v.Deps.isHTTPS(v.r),
-		Lifetime: hoursOf(row), Refresh: max(row.RefreshExpireInHours, 0),
+		Lifetime: hoursOf(row), Refresh: max(row.RefreshExpireInHours, 0), Cert: object.CertOf(row),
 	}
 	certs, err := v.certs()
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Name == row.Cert }); i >= 0 {
-		data.OldUntil = lastTokenEnds(row, certs[i])
-		data.IsOld = data.OldUntil.Before(time.Now())
-	}
+	data.OldUntil = formerUntil(certs, row)
 	return v.render(http.StatusOK, "application", data)
 }
 
 // miniProgramCode returns what a mini program needs to sign in here, with its values filled in.
 func miniProgramCode(server, clientID string) string {
-	text, err := consoleFiles.ReadFile("pages/console/minidoor.js.txt")
+	text, err := consoleFiles.ReadFile(consoleFolder + "minidoor.js.txt")
 	if err != nil {
 		panic(err) // it is embedded
 	}
@@ -121,16 +109,6 @@ func miniProgramCode(server, clientID string) string {
 // hoursOf returns how long an access token of an application lives.
 func hoursOf(app *sdk.Application) float64 {
 	return cmp.Or(max(app.ExpireInHours, 0), object.DefaultExpireInHours)
-}
-
-// lastTokenEnds returns when the last token of an application's former keys ends at the latest, given the key that it
-// signs with now. The zero time is long ago.
-func lastTokenEnds(app *sdk.Application, current *sdk.Cert) time.Time {
-	since, err := time.Parse(time.RFC3339, current.CreatedTime)
-	if err != nil {
-		return time.Time{}
-	}
-	return since.Add(object.TokenLife(app))
 }
 
 // attach adds a provider to an application, which lets its users sign up and in.

@@ -42,7 +42,7 @@ func (v *visit) listCerts() error {
 	if err != nil {
 		return err
 	}
-	until := formerUntil(apps, certs)
+	until := formerUntil(certs, apps...)
 	var rows []certData
 	for _, c := range certs {
 		row := certData{Row: c, Users: signingWith(apps, c), Until: until}
@@ -54,17 +54,29 @@ func (v *visit) listCerts() error {
 
 // signingWith returns the applications that sign with a cert.
 func signingWith(apps []*sdk.Application, c *sdk.Cert) []*sdk.Application {
-	return slices.DeleteFunc(slices.Clone(apps), func(app *sdk.Application) bool { return app.Cert != c.Name })
+	return slices.DeleteFunc(slices.Clone(apps), func(app *sdk.Application) bool { return object.CertOf(app) != c.Name })
 }
 
-// formerUntil returns when the last token ends that is signed with a key that no application uses any more.
-func formerUntil(apps []*sdk.Application, certs []*sdk.Cert) (until time.Time) {
+// signingCert returns the cert that an application signs with, or nil where it is missing.
+func signingCert(certs []*sdk.Cert, app *sdk.Application) *sdk.Cert {
+	i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Name == object.CertOf(app) })
+	if i < 0 {
+		return nil
+	}
+	return certs[i]
+}
+
+// formerUntil returns when the last token of the applications' former keys ends at the latest: none is younger than the
+// key that is used now. The zero time: all have ended.
+func formerUntil(certs []*sdk.Cert, apps ...*sdk.Application) time.Time {
+	var until time.Time
 	for _, app := range apps {
-		i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Name == app.Cert })
-		if i < 0 {
+		current := signingCert(certs, app)
+		if current == nil {
 			continue
 		}
-		if end := lastTokenEnds(app, certs[i]); end.After(until) {
+		since, err := time.Parse(time.RFC3339, current.CreatedTime)
+		if end := since.Add(object.TokenLife(app)); err == nil && end.After(until) {
 			until = end
 		}
 	}
@@ -99,13 +111,6 @@ func (v *visit) downloadCert() error {
 	}
 	v.download("application/x-pem-file", c.Name+".pem", []byte(c.Certificate))
 	return nil
-}
-
-// download sends a file to keep.
-func (v *visit) download(contentType, name string, body []byte) {
-	v.header(contentType)
-	v.w.Header().Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(name))
-	_, _ = v.w.Write(body) // the client has left
 }
 
 // algorithmFields say how a key pair is made.
@@ -171,7 +176,7 @@ func (v *visit) askDeleteCert() error {
 		return err
 	}
 	ask := confirmation{Key: "deleteCert", Subject: c.Name, Final: true}
-	if until := formerUntil(apps, certs); !until.IsZero() {
+	if until := formerUntil(certs, apps...); !until.IsZero() {
 		ask.Facts = append(ask.Facts, v.words.text("cert.tokensUntil", until.UTC().Format("2006-01-02 15:04")))
 	}
 	return v.confirm(ask, "/certs", c.Owner, c.Name)

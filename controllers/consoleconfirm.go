@@ -1,10 +1,7 @@
 package controllers
 
 import (
-	"cmp"
 	"net/http"
-	"net/url"
-	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 
@@ -28,25 +25,6 @@ func (v *visit) confirm(c confirmation, view, owner, name string) error {
 	c.Action = v.r.URL.Path
 	c.Back = consoleRoot + view + "?" + idQuery(owner, name).Encode()
 	return v.render(http.StatusOK, "confirm", c)
-}
-
-// idOf returns the owner and name of the row that a request is about.
-func idOf(in url.Values) (owner, name string) {
-	owner, name, _ = strings.Cut(in.Get("id"), "/")
-	return owner, name
-}
-
-func idQuery(owner, name string) url.Values { return url.Values{"id": {owner + "/" + name}} }
-
-// titleOf returns what people call a row.
-func titleOf(displayName, name string) string { return cmp.Or(displayName, name) }
-
-// orMissing turns "there is no such row" into an error.
-func orMissing(found bool, err error) error {
-	if err == nil && !found {
-		return object.ErrNotFound
-	}
-	return err
 }
 
 // isInUse reports whether err means that a row stays since others need it.

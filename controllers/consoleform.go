@@ -159,6 +159,23 @@ func (f *form) version() string {
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
+// formData is what the page of a form shows.
+type formData struct {
+	Key     string // begins the keys of its texts
+	Subject string // whom it is about; empty: something new
+	Form    *form
+	ID      string // owner/name; empty: something new
+	Version string // of what the form shows of a row
+	Changed bool   // somebody has changed the row meanwhile
+	Action  string
+	Back    string
+}
+
+// formData makes the page of a form. That of a row that is there must show the row still, and not what was posted.
+func (v *visit) formData(key string, f *form, id, back string) formData {
+	return formData{Key: key, Form: f, ID: id, Version: f.version(), Action: v.r.URL.Path, Back: consoleRoot + back}
+}
+
 // isOutdated reports whether what was posted is about another state of the row than the one that is there: saved, it
 // would take back what somebody else has changed.
 func (d formData) isOutdated(in url.Values) bool { return in.Get("version") != d.Version }

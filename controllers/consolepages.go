@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,53 +15,43 @@ import (
 //go:embed pages/console
 var consoleFiles embed.FS
 
+const consoleFolder = "pages/console/"
+
 // consoleSite is what all visits to the console share.
 type consoleSite struct {
-	languages []*words
-	pages     map[string]map[string]*template.Template // by language and name
+	words map[string]*words                        // by language
+	pages map[string]map[string]*template.Template // by language and name
 }
 
 // newConsoleSite reads the embedded pages: what is wrong with them is the build's fault.
 func newConsoleSite() *consoleSite {
-	s := &consoleSite{pages: map[string]map[string]*template.Template{}}
+	s := &consoleSite{words: map[string]*words{}, pages: map[string]map[string]*template.Template{}}
 	for _, tag := range consoleLanguages() {
-		w, err := readWords(consoleFiles, tag)
+		w, err := readWords(tag)
 		if err != nil {
 			panic(err)
 		}
-		s.languages = append(s.languages, w)
-		s.pages[tag] = parsePages(w)
+		s.words[tag], s.pages[tag] = w, parsePages(w)
 	}
 	return s
 }
 
 // parsePages reads each page with the frame around it.
 func parsePages(w *words) map[string]*template.Template {
-	files, err := fs.Sub(consoleFiles, "pages/console")
-	if err != nil {
-		panic(err)
-	}
-	frame := template.Must(template.New("frame.html").Funcs(pageFuncs(w)).ParseFS(files, "frame.html", "parts.html"))
-	names, err := fs.Glob(files, "*.html")
+	frame := template.Must(template.New("frame.html").Funcs(pageFuncs(w)).ParseFS(consoleFiles,
+		consoleFolder+"frame.html", consoleFolder+"parts.html"))
+	files, err := fs.Glob(consoleFiles, consoleFolder+"*.html")
 	if err != nil {
 		panic(err)
 	}
 	pages := map[string]*template.Template{}
-	for _, name := range names {
-		if name == "frame.html" || name == "parts.html" {
-			continue
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		if name != "frame" && name != "parts" {
+			pages[name] = template.Must(template.Must(frame.Clone()).ParseFS(consoleFiles, file))
 		}
-		page := template.Must(template.Must(frame.Clone()).ParseFS(files, name))
-		pages[strings.TrimSuffix(name, ".html")] = page
 	}
 	return pages
-}
-
-func (s *consoleSite) page(language, name string) *template.Template { return s.pages[language][name] }
-
-func (s *consoleSite) languageOf(r *http.Request) *words {
-	tag := preferredLanguage(r)
-	return s.languages[slices.Index(consoleLanguages(), tag)]
 }
 
 // pageFuncs are what templates can call.
@@ -137,11 +126,7 @@ func (v *visit) static() error {
 	if name != "console.css" && name != "console.js" {
 		return notFound()
 	}
-	files, err := fs.Sub(consoleFiles, "pages/console")
-	if err != nil {
-		return err
-	}
 	v.w.Header().Set("Cache-Control", "no-cache")
-	http.ServeFileFS(v.w, v.r, files, name)
+	http.ServeFileFS(v.w, v.r, consoleFiles, consoleFolder+name)
 	return nil
 }

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -18,26 +17,6 @@ var (
 	appIDForm     = regexp.MustCompile(`^wx[0-9A-Za-z]{8,30}$`)
 	appSecretForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
-
-// sharedOwner is Casdoor's owner of what all organizations may use.
-const sharedOwner = "admin"
-
-// formData is what the page of a form shows.
-type formData struct {
-	Key     string // begins the keys of its texts
-	Subject string // whom it is about; empty: something new
-	Form    *form
-	ID      string // owner/name; empty: something new
-	Version string // of what the form shows of a row
-	Changed bool   // somebody has changed the row meanwhile
-	Action  string
-	Back    string
-}
-
-// formData makes the page of a form. That of a row that is there must show the row still, and not what was posted.
-func (v *visit) formData(key string, f *form, id, back string) formData {
-	return formData{Key: key, Form: f, ID: id, Version: f.version(), Action: v.r.URL.Path, Back: consoleRoot + back}
-}
 
 // optionFields are those of a provider's options. Token and key are never shown, and removed where there are any.
 func optionFields(o *object.ProviderOptions) []*field {
@@ -127,14 +106,6 @@ func (v *visit) showNewProvider() error {
 		return err
 	}
 	return v.render(http.StatusOK, "form", v.formData("providerAdd", f, "", "/providers"))
-}
-
-// ownerOfNew returns whose a new provider or cert is: everybody's, if a global admin makes it.
-func (v *visit) ownerOfNew() string {
-	if v.caller.Role == object.Global {
-		return sharedOwner
-	}
-	return v.caller.Organization
 }
 
 func (v *visit) addProvider() error {
@@ -262,13 +233,4 @@ func (v *visit) setProvider(f *form, owner, name string) error {
 	}
 	found, err := v.Deps.Console.Providers().Update(v.r.Context(), v.caller, owner, name, columns, toJSON(row))
 	return orMissing(found, err)
-}
-
-// toJSON encodes what always can be.
-func toJSON(row any) json.RawMessage {
-	text, err := json.Marshal(row)
-	if err != nil {
-		panic(err)
-	}
-	return text
 }

@@ -21,10 +21,8 @@ func (v *visit) keyForm(in url.Values) (formData, *sdk.Application, error) {
 	if err != nil {
 		return formData{}, nil, err
 	}
-	for _, c := range certs {
-		if c.Name == app.Cert && f.field("algorithm").offers(c.CryptoAlgorithm) {
-			f.field("algorithm").Value = c.CryptoAlgorithm
-		}
+	if c := signingCert(certs, app); c != nil && f.field("algorithm").offers(c.CryptoAlgorithm) {
+		f.field("algorithm").Value = c.CryptoAlgorithm
 	}
 	data := v.formData("rotate", f, in.Get("id"), "/applications/view?"+idQuery(app.Owner, app.Name).Encode())
 	data.Subject = titleOf(app.DisplayName, app.Name)

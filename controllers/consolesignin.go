@@ -71,7 +71,7 @@ func (v *visit) signIn() error {
 		return err
 	}
 	if caller.Role < object.Admin {
-		if err := v.Deps.accounts().EndSession(v.r.Context(), token); err != nil {
+		if err := v.Deps.Console.EndSession(v.r.Context(), token); err != nil {
 			return err
 		}
 		return membersMayNot()

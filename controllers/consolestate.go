@@ -54,7 +54,7 @@ func (v *visit) databasePart() part {
 }
 
 func (v *visit) redisPart() part {
-	if v.Deps.Limits == nil || v.Deps.Limits.redis == nil {
+	if v.Deps.Limits.redis == nil {
 		return part{Name: "redis", Key: "state.none"}
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), time.Second)

@@ -21,41 +21,12 @@ func userPages() []consolePage {
 	}
 }
 
-// consolePageSize is how many rows a page of a long list has.
-const consolePageSize = 50
-
 // usersData is what the list of users shows.
 type usersData struct {
 	Form  *form
 	Rows  []*sdk.User
 	Total int    // 0 behind the first page
 	Next  string // the address of the next page; empty: there is none
-}
-
-// searchForm asks for a part of a list, in the address.
-func (v *visit) searchForm(name string, fields ...*field) (*form, error) {
-	f := &form{Name: name, Fields: fields}
-	if v.caller.Role == object.Global {
-		names, err := v.organizationNames()
-		if err != nil {
-			return nil, err
-		}
-		f.Fields = append(f.Fields, &field{
-			Name: "organization", Kind: "select", Options: append([]option{{Label: "list.all"}}, plain(names...)...),
-		})
-	}
-	f.fill(v.r.URL.Query())
-	return f, nil
-}
-
-// organizationIn returns the organization that a search asks for; empty: all that the caller reaches.
-func (f *form) organizationIn() string {
-	for _, field := range f.Fields {
-		if field.Name == "organization" {
-			return field.Value
-		}
-	}
-	return ""
 }
 
 func (v *visit) listUsers() error {
@@ -81,17 +52,6 @@ func (v *visit) listUsers() error {
 	}
 	data.Rows, data.Total, data.Next = page.Rows, page.Total, v.next(page.Next)
 	return v.render(http.StatusOK, "users", data)
-}
-
-// next returns the address of the next page of the list that is shown.
-func (v *visit) next(after string) string {
-	if after == "" {
-		return ""
-	}
-	query := v.r.URL.Query()
-	query.Set("after", after)
-	query.Del("done")
-	return v.r.URL.Path + "?" + query.Encode()
 }
 
 // userData is what the page of a user shows.

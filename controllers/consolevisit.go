@@ -32,7 +32,8 @@ type visit struct {
 func newVisit(b *Base) *visit {
 	r := b.Ctx.Request
 	v := &visit{
-		Base: b, w: b.Ctx.ResponseWriter, r: r, words: b.Deps.site().languageOf(r), theme: themeOf(r), here: r.URL.Path,
+		Base: b, w: b.Ctx.ResponseWriter, r: r, words: b.Deps.site().words[preferredLanguage(r)], theme: themeOf(r),
+		here: r.URL.Path,
 	}
 	if r.Method == http.MethodGet {
 		v.here = r.URL.RequestURI()
@@ -78,7 +79,7 @@ type view struct {
 // render answers with a page.
 func (v *visit) render(status int, page string, data any) error {
 	var text bytes.Buffer
-	err := v.Deps.site().page(v.words.tag, page).Execute(&text, view{
+	err := v.Deps.site().pages[v.words.tag][page].Execute(&text, view{
 		Page: page, Section: sectionOf(v.r.URL.Path), Data: data, Caller: v.caller, Here: v.here,
 		Language: v.words.tag, Theme: v.theme,
 		Done: v.done(v.r.URL.Query().Get("done")), Owner: v.isOwner(), Casdoor: v.casdoor(),
@@ -100,6 +101,13 @@ func (v *visit) header(contentType string) {
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-store")
 	}
+}
+
+// download sends a file to keep.
+func (v *visit) download(contentType, name string, body []byte) {
+	v.header(contentType)
+	v.w.Header().Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(name))
+	_, _ = v.w.Write(body) // the client has left
 }
 
 // done returns the name of a message, if there is such a one: the query is anybody's to write.

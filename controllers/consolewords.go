@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"cmp"
-	"embed"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,8 +19,8 @@ type words struct {
 // consoleLanguages are the languages of the console; the first is for those who understand none of them.
 func consoleLanguages() []string { return []string{"en", "zh-CN"} }
 
-func readWords(files embed.FS, tag string) (*words, error) {
-	text, err := files.ReadFile("pages/console/words/" + tag + ".json")
+func readWords(tag string) (*words, error) {
+	text, err := consoleFiles.ReadFile(consoleFolder + "words/" + tag + ".json")
 	if err != nil {
 		return nil, err
 	}

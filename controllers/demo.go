@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"embed"
-	"io/fs"
 	"net/http"
 	"path"
 )
@@ -43,12 +42,7 @@ func (c *DemoController) Page() {
 		name = "demo.html"
 	}
 	c.Ctx.ResponseWriter.Header().Set("Content-Security-Policy", demoPolicy)
-	files, err := fs.Sub(demoPages, "pages/demo")
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	http.ServeFileFS(c.Ctx.ResponseWriter, c.Ctx.Request, files, name)
+	http.ServeFileFS(c.Ctx.ResponseWriter, c.Ctx.Request, demoPages, "pages/demo/"+name)
 }
 
 // Config is GET /demo/config: what a mini program has in its source.

@@ -27,7 +27,7 @@ type largeBody struct {
 // boundBody has a request's body turned away where it is large and too many are. leave must be called when the request
 // is done.
 func (l *Limits) boundBody(r *http.Request) (leave func()) {
-	if l == nil || r.ContentLength >= 0 && r.ContentLength <= smallBody { // more than it says is not read
+	if r.ContentLength >= 0 && r.ContentLength <= smallBody { // more than it says is not read
 		return func() {}
 	}
 	b := &largeBody{ReadCloser: r.Body, ctx: r.Context(), limits: l}

@@ -34,7 +34,7 @@ type LimitsConfig struct {
 	Logger        *slog.Logger     // nil: silent
 }
 
-// Limits turns away what is too much, at once. A nil *Limits has no limits. It is safe for concurrent use.
+// Limits turns away what is too much, at once. It is safe for concurrent use.
 type Limits struct {
 	perIP, perApplication, perOpenID *limit
 	failed                           *failures
@@ -76,9 +76,9 @@ func NewLimits(cfg LimitsConfig) *Limits {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	shared := newSharedLimits(cfg)
 	l := &Limits{
-		perIP:          newLimit("ip", cfg.PerIP, cfg.Now, shared),
-		perApplication: newLimit("application", cfg.PerApplication, cfg.Now, shared),
-		perOpenID:      newLimit("openid", cfg.PerOpenID, cfg.Now, shared),
+		perIP:          newLimit(overIP, cfg.PerIP, cfg.Now, shared),
+		perApplication: newLimit(overApplication, cfg.PerApplication, cfg.Now, shared),
+		perOpenID:      newLimit(overOpenID, cfg.PerOpenID, cfg.Now, shared),
 		failed:         newFailures(cfg, shared),
 		signIns:        gate{max: int64(cfg.MaxSignIns)},
 		working:        gate{max: int64(cfg.MaxWaiting)},
@@ -121,26 +121,17 @@ func (l *limit) take(ctx context.Context, key string) time.Duration {
 
 // request counts a request of a client address.
 func (l *Limits) request(ctx context.Context, network string) error {
-	if l == nil {
-		return nil
-	}
 	return l.judge(ctx, overIP, l.perIP.take(ctx, network))
 }
 
 // application counts a token request for an application that exists.
 func (l *Limits) application(ctx context.Context, clientID string) error {
-	if l == nil {
-		return nil
-	}
 	return l.judge(ctx, overApplication, l.perApplication.take(ctx, clientID))
 }
 
 // openID counts a sign-in of a mini program's user, and each time that the platform is asked about their content:
 // object.Principal calls it.
 func (l *Limits) openID(ctx context.Context, appID, openID string) error {
-	if l == nil {
-		return nil
-	}
 	return l.judge(ctx, overOpenID, l.perOpenID.take(ctx, appID+"/"+openID))
 }
 
@@ -182,9 +173,6 @@ type pass struct {
 // signIn lets a sign-in in, or says why not. The pass must end. A sign-in that is let in is not turned away later for
 // want of room.
 func (l *Limits) signIn(ctx context.Context, network string) (*pass, error) {
-	if l == nil {
-		return &pass{}, nil
-	}
 	back, wait := l.failed.send(network)
 	err := l.judge(ctx, overFailed, wait)
 	switch {
@@ -211,9 +199,6 @@ func (p *pass) answered() {
 
 // exchanged hears that the platform has answered, with whose code it was: object.SignInRequest calls it.
 func (p *pass) exchanged(ctx context.Context, appID, openID string) error {
-	if p.limits == nil {
-		return nil
-	}
 	p.answered()
 	p.began = time.Now()
 	p.limits.working.add(1)
@@ -223,9 +208,6 @@ func (p *pass) exchanged(ctx context.Context, appID, openID string) error {
 // end counts how the sign-in ended for the budget of failed ones, also when its client has left, and gives its place
 // free.
 func (p *pass) end(ctx context.Context, clientID string, err error) {
-	if p.limits == nil {
-		return
-	}
 	if !p.began.IsZero() {
 		p.limits.leave(p.began)
 	}
@@ -234,16 +216,13 @@ func (p *pass) end(ctx context.Context, clientID string, err error) {
 	p.answered()
 }
 
-// work lets in what goes straight to signing or the database; leave must be called when it is done.
-func (l *Limits) work(ctx context.Context) (leave func(), err error) {
-	if l == nil {
-		return func() {}, nil
-	}
+// worked returns what work does, which goes straight to signing or the database.
+func worked[T any](ctx context.Context, l *Limits, work func() (T, error)) (none T, err error) {
 	if l.full() || !l.working.enter() {
-		return nil, l.busy(ctx, overWaiting)
+		return none, l.busy(ctx, overWaiting)
 	}
-	began := time.Now()
-	return func() { l.leave(began) }, nil
+	defer l.leave(time.Now())
+	return work()
 }
 
 // leave counts that work is done.
@@ -256,9 +235,6 @@ func (l *Limits) leave(began time.Time) {
 // many as may wait for work may do so, and are counted apart, lest those who name what is not there take the places of
 // sign-ins, or a crowd that of an admin who looks what is wrong.
 func asked[T any](ctx context.Context, l *Limits, ask func() (T, error)) (none T, err error) {
-	if l == nil {
-		return ask()
-	}
 	if !l.asking.enter() {
 		return none, l.busy(ctx, overWaiting)
 	}
@@ -269,9 +245,6 @@ func asked[T any](ctx context.Context, l *Limits, ask func() (T, error)) (none T
 // export lets a user's export begin, which is in memory until its client has read it: one of each user at a time. leave
 // must be called when it is read.
 func (l *Limits) export(ctx context.Context, user string) (leave func(), err error) {
-	if l == nil {
-		return func() {}, nil
-	}
 	if !l.exporters.enter(user, 1) {
 		return nil, l.judge(ctx, overExports, busyRetry())
 	}
@@ -286,9 +259,6 @@ const maxUploadsPerUser = 4
 // upload lets a picture in, which takes room for temporary files; leave must be called when that is free again. user is
 // the id of who uploads for nobody else; empty: a back end or an admin.
 func (l *Limits) upload(ctx context.Context, user string) (leave func(), err error) {
-	if l == nil {
-		return func() {}, nil
-	}
 	most := maxUploadsPerUser
 	if user == "" || l.uploads.max == 0 {
 		most = math.MaxInt

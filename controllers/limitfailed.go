@@ -24,7 +24,7 @@ type failures struct {
 }
 
 func newFailures(cfg LimitsConfig, shared *sharedLimits) *failures {
-	l := newLimit("failed", cfg.FailedPerIP, cfg.Now, shared)
+	l := newLimit(overFailed, cfg.FailedPerIP, cfg.Now, shared)
 	if l == nil {
 		return nil
 	}
@@ -88,9 +88,6 @@ func (l *Limits) spend(ctx context.Context, network, clientID string, do func() 
 
 // attempt has do try what may fail, unless the client address has used up its budget, and judge count what came of it.
 func (l *Limits) attempt(ctx context.Context, network string, do func() error, judge func(err error)) error {
-	if l == nil {
-		return do()
-	}
 	back, wait := l.failed.send(network)
 	defer back()
 	if err := l.judge(ctx, overFailed, wait); err != nil {

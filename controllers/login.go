@@ -55,7 +55,7 @@ func (b *Base) signInByPassword(in object.PasswordSignIn) (token string, caller 
 	r := b.Ctx.Request
 	in.ClientIP, in.Browser = b.Deps.clientIP(r), b.Deps.cookie(r, browserCookie)
 	err = b.Deps.guess(r, func() (err error) {
-		token, caller, err = b.Deps.accounts().SignInByPassword(r.Context(), in)
+		token, caller, err = b.Deps.Console.SignInByPassword(r.Context(), in)
 		return err
 	})
 	return token, caller, err

@@ -3,7 +3,6 @@ package controllers
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -20,9 +19,7 @@ type MetricsController struct{ Base }
 //	@router /api/metrics [get]
 func (c *MetricsController) Metrics() {
 	if err := c.mayRead(); err != nil {
-		e := apiError(err)
-		logError(c.Deps.Logger, c.Ctx.Request, "request refused", e)
-		c.refuse(e)
+		c.fail(err)
 		return
 	}
 	c.Ctx.ResponseWriter.Header().Set("Cache-Control", "no-store")
@@ -30,25 +27,12 @@ func (c *MetricsController) Metrics() {
 }
 
 func (c *MetricsController) mayRead() error {
-	token, isBearer := bearer(c.Ctx.Request)
-	switch id, secret, isBasic := c.Ctx.Request.BasicAuth(); {
-	case isBasic:
-		return c.isBuiltIn(id, secret)
-	case isBearer && c.Deps.isMetricsToken(token):
+	if token, isBearer := bearer(c.Ctx.Request); isBearer && c.Deps.isMetricsToken(token) {
 		return nil
 	}
-	return c.require(object.Global, forbidden(object.NotAllowed().Message, nil))
-}
-
-// isBuiltIn says the same to a client that does not exist and to one whose secret is wrong.
-func (c *MetricsController) isBuiltIn(clientID, secret string) error {
-	caller, err := c.Deps.Service.ClientCaller(c.Ctx.Request.Context(), clientID, secret)
-	_, refused := errors.AsType[*object.Refusal](err)
-	switch {
-	case refused:
+	err := c.require(object.Global, forbidden(object.NotAllowed().Message, nil))
+	if _, _, isBasic := c.Ctx.Request.BasicAuth(); isBasic && isRefusal(err, object.AccessDenied) {
 		return &object.Refusal{Code: object.InvalidClient, Message: "client id or secret is invalid"}
-	case err == nil && caller.Role != object.Global:
-		return forbidden(object.NotAllowed().Message, nil)
 	}
 	return err
 }

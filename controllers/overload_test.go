@@ -118,6 +118,7 @@ func TestStrangersDoNotPileUp(t *testing.T) {
 		{method: "GET", path: "/api/get-application?id=admin/made-up"},
 		{method: "GET", path: "/api/get-app-login?type=code&clientId=made-up"},
 		{method: "GET", path: "/.well-known/made-up/jwks"},
+		{method: "GET", path: "/api/metrics", header: basic("made-up", "x")},
 	}
 	limits.Ask(5)
 	for _, r := range requests {

@@ -66,11 +66,3 @@ func notPushed(err error) error {
 	}
 	return err
 }
-
-// replyText answers 200 with plain text.
-func (b *Base) replyText(text string) {
-	header := b.Ctx.ResponseWriter.Header()
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	_, _ = io.WriteString(b.Ctx.ResponseWriter, text) // the client has left
-}

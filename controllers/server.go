@@ -22,8 +22,8 @@ import (
 // Deps is what the controllers work with. The zero value of a field means what its comment says.
 type Deps struct {
 	Service        *object.Service   // required
-	Authority      *object.Authority // nil: another Casdoor answers all but the mini programs' calls
-	Console        *object.Authority // of the console, and of passwords where Authority is nil; nil: no console
+	Console        *object.Authority // of the console, and of passwords; nil: there is neither
+	Authority      *object.Authority // Console, or nil: another Casdoor answers all but the mini programs' calls
 	Origin         string            // the server's public URL, without a slash at its end; empty: as each request names it
 	TrustedProxies []netip.Prefix    // who may say X-Forwarded-For and X-Forwarded-Proto; empty: nobody
 	Version        string            // of this build
@@ -32,7 +32,7 @@ type Deps struct {
 	Files          *blob.Folder      // served at /avatars; nil: avatars are in a bucket, or nowhere
 	Draining       <-chan struct{}   // closed when the server is about to end; nil: never
 	Upstream       *url.URL          // the Casdoor that gets every request that is not ours; nil: none
-	Limits         *Limits           // nil: none
+	Limits         *Limits           // nil: those of the zero LimitsConfig
 	Metrics        *Metrics          // nil: off
 	Watch          *object.Watch     // nil: sign-ins are not kept in the database
 	MetricsToken   provider.Secret   // the bearer token that may read Metrics; empty: none may
@@ -59,6 +59,9 @@ func limitsOf(path string) (body int64, timeout time.Duration) {
 // New returns the handler of all routes. Several may live in one process.
 func New(deps Deps) http.Handler {
 	deps.Logger = cmp.Or(deps.Logger, slog.New(slog.DiscardHandler))
+	if deps.Limits == nil {
+		deps.Limits = NewLimits(LimitsConfig{Logger: deps.Logger})
+	}
 	cfg := &web.Config{
 		AppName: "minidoor", RunMode: web.PROD, RouterCaseSensitive: true, MaxMemory: maxBody, MaxUploadSize: maxUpload,
 	}

@@ -38,14 +38,6 @@ func (d *Deps) cookieName(r *http.Request, name string) string {
 	return name
 }
 
-// accounts returns where passwords are known, or nil: nobody signs in with one.
-func (d *Deps) accounts() *object.Authority {
-	if d.Authority != nil {
-		return d.Authority
-	}
-	return d.Console
-}
-
 // signedIn has the browser keep the token of a caller's new session, in place of the one that it may have had, which
 // ends: nobody can have a session ready that somebody else then signs in to.
 func (b *Base) signedIn(token string, caller *object.Caller) error {
@@ -53,7 +45,7 @@ func (b *Base) signedIn(token string, caller *object.Caller) error {
 		return err
 	}
 	b.setCookie(sessionCookie, token, 0)
-	b.setCookie(browserCookie, b.Deps.accounts().BrowserToken(caller.UserID), browserAge)
+	b.setCookie(browserCookie, b.Deps.Console.BrowserToken(caller.UserID), browserAge)
 	return nil
 }
 
@@ -69,12 +61,12 @@ func (b *Base) signOut() error {
 // endSession ends the session of the request's cookie.
 func (b *Base) endSession() error {
 	token, ok := b.Deps.sessionToken(b.Ctx.Request)
-	if !ok || b.Deps.accounts() == nil {
+	if !ok || b.Deps.Console == nil {
 		return nil
 	}
 	ctx := b.Ctx.Request.Context()
 	_, err := asked(ctx, b.Deps.Limits, func() (struct{}, error) {
-		return struct{}{}, b.Deps.accounts().EndSession(ctx, token)
+		return struct{}{}, b.Deps.Console.EndSession(ctx, token)
 	})
 	return err
 }
@@ -105,11 +97,11 @@ func (d *Deps) sessionToken(r *http.Request) (string, bool) {
 // sessionCaller returns the user of the request's cookie. Whoever has none, or one that is over, is nobody.
 func (b *Base) sessionCaller() (*object.Caller, error) {
 	token, ok := b.Deps.sessionToken(b.Ctx.Request)
-	if !ok || b.Deps.accounts() == nil {
+	if !ok || b.Deps.Console == nil {
 		return &object.Caller{}, nil
 	}
 	ctx := b.Ctx.Request.Context()
-	c, err := asked(ctx, b.Deps.Limits, func() (*object.Caller, error) { return b.Deps.accounts().SessionCaller(ctx, token) })
+	c, err := asked(ctx, b.Deps.Limits, func() (*object.Caller, error) { return b.Deps.Console.SessionCaller(ctx, token) })
 	if isRefusal(err, object.InvalidToken) { // it is over
 		return &object.Caller{}, nil
 	}

@@ -160,8 +160,8 @@ func (c *TokenController) clientCredentials(p params) {
 
 // issue answers with a token, if there is room for more work.
 func (c *TokenController) issue(token func(ctx context.Context, issuer string) (*object.Token, error)) {
-	r := c.Ctx.Request
-	t, err := withRoom(r.Context(), c.Deps.Limits, c.Deps.origin(r), token)
+	ctx, issuer := c.Ctx.Request.Context(), c.Deps.origin(c.Ctx.Request)
+	t, err := worked(ctx, c.Deps.Limits, func() (*object.Token, error) { return token(ctx, issuer) })
 	if err != nil {
 		c.fail(err)
 		return

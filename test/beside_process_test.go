@@ -3,7 +3,6 @@ package test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,15 +33,12 @@ func testBeside(t *testing.T, binary string) {
 				require.NoError(t, err)
 			}
 			casdoor := fakecasdoor.New(fakecasdoor.Options{KeyBits: 1024})
-			upstream := httptest.NewServer(casdoor)
-			t.Cleanup(upstream.Close)
-			t.Cleanup(casdoor.Close)
 			w := newWorld(t, binary, store)
 			w.cfg.Args = []string{"-conf", casdoorConf(t, store.DriverName, store.DataSourceName, store.DBName)}
 			for _, key := range []string{"driverName", "dataSourceName", "dbName", "initDataFile"} {
 				delete(w.cfg.Env, key) // Casdoor's file says it
 			}
-			w.cfg.Env["casdoorUpstream"] = upstream.URL
+			w.cfg.Env["casdoorUpstream"] = harness.Serve(t, casdoor)
 
 			output, failed := w.command(t, "-adopt")
 			assert.True(t, failed)
@@ -106,19 +102,15 @@ func casdoorConf(t *testing.T, driver, source, name string) string {
 // testRemoteProcess starts the remote way, without any database.
 func testRemoteProcess(t *testing.T, binary string) {
 	casdoor := fakecasdoor.New(fakecasdoor.Options{})
-	upstream := httptest.NewServer(casdoor)
-	t.Cleanup(upstream.Close)
-	t.Cleanup(casdoor.Close)
 	fake := fakewechat.New(fakewechat.Options{
 		AppID: harness.AppID, AppSecret: harness.AppSecret, CodesPerMinute: -1, KeepSecrets: true,
 	})
-	wechat := httptest.NewServer(fake)
-	t.Cleanup(wechat.Close)
-	t.Cleanup(fake.Close)
 	folder := t.TempDir()
 	w := &world{fake: fake, cfg: process.Config{Binary: binary, Dir: folder, Env: map[string]string{
-		"casdoorEndpoint": upstream.URL, "casdoorClientId": harness.ClientID, "casdoorClientSecret": harness.ClientSecret,
-		"wechatAppId": harness.AppID, "wechatAppSecret": harness.AppSecret, "wechatEndpoint": wechat.URL,
+		"casdoorEndpoint": harness.Serve(t, casdoor),
+		"casdoorClientId": harness.ClientID, "casdoorClientSecret": harness.ClientSecret,
+		"wechatEndpoint": harness.Serve(t, fake),
+		"wechatAppId":    harness.AppID, "wechatAppSecret": harness.AppSecret,
 	}}}
 	c := w.start(t)
 	assert.True(t, *c.SignIn(t, "oRemote").NewUser)
@@ -131,7 +123,7 @@ func testRemoteProcess(t *testing.T, binary string) {
 	assert.Equal(t, "avatars", entries[0].Name(), "but pictures")
 	output, failed := w.command(t, "-check")
 	assert.False(t, failed, output)
-	assert.Contains(t, output, "ok: Casdoor: "+upstream.URL+" answers\n")
+	assert.Contains(t, output, "ok: Casdoor: "+w.cfg.Env["casdoorEndpoint"]+" answers\n")
 	assert.Contains(t, output, "AppID "+harness.AppID+": the platform accepts it\n")
 	assert.Contains(t, output, "ok: clock: as WeChat's\n")
 	output, failed = w.command(t, "-adopt")

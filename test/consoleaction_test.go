@@ -171,7 +171,8 @@ func TestConsoleApplication(t *testing.T) {
 	}
 }
 
-// The form offers the cert that an application names, whatever became of it: a browser would choose the first one.
+// The pages show the cert that an application signs with, which is the built-in one where it names none, and the form
+// offers it whatever became of it: a browser would choose the first one.
 func TestConsoleKeepsTheCert(t *testing.T) {
 	t.Parallel()
 	s := startConsole(t)
@@ -180,6 +181,10 @@ func TestConsoleKeepsTheCert(t *testing.T) {
 	const edit = "/console/applications/edit"
 	for stored, shown := range map[string]string{"": "cert-built-in", "cert-gone": "cert-gone"} {
 		s.Exec(t, "UPDATE application SET cert=? WHERE name=?", stored, harness.Application)
+		page := a.get("/console/applications/view?id=" + consoleApplicationID)
+		assert.Contains(t, page, "<dd>"+shown)
+		assert.NotContains(t, page, "0001-01-01", "nobody knows when a key that is gone came")
+		assert.Equal(t, stored == "", strings.Contains(a.get("/console/certs"), harness.Application+`">`))
 		assert.Contains(t, a.get(edit+"?id="+consoleApplicationID), `<option value="`+shown+`" selected>`)
 		a.done(edit, a.edited(edit, consoleApplicationID, "displayName", "Shop", "enableSignUp", "on", "tokenFormat", "JWT",
 			"expireInHours", "168", "refreshExpireInHours", "720", "cert", shown)...)

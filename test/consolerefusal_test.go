@@ -229,7 +229,7 @@ func TestConsoleBesideACasdoor(t *testing.T) {
 
 func TestNoConsoleWithoutAStore(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, harness.Options{Deps: func(deps *controllers.Deps) { deps.Console = nil }})
+	s := harness.Start(t, harness.Options{Deps: func(deps *controllers.Deps) { deps.Authority, deps.Console = nil, nil }})
 	for _, path := range []string{"/console", "/console/sign-in", "/console/static/console.css"} {
 		assert.Contains(t, s.Call(t, http.MethodGet, path, "", nil).Body, `"status":"error"`, path)
 	}

@@ -100,26 +100,6 @@ func TestUpstreamFaults(t *testing.T) {
 	}
 }
 
-func TestBreaker(t *testing.T) {
-	t.Parallel()
-	s := harness.Start(t, harness.Options{})
-	signIn := func() harness.Reply {
-		return s.Call(t, "POST", harness.PathToken, "", harness.SignInForm(s.NewCode("oBreaker")))
-	}
-	const failures = 10
-	s.Fake.Inject(fakewechat.PathCode2Session, fakewechat.Status(503), failures)
-	for range failures {
-		unavailable(t, signIn(), true)
-	}
-	unavailable(t, signIn(), true)
-	assert.Equal(t, failures, s.Fake.Calls(fakewechat.PathCode2Session), "WeChat is left alone")
-	assert.Len(t, s.Log.Lines(`"level":"WARN"`, "provider is down"), 1)
-
-	require.Eventually(t, func() bool { return signIn().Status == http.StatusOK }, time.Minute, 200*time.Millisecond)
-	assert.Equal(t, failures+1, s.Fake.Calls(fakewechat.PathCode2Session))
-	assert.Len(t, s.Log.Lines(`"level":"INFO"`, "provider is back"), 1)
-}
-
 // A mini program whose settings are wrong must not be locked out when they have been mended.
 func TestErrorsOfOthersDoNotOpenTheBreaker(t *testing.T) {
 	t.Parallel()

@@ -38,6 +38,7 @@ func outage(t *testing.T, s *harness.Server, limit time.Duration, end func()) {
 	}
 	assert.LessOrEqual(t, s.Fake.Calls(fakewechat.PathCode2Session), outages, "no code is sent twice")
 	assert.InDelta(t, 1, s.Metric(t, breakerOpen), 0)
+	assert.Len(t, s.Log.Lines(`"level":"WARN"`, "provider is down"), 1)
 	assert.InDelta(t, outages+1, s.Metric(t, signInsDown), 0)
 	assert.InDelta(t, outages, s.Metric(t, `minidoor_upstream_seconds_count{op="code2Session",result="unavailable"}`), 0)
 	end()
@@ -50,6 +51,7 @@ func outage(t *testing.T, s *harness.Server, limit time.Duration, end func()) {
 		return status == http.StatusOK
 	}, 10*breakerDelay, 200*time.Millisecond)
 	assert.InDelta(t, 0, s.Metric(t, breakerOpen), 0)
+	assert.NotEmpty(t, s.Log.Lines(`"level":"INFO"`, "provider is back"))
 	assert.InDelta(t, 1, s.Metric(t, `minidoor_sign_ins_total{errcode="",kind="",outcome="ok"}`), 0)
 }
 

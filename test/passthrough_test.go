@@ -32,10 +32,7 @@ import (
 func passThrough(t *testing.T, change func(*http.Server)) (address string, casdoor *fakecasdoor.Server) {
 	t.Helper()
 	casdoor = fakecasdoor.New(fakecasdoor.Options{KeyBits: 1024})
-	upstream := httptest.NewServer(casdoor)
-	t.Cleanup(upstream.Close)
-	t.Cleanup(casdoor.Close)
-	target, err := url.Parse(upstream.URL)
+	target, err := url.Parse(harness.Serve(t, casdoor))
 	require.NoError(t, err)
 	gateway := httptest.NewUnstartedServer(controllers.New(controllers.Deps{
 		Upstream: target, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")},

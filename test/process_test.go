@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -87,9 +86,6 @@ func newWorld(t *testing.T, binary string, store object.StoreConfig) *world {
 	w := &world{store: store, fake: fakewechat.New(fakewechat.Options{
 		AppID: harness.AppID, AppSecret: harness.AppSecret, CodesPerMinute: -1, KeepSecrets: true,
 	})}
-	wechat := httptest.NewServer(w.fake)
-	t.Cleanup(wechat.Close)
-	t.Cleanup(w.fake.Close) // first: Close of httptest waits for what hangs
 	folder := t.TempDir()
 	text, err := json.Marshal(harness.Rows{
 		"organizations": {{"owner": "admin", "name": harness.Organization}},
@@ -104,7 +100,8 @@ func newWorld(t *testing.T, binary string, store object.StoreConfig) *world {
 	require.NoError(t, os.WriteFile(initData, text, 0o600))
 	w.cfg = process.Config{Binary: binary, Dir: folder, Env: map[string]string{
 		"driverName": store.DriverName, "dataSourceName": store.DataSourceName, "dbName": store.DBName,
-		"sealKeyFile": filepath.Join(folder, "seal.key"), "initDataFile": initData, "wechatEndpoint": wechat.URL,
+		"sealKeyFile": filepath.Join(folder, "seal.key"), "initDataFile": initData,
+		"wechatEndpoint": harness.Serve(t, w.fake),
 	}}
 	return w
 }

@@ -61,18 +61,11 @@ func startRemote(t testing.TB, o remoteOptions) *remoteServer {
 	s.casdoor = fakecasdoor.New(fakecasdoor.Options{
 		Now: s.clock.Now, KeyBits: 1024, Rows: o.rows, Users: o.users, // made in a tenth of the time
 	})
-	casdoor := httptest.NewServer(s.casdoor)
-	t.Cleanup(casdoor.Close)
-	t.Cleanup(s.casdoor.Close) // first: Close of httptest waits for what hangs
-	s.at = &harness.Server{URL: casdoor.URL}
-
+	s.at = &harness.Server{URL: harness.Serve(t, s.casdoor)}
 	fake := fakewechat.New(fakewechat.Options{
 		AppID: fakecasdoor.AppID, AppSecret: harness.AppSecret, Now: s.clock.Now, CodesPerMinute: -1, KeepSecrets: true,
 	})
-	wechat := httptest.NewServer(fake)
-	t.Cleanup(wechat.Close)
-	t.Cleanup(fake.Close)
-	s.wechat = wechat.URL
+	s.wechat = harness.Serve(t, fake)
 	s.Server = &harness.Server{Fake: fake, Log: &harness.Log{}}
 	s.serve(t)
 	return s

@@ -46,10 +46,8 @@ func SlowBody(d time.Duration) Fault {
 		body := rec.Body.Bytes()
 		w.Write(body[:len(body)/2]) //nolint:errcheck // the client is gone
 		flush(w)
-		timer := time.NewTimer(d)
-		defer timer.Stop()
 		select {
-		case <-timer.C:
+		case <-time.After(d):
 			w.Write(body[len(body)/2:]) //nolint:errcheck // as above
 		case <-r.Context().Done():
 			panic(http.ErrAbortHandler)

@@ -50,7 +50,7 @@ type Server struct {
 	lines    chan string
 	ends     chan struct{}
 	streams  atomic.Int64
-	uploaded atomic.Int64
+	uploaded counter
 
 	mu     sync.Mutex
 	rows   Rows

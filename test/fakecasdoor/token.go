@@ -22,13 +22,6 @@ func (s *Server) Tokens() []sdk.Token {
 	return tokens
 }
 
-// SetToken adds a token row or replaces the one with the same owner and name. Hashes that are empty stay so.
-func (s *Server) SetToken(t sdk.Token) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tokens[tokenID(t)] = t
-}
-
 func tokenID(t sdk.Token) string { return t.Owner + "/" + t.Name }
 
 func hash(text string) string {

@@ -88,10 +88,11 @@ func TestRefresh(t *testing.T) {
 		status, _ = c.ask(t, path, form)
 		assert.Equal(t, 401, status)
 	}
-	c.SetToken(sdk.Token{
+	_, err := c.AddToken(&sdk.Token{
 		Owner: "admin", Name: "t3", Application: Application, ExpiresIn: 1, RefreshTokenHash: hash("opaque"),
 	})
-	_, err := c.RefreshOAuthToken("opaque")
+	require.NoError(t, err)
+	_, err = c.RefreshOAuthToken("opaque")
 	require.ErrorContains(t, err, "parse refresh token error", "Casdoor refreshes its JWTs only")
 	_, err = c.RefreshOAuthToken(c.signIn(t, "o1")["refreshToken"].(string))
 	require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/coder/websocket"
 )
@@ -73,7 +74,7 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(sum, s.counter()), r.Body)
+	n, err := io.Copy(io.MultiWriter(sum, &s.uploaded), r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -86,14 +87,14 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request) {
 // Uploaded returns how many bytes have come in bodies that are not for Casdoor's API, while they come.
 func (s *Server) Uploaded() int64 { return s.uploaded.Load() }
 
-type counter struct{ add func(int64) int64 }
+// counter is an io.Writer that counts bytes.
+type counter struct{ atomic.Int64 }
 
-func (c counter) Write(p []byte) (int, error) {
-	c.add(int64(len(p)))
+// Write implements io.Writer.
+func (c *counter) Write(p []byte) (int, error) {
+	c.Add(int64(len(p)))
 	return len(p), nil
 }
-
-func (s *Server) counter() io.Writer { return counter{s.uploaded.Add} }
 
 // stream serves PathStream until the client leaves, EndStream or Close.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {

@@ -25,7 +25,7 @@ func newActive(t *testing.T, c *clock) (*Server, string) {
 	t.Helper()
 	s := New(Options{AppID: appID, AppSecret: appSecret, Now: c.Now})
 	require.Zero(t, login(t, s, s.NewCode(User{OpenID: "o1"})).Code)
-	return s, "?access_token=" + stable(t, s, false).Token
+	return s, "?access_token=" + stable(t, s).Token
 }
 
 func TestPhone(t *testing.T) {
@@ -89,7 +89,7 @@ func TestCheckText(t *testing.T) {
 	assert.Equal(t, 44002, ask("", "o1", 2, 1).Code)
 	assert.Equal(t, 47001, ask(strings.Repeat("微", 2501), "o1", 2, 1).Code)
 	c.now = c.now.Add(2*time.Hour + time.Second)
-	token = "?access_token=" + stable(t, s, false).Token
+	token = "?access_token=" + stable(t, s).Token
 	assert.Equal(t, 61010, ask("fine", "o1", 2, 1).Code)
 }
 

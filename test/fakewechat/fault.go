@@ -110,8 +110,10 @@ func SlowBody() Fault {
 // Slow gives the right answer after d.
 func Slow(d time.Duration) Fault {
 	return func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
-		if pause(r.Context(), d) {
+		select {
+		case <-time.After(d):
 			answer(w, r)
+		case <-r.Context().Done():
 		}
 	}
 }

@@ -17,7 +17,6 @@ import (
 const (
 	PathCode2Session = "/sns/jscode2session"
 	PathStableToken  = "/cgi-bin/stable_token"
-	PathToken        = "/cgi-bin/token"
 	PathCheckSession = "/wxa/checksession"
 	PathPhone        = "/wxa/business/getuserphonenumber"
 	PathCheckText    = "/wxa/msg_sec_check"
@@ -32,8 +31,7 @@ type Options struct {
 	AppID     string // the one mini program that the server knows
 	AppSecret string // its secret
 
-	Now     func() time.Time // the clock of codes, quotas and tokens; nil means time.Now
-	Latency time.Duration    // how long each call takes at least
+	Now func() time.Time // the clock of codes, quotas and tokens; nil means time.Now
 
 	// CodesPerMinute is how many codes of one user may be exchanged in a minute; zero means 100, as WeChat has it, and
 	// less than zero means no limit.
@@ -81,13 +79,12 @@ func New(o Options) *Server {
 		codes:   newCodes(),
 		phones:  phoneCodes{},
 		users:   map[string]*user{},
-		tokens:  newTokens(),
+		tokens:  tokens{expires: map[string]time.Time{}},
 	}
 	s.closed, s.close = context.WithCancel(context.Background())
 	s.routes = map[string]http.HandlerFunc{
 		PathCode2Session: s.code2Session,
 		PathStableToken:  s.stableToken,
-		PathToken:        s.plainToken,
 		PathCheckSession: s.checkSession,
 		PathPhone:        s.phone,
 		PathCheckText:    s.checkText,
@@ -100,7 +97,7 @@ func New(o Options) *Server {
 // Close ends the calls that hang. It does not stop the server from answering others.
 func (s *Server) Close() { s.close() }
 
-// ServeHTTP answers a call as WeChat does, after the latency, or as an injected fault wants it.
+// ServeHTTP answers a call as WeChat does, or as an injected fault wants it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, found := s.routes[r.URL.Path]
 	if !found {
@@ -108,9 +105,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fault := s.Arrive(r.URL.Path)
-	if s.options.Latency > 0 && !pause(r.Context(), s.options.Latency) {
-		return
-	}
 	if fault == nil {
 		answer(w, r)
 		return
@@ -201,18 +195,6 @@ func words(code int) string {
 		return "error"
 	}
 	return text
-}
-
-// pause waits for d and returns false when ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // readJSON reads the body of a POST into v and returns WeChat's errcode, or 0.

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -70,10 +69,9 @@ func login(t *testing.T, s *Server, code string) answer {
 	return call(t, s, http.MethodGet, loginURL(code), "")
 }
 
-func stable(t *testing.T, s *Server, force bool) answer {
+func stable(t *testing.T, s *Server) answer {
 	t.Helper()
-	const format = `{"grant_type":"client_credential","appid":%q,"secret":%q,"force_refresh":%t}`
-	body := fmt.Sprintf(format, appID, appSecret, force)
+	body := fmt.Sprintf(`{"grant_type":"client_credential","appid":%q,"secret":%q}`, appID, appSecret)
 	return call(t, s, http.MethodPost, PathStableToken, body)
 }
 
@@ -204,17 +202,17 @@ func TestStableToken(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	s := New(Options{AppID: appID, AppSecret: appSecret, Now: c.Now})
-	first := stable(t, s, false)
+	first := stable(t, s)
 	assert.NotEmpty(t, first.Token)
 	assert.Equal(t, 7200, first.Seconds)
 
 	c.now = c.now.Add(time.Hour)
-	again := stable(t, s, false)
+	again := stable(t, s)
 	assert.Equal(t, first.Token, again.Token)
 	assert.Equal(t, 3600, again.Seconds)
 
 	c.now = c.now.Add(55 * time.Minute)
-	renewed := stable(t, s, false)
+	renewed := stable(t, s)
 	assert.NotEqual(t, first.Token, renewed.Token, "5 minutes before the end there is a new one")
 	assert.Zero(t, s.checkToken(first.Token), "and the old one is still good")
 	c.now = c.now.Add(5 * time.Minute)
@@ -222,61 +220,29 @@ func TestStableToken(t *testing.T) {
 	assert.Zero(t, s.checkToken(renewed.Token))
 }
 
-func TestForceRefresh(t *testing.T) {
-	t.Parallel()
-	c := newClock()
-	s := New(Options{AppID: appID, AppSecret: appSecret, Now: c.Now})
-	first := stable(t, s, false)
-	forced := stable(t, s, true)
-	assert.NotEqual(t, first.Token, forced.Token)
-	assert.Equal(t, 40001, s.checkToken(first.Token))
-	assert.Equal(t, forced.Token, stable(t, s, true).Token, "within 30 s it has no effect")
-	for range 19 {
-		c.now = c.now.Add(30 * time.Second)
-		require.Zero(t, stable(t, s, true).Code)
-	}
-	c.now = c.now.Add(30 * time.Second)
-	assert.Equal(t, 45009, stable(t, s, true).Code)
-	c.now = c.now.Add(24 * time.Hour)
-	assert.Zero(t, stable(t, s, true).Code)
-}
-
 func TestTokenRequests(t *testing.T) {
 	t.Parallel()
 	s := New(Options{AppID: appID, AppSecret: appSecret})
-	good := PathToken + "?grant_type=client_credential&appid=" + appID + "&secret=" + appSecret
 	assert.Equal(t, 43002, call(t, s, http.MethodGet, PathStableToken, "").Code)
-	assert.Equal(t, 47001, call(t, s, http.MethodPost, PathStableToken, "{").Code)
-	assert.Equal(t, 41002, call(t, s, http.MethodPost, PathStableToken, "{}").Code)
-	assert.Equal(t, 40125, call(t, s, http.MethodGet, good+"x", "").Code)
-	assert.Equal(t, 40002, call(t, s, http.MethodGet, strings.Replace(good, "client_", "", 1), "").Code)
-
-	isolated := stable(t, s, false)
-	first := call(t, s, http.MethodGet, good, "")
-	second := call(t, s, http.MethodGet, good, "")
-	assert.NotEqual(t, first.Token, second.Token)
-	for _, token := range []string{isolated.Token, first.Token, second.Token} {
-		assert.Zero(t, s.checkToken(token))
+	for body, code := range map[string]int{
+		"{":  47001,
+		"{}": 41002,
+		`{"grant_type":"client_credential","appid":"` + appID + `","secret":"x"}`:          40125,
+		`{"grant_type":"credential","appid":"` + appID + `","secret":"` + appSecret + `"}`: 40002,
+	} {
+		assert.Equal(t, code, call(t, s, http.MethodPost, PathStableToken, body).Code, body)
 	}
+	token := stable(t, s).Token
+	assert.Zero(t, s.checkToken(token))
 	s.ExpireTokens()
-	assert.Equal(t, 40001, s.checkToken(second.Token))
-}
-
-func TestPlainTokenReplacesTheFormer(t *testing.T) {
-	t.Parallel()
-	c := newClock()
-	s := New(Options{AppID: appID, AppSecret: appSecret, Now: c.Now})
-	first, second := s.issuePlain(), s.issuePlain()
-	c.now = c.now.Add(5 * time.Minute)
-	assert.Equal(t, 42001, s.checkToken(first.Token))
-	assert.Zero(t, s.checkToken(second.Token))
+	assert.Equal(t, 40001, s.checkToken(token))
 }
 
 func TestCheckSession(t *testing.T) {
 	t.Parallel()
 	s := New(Options{AppID: appID, AppSecret: appSecret})
 	key := login(t, s, s.NewCode(User{OpenID: "o1"})).SessionKey
-	token := stable(t, s, false).Token
+	token := stable(t, s).Token
 	assert.Zero(t, check(t, s, token, "o1", key).Code)
 	assert.Equal(t, 41001, check(t, s, "", "o1", key).Code)
 	assert.Equal(t, 40001, check(t, s, "x", "o1", key).Code)
@@ -292,7 +258,7 @@ func TestSecrets(t *testing.T) {
 		s := New(Options{AppID: appID, AppSecret: appSecret, KeepSecrets: keep, SelfMintedCodes: true})
 		code := s.NewCode(User{OpenID: "o1"})
 		key := login(t, s, code).SessionKey
-		token := stable(t, s, false).Token
+		token := stable(t, s).Token
 		minted := login(t, s, "u:o2:1").SessionKey
 		want := []string{appSecret}
 		if keep {
@@ -367,11 +333,11 @@ func TestFaultsFollowEachOther(t *testing.T) {
 	s.Inject(PathStableToken, Errcode(45011), -1)
 	got := make([]int, 6)
 	for i := range got {
-		got[i] = stable(t, s, false).Code
+		got[i] = stable(t, s).Code
 	}
 	assert.Equal(t, []int{45009, 45009, 0, 45011, 45011, 45011}, got)
 	s.Heal(PathStableToken)
-	assert.Zero(t, stable(t, s, false).Code)
+	assert.Zero(t, stable(t, s).Code)
 	assert.Equal(t, 7, s.Calls(PathStableToken))
 }
 
@@ -397,23 +363,6 @@ func TestResetAndHangOverTCP(t *testing.T) {
 	s.Close()
 	_, err = server.Client().Post(server.URL+PathStableToken, "", nil)
 	require.ErrorIs(t, err, io.EOF, "a closed server lets go of what hangs")
-}
-
-func TestLatency(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := New(Options{AppID: appID, AppSecret: appSecret, Latency: 3 * time.Second})
-		start := time.Now()
-		assert.Zero(t, stable(t, s, false).Code)
-		assert.Equal(t, 3*time.Second, time.Since(start))
-
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		w := httptest.NewRecorder()
-		s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodPost, PathStableToken, nil))
-		assert.Empty(t, w.Body.String(), "the client has left")
-		assert.Equal(t, 4*time.Second, time.Since(start))
-	})
 }
 
 func BenchmarkCode2Session(b *testing.B) {

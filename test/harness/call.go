@@ -70,6 +70,13 @@ func (s *Server) Call(t testing.TB, method, path, bearer string, body any) Reply
 	return s.Do(t, r)
 }
 
+// From returns a Server whose requests come from another address, if the server trusts its proxies to say so.
+func (s *Server) From(address string) *Server {
+	other := *s
+	other.address = address
+	return &other
+}
+
 // Do sends a request that the test made.
 func (s *Server) Do(t testing.TB, r *http.Request) Reply {
 	t.Helper()

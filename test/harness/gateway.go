@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"net/http/httptest"
 	"net/url"
 	"testing"
 
@@ -18,9 +17,7 @@ import (
 func StartGateway(t testing.TB, store object.StoreConfig, o Options) (*Server, *fakecasdoor.Server) {
 	t.Helper()
 	casdoor := fakecasdoor.New(fakecasdoor.Options{Now: o.Now})
-	upstream := httptest.NewServer(casdoor)
-	t.Cleanup(upstream.Close)
-	t.Cleanup(casdoor.Close) // first: Close of httptest waits for what hangs
+	upstream := Serve(t, casdoor)
 	db := testdb.Connect(t, store)
 	_, err := db.ExecContext(t.Context(), "UPDATE provider SET client_secret='"+AppSecret+"' WHERE name='"+Provider+"'")
 	require.NoError(t, err)
@@ -28,7 +25,7 @@ func StartGateway(t testing.TB, store object.StoreConfig, o Options) (*Server, *
 	change := o.Deps
 	o.Deps = func(deps *controllers.Deps) {
 		deps.Authority = nil
-		deps.Upstream, err = url.Parse(upstream.URL)
+		deps.Upstream, err = url.Parse(upstream)
 		require.NoError(t, err)
 		if change != nil {
 			change(deps)

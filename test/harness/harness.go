@@ -105,14 +105,12 @@ func Start(t testing.TB, o Options) *Server {
 	s.Fake = fakewechat.New(fakewechat.Options{
 		AppID: AppID, AppSecret: AppSecret, Now: o.Now, CodesPerMinute: -1, KeepSecrets: true,
 	})
-	wechat := httptest.NewServer(s.Fake)
-	t.Cleanup(wechat.Close)
-	t.Cleanup(s.Fake.Close) // first: Close of httptest waits for what hangs
+	wechat := Serve(t, s.Fake)
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
 	s.URL = "http://" + server.Listener.Addr().String()
 	files := s.openFiles(t)
-	s.Service = s.newService(t, o, object.ServiceConfig{Files: files, Logger: log}, wechat.URL, metrics)
+	s.Service = s.newService(t, o, object.ServiceConfig{Files: files, Logger: log}, wechat, metrics)
 	s.keepHouse(t)
 
 	deps := controllers.Deps{
@@ -132,6 +130,18 @@ func Start(t testing.TB, o Options) *Server {
 	server.Config.Handler = s.Handler
 	server.Start()
 	return s
+}
+
+// Serve serves a fake WeChat or Casdoor until the test ends, and returns its URL.
+func Serve(t testing.TB, fake interface {
+	http.Handler
+	Close()
+}) (url string) {
+	t.Helper()
+	server := httptest.NewServer(fake)
+	t.Cleanup(server.Close)
+	t.Cleanup(fake.Close) // first: Close of httptest waits for what hangs
+	return server.URL
 }
 
 // keepHouse does so until the test ends.
@@ -190,6 +200,18 @@ func (s *Server) newService(
 		}
 	}
 	return service
+}
+
+func (s *Server) limits(o Options, log *slog.Logger, metrics *controllers.Metrics) *controllers.Limits {
+	cfg := o.Limits
+	cfg.Metrics, cfg.Logger = metrics, log
+	if cfg.Now == nil {
+		cfg.Now = o.Now
+	}
+	if cfg.Backlog == nil {
+		cfg.Backlog = s.Store.Writing
+	}
+	return controllers.NewLimits(cfg)
 }
 
 // Apply brings rows into the store, as an init data file does. A running server sees those of users at once, and the

@@ -3,7 +3,6 @@ package harness
 import (
 	"strings"
 	"sync"
-	"time"
 )
 
 // Log keeps what a server logs, a JSON object a line. It is safe for concurrent use.
@@ -39,27 +38,4 @@ next:
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// Clock is a clock that stands still until it is told to go on. It is safe for concurrent use.
-type Clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-// NewClock returns a clock that shows the present.
-func NewClock() *Clock { return &Clock{now: time.Now().Truncate(time.Second)} }
-
-// Now returns the clock's time.
-func (c *Clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-// Advance moves the clock.
-func (c *Clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }

@@ -1,16 +1,17 @@
 package harness
 
 import (
-	"database/sql"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/test/testdb"
 )
 
 // Exec runs a statement in the server's database behind its back. It works with SQLite only.
 func (s *Server) Exec(t testing.TB, query string, args ...any) {
 	t.Helper()
-	_, err := s.db(t).ExecContext(t.Context(), query, args...)
+	_, err := testdb.Connect(t, s.store).ExecContext(t.Context(), query, args...)
 	require.NoError(t, err)
 }
 
@@ -18,14 +19,7 @@ func (s *Server) Exec(t testing.TB, query string, args ...any) {
 func (s *Server) Value(t testing.TB, query string, args ...any) string {
 	t.Helper()
 	var value string
-	require.NoError(t, s.db(t).QueryRowContext(t.Context(), query, args...).Scan(&value))
+	row := testdb.Connect(t, s.store).QueryRowContext(t.Context(), query, args...)
+	require.NoError(t, row.Scan(&value))
 	return value
-}
-
-func (s *Server) db(t testing.TB) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", s.store.DataSourceName+"?_pragma=busy_timeout(10000)")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	return db
 }

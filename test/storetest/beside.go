@@ -53,12 +53,7 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 			"TwoUsersOfOneID":     s.testTwoUsersOfOneID,
 		})
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	inParallel(t, tests)
 }
 
 // testSignIn holds what can share a database.
@@ -96,22 +91,17 @@ const (
 )
 
 // beside is one Casdoor's database, and after open a store in it.
-type beside struct {
-	*suite
-	service *object.Authority
-	clock   *clock
-	wechat  *wechat
-}
+type beside struct{ *tenant }
 
 // attach connects to a Casdoor's database, as that Casdoor left it.
 func (s *besideSuite) attach(t *testing.T) *beside {
 	t.Helper()
 	cfg := s.casdoor(t)
 	cfg.Beside = true
-	return &beside{
+	return &beside{&tenant{
 		suite: &suite{cfg: cfg, db: testdb.Connect(t, cfg), sealer: newSealer(t, 1)}, clock: &clock{now: time.Now()},
-		wechat: &wechat{},
-	}
+		wechat: &wechat{}, name: shop, clientID: shopClient, setup: setup{refreshJWT: true},
+	}}
 }
 
 // open starts on the database, as a server does.
@@ -126,8 +116,7 @@ func (b *beside) open(t *testing.T) {
 	require.True(t, b.store.Beside())
 	_, err = b.store.Adopt(t.Context(), nil)
 	require.NoError(t, err)
-	n := &tenant{suite: b.suite, clock: b.clock, wechat: b.wechat, setup: setup{refreshJWT: true}}
-	b.service = n.newService(t, b.sealer)
+	b.service = b.newService(t, b.sealer)
 }
 
 func (s *besideSuite) start(t *testing.T) *beside {
@@ -137,35 +126,12 @@ func (s *besideSuite) start(t *testing.T) *beside {
 	return b
 }
 
-func (b *beside) request(t *testing.T, code string) object.SignInRequest {
-	t.Helper()
-	client, err := b.service.Client(t.Context(), shopClient)
-	require.NoError(t, err)
-	return object.SignInRequest{
-		Client: client, Tag: "wechat_miniprogram", Code: code, Issuer: issuer, ClientIP: "203.0.113.7",
-	}
-}
-
-func (b *beside) signIn(t *testing.T, code string) *object.Token {
-	t.Helper()
-	token, err := b.service.SignIn(t.Context(), b.request(t, code))
-	require.NoError(t, err)
-	return token
-}
-
 // refused is the answer to a sign-in that must not succeed.
 func (b *beside) refused(t *testing.T, code string) error {
 	t.Helper()
 	token, err := b.service.SignIn(t.Context(), b.request(t, code))
 	require.Nil(t, token)
 	return err
-}
-
-func (b *beside) authenticate(t *testing.T, token *object.Token) *object.Principal {
-	t.Helper()
-	p, err := b.service.Authenticate(t.Context(), token.AccessToken)
-	require.NoError(t, err)
-	return p
 }
 
 // addUser adds a row as Casdoor would have.
@@ -187,7 +153,7 @@ func (s *besideSuite) testAdopted(t *testing.T, b *beside) {
 	for range 2 { // the first sign-in tells the AppID, the second finds by it
 		token := b.signIn(t, "oShopper1 uShopper1")
 		assert.False(t, token.NewUser)
-		p := b.authenticate(t, token)
+		p := b.principal(t, token)
 		assert.Equal(t, before["id"], p.User.Id)
 		assert.Equal(t, before["name"], p.User.Name)
 	}
@@ -215,10 +181,10 @@ func (s *besideSuite) testCasdoorsToken(t *testing.T, b *beside) {
 		b.exec(t, 1, `UPDATE "token" SET access_token=?, refresh_token=?, code=? WHERE "user"=?`,
 			ours.AccessToken, ours.RefreshToken, "c2Vzc2lvbktleQ==", "wechat-oTaken")
 	}
-	assert.Equal(t, "wechat-oTaken", b.authenticate(t, ours).User.Name)
-	fresh, err := b.service.Refresh(t.Context(), b.request(t, "").Client, ours.RefreshToken, issuer)
+	assert.Equal(t, "wechat-oTaken", b.principal(t, ours).User.Name)
+	fresh, err := b.service.Refresh(t.Context(), b.client(t), ours.RefreshToken, issuer)
 	require.NoError(t, err)
-	b.authenticate(t, fresh)
+	b.principal(t, fresh)
 	_, err = b.service.Authenticate(t.Context(), ours.AccessToken)
 	assertRefused(t, err, object.InvalidToken)
 }
@@ -250,7 +216,7 @@ func (s *besideSuite) testTokenWithoutID(t *testing.T, b *beside) {
 }
 
 func (s *besideSuite) testUpdate(t *testing.T, b *beside) {
-	p := b.authenticate(t, b.signIn(t, "oUser"))
+	p := b.principal(t, b.signIn(t, "oUser"))
 	changed, err := b.service.UpdateProfile(t.Context(), p, []object.Change{
 		{Field: "displayName", Value: "小明 🐼"}, {Field: "avatar", Value: "https://example.com/a.png"},
 	})
@@ -268,7 +234,7 @@ func (s *besideSuite) testForbidden(t *testing.T, b *beside) {
 	assertRefused(t, err, object.AccessDenied)
 	assertRefused(t, b.refused(t, "oUser"), object.AccessDenied)
 	b.exec(t, 1, `UPDATE "user" SET is_forbidden=? WHERE name=?`, false, "wechat-oUser")
-	b.authenticate(t, token)
+	b.principal(t, token)
 }
 
 func (s *besideSuite) testSettings(t *testing.T) {
@@ -288,7 +254,7 @@ func (s *besideSuite) testSettings(t *testing.T) {
 func (s *besideSuite) testRenamedOrganization(t *testing.T) {
 	b := s.start(t)
 	old := map[string]string{
-		"oKnown":    b.authenticate(t, b.signIn(t, "oKnown")).User.Id,
+		"oKnown":    b.principal(t, b.signIn(t, "oKnown")).User.Id,
 		"oShopper1": b.row(t, `SELECT id FROM "user" WHERE wechat=?`, "oShopper1")["id"],
 	}
 	b.exec(t, 1, `UPDATE "organization" SET name=? WHERE name=?`, "store", shop)
@@ -298,13 +264,13 @@ func (s *besideSuite) testRenamedOrganization(t *testing.T) {
 	b.clock.advance(5 * time.Second)
 	for range 2 {
 		for openID, id := range old {
-			p := b.authenticate(t, b.signIn(t, openID))
+			p := b.principal(t, b.signIn(t, openID))
 			assert.Equal(t, id, p.User.Id, openID)
 			assert.Equal(t, "store", p.User.Owner)
 		}
 	}
 	assertRefused(t, b.refused(t, "oStranger"), object.AccessDenied, "sign up")
-	p := b.authenticate(t, b.signIn(t, "oKnown"))
+	p := b.principal(t, b.signIn(t, "oKnown"))
 	require.NoError(t, b.service.Delete(t.Context(), p, "", "oKnown"))
 	assert.Empty(t, b.rows(t, `SELECT open_id FROM mini_program_identity WHERE open_id='oKnown'`))
 }
@@ -315,14 +281,14 @@ func (s *besideSuite) testTwoUsersOfOneID(t *testing.T) {
 	b := s.start(t)
 	b.apply(t, row{"miniProgramProviders": []row{{"owner": "admin", "name": "wxmp", "shareUnionId": true}}})
 	for _, victim := range []string{"oFirst", "oLast"} {
-		kept := b.authenticate(t, b.signIn(t, victim+" u"+victim)).User.Id
-		thief := b.authenticate(t, b.signIn(t, "oMiddle")).User.Id
+		kept := b.principal(t, b.signIn(t, victim+" u"+victim)).User.Id
+		thief := b.principal(t, b.signIn(t, "oMiddle")).User.Id
 		b.exec(t, 1, `UPDATE "user" SET id=? WHERE name='wechat-oMiddle'`, kept)
 		for _, code := range []string{victim, victim + "Elsewhere u" + victim} {
 			assertRefused(t, b.refused(t, code), object.AccessDenied, "contact the administrator")
 		}
 		b.exec(t, 1, `UPDATE "user" SET id=? WHERE name='wechat-oMiddle'`, thief)
-		assert.Equal(t, kept, b.authenticate(t, b.signIn(t, victim)).User.Id)
+		assert.Equal(t, kept, b.principal(t, b.signIn(t, victim)).User.Id)
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *besideSuite) testConflicts(t *testing.T) {
 		assert.Empty(t, b.rows(t, `SELECT * FROM mini_program_identity WHERE open_id=?`, openID))
 	}
 
-	assert.Equal(t, union, b.authenticate(t, b.signIn(t, "oUnion")).User.Id, "Casdoor takes the UnionID there too")
+	assert.Equal(t, union, b.principal(t, b.signIn(t, "oUnion")).User.Id, "Casdoor takes the UnionID there too")
 	token := b.signIn(t, "oColumn")
 	assert.True(t, token.NewUser, "the column alone binds nobody")
 	state, err := b.store.AdoptionState(t.Context())
@@ -74,17 +74,18 @@ func (s *besideSuite) testConflicts(t *testing.T) {
 // testColumnIsNoKey edits what a user of Casdoor can edit.
 func (s *besideSuite) testColumnIsNoKey(t *testing.T) {
 	b := s.start(t)
-	first := b.authenticate(t, b.signIn(t, "oShopper1")).User
+	first := b.principal(t, b.signIn(t, "oShopper1")).User
 	b.exec(t, 1, `UPDATE "user" SET wechat=?, properties=? WHERE name=?`,
 		"oShopper1", openIDProperty("oShopper1"), "wechat-oShopper2")
 	b.exec(t, 1, `UPDATE "user" SET wechat=? WHERE name=?`, "oElse", "wechat-oShopper1")
-	second := &beside{suite: b.suite, clock: b.clock}
+	twin := *b.tenant
+	second := &beside{&twin}
 	second.open(t) // another start
-	assert.Equal(t, first.Id, second.authenticate(t, second.signIn(t, "oShopper1")).User.Id)
+	assert.Equal(t, first.Id, second.principal(t, second.signIn(t, "oShopper1")).User.Id)
 	require.NoError(t, second.store.AdoptAgain(t.Context()))
 	_, err := second.store.Adopt(t.Context(), nil)
 	require.NoError(t, err)
-	assert.Equal(t, first.Id, second.authenticate(t, second.signIn(t, "oShopper1")).User.Id)
+	assert.Equal(t, first.Id, second.principal(t, second.signIn(t, "oShopper1")).User.Id)
 	assert.True(t, second.signIn(t, "oElse").NewUser)
 }
 
@@ -92,7 +93,7 @@ func (s *besideSuite) testColumnIsNoKey(t *testing.T) {
 // not give it to the claimant, not even when its owner has deleted the account and comes back.
 func (s *besideSuite) testClaimOnOneWhoSignsIn(t *testing.T) {
 	b := s.start(t)
-	p := b.authenticate(t, b.signIn(t, "oOwner"))
+	p := b.principal(t, b.signIn(t, "oOwner"))
 	claimant := b.addUser(t, "claimant", "oOwner", openIDProperty("oOwner"))
 	require.NoError(t, b.store.AdoptAgain(t.Context()))
 	state, err := b.store.Adopt(t.Context(), nil)
@@ -103,7 +104,7 @@ func (s *besideSuite) testClaimOnOneWhoSignsIn(t *testing.T) {
 	require.NoError(t, b.service.Delete(t.Context(), p, "", "oOwner"))
 	token := b.signIn(t, "oOwner")
 	assert.True(t, token.NewUser)
-	assert.NotEqual(t, claimant, b.authenticate(t, token).User.Id)
+	assert.NotEqual(t, claimant, b.principal(t, token).User.Id)
 }
 
 // testDecisions settles conflicts in both ways.
@@ -117,7 +118,7 @@ func (s *besideSuite) testDecisions(t *testing.T) {
 
 	assert.ErrorIs(t, b.store.Assign(t.Context(), shop, "nobody", "oTwin"), object.ErrNotFound)
 	require.NoError(t, b.store.Assign(t.Context(), shop, "twin-b", "oTwin"))
-	assert.Equal(t, chosen, b.authenticate(t, b.signIn(t, "oTwin")).User.Id)
+	assert.Equal(t, chosen, b.principal(t, b.signIn(t, "oTwin")).User.Id)
 	assert.ErrorIs(t, b.store.Assign(t.Context(), shop, "twin-a", "oTwin"), object.ErrConflict, "signs in already")
 
 	b.exec(t, 1, `DELETE FROM "user" WHERE name=?`, "attacker")
@@ -125,8 +126,8 @@ func (s *besideSuite) testDecisions(t *testing.T) {
 	state, err := b.store.Adopt(t.Context(), nil)
 	require.NoError(t, err)
 	assert.Equal(t, 1, state.Adopted, "oVictim; the others are there already")
-	assert.Equal(t, kept, b.authenticate(t, b.signIn(t, "oVictim")).User.Id)
-	assert.Equal(t, chosen, b.authenticate(t, b.signIn(t, "oTwin")).User.Id, "a decision stays")
+	assert.Equal(t, kept, b.principal(t, b.signIn(t, "oVictim")).User.Id)
+	assert.Equal(t, chosen, b.principal(t, b.signIn(t, "oTwin")).User.Id, "a decision stays")
 	conflicts, err := b.store.Conflicts(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, conflicts)
@@ -165,7 +166,7 @@ func (s *besideSuite) testDecisionsStay(t *testing.T) {
 			identity := b.row(t, `SELECT user_id FROM mini_program_identity WHERE open_id=?`, openID)
 			assert.Equal(t, id, identity["user_id"], openID)
 			if round > 0 {
-				assert.Equal(t, id, b.authenticate(t, b.signIn(t, openID)).User.Id, openID)
+				assert.Equal(t, id, b.principal(t, b.signIn(t, openID)).User.Id, openID)
 			}
 		}
 	}
@@ -203,7 +204,7 @@ func (s *besideSuite) testDoubtLasts(t *testing.T) {
 	require.Len(t, conflicts, 1)
 	assert.Equal(t, "users shop/a-twin and shop/z-twin claim it", conflicts[0].Reason)
 	assertRefused(t, b.refused(t, "oTwin"), object.AccessDenied, "contact the administrator")
-	assert.Equal(t, kept, b.authenticate(t, b.signIn(t, "oVictim")).User.Id)
+	assert.Equal(t, kept, b.principal(t, b.signIn(t, "oVictim")).User.Id)
 }
 
 func (b *beside) count(t *testing.T, table string) (n int) {

@@ -13,7 +13,7 @@ import (
 // testMemberBeside does with a Casdoor's rows what a user may ask for beside the profile, and deletes them.
 func (s *besideSuite) testMemberBeside(t *testing.T, b *beside) {
 	first := b.signIn(t, "oMember")
-	p := b.authenticate(t, first)
+	p := b.principal(t, first)
 	require.NoError(t, b.service.StorePhone(t.Context(), p, "", "86-13800000000"))
 	stored := b.row(t, `SELECT * FROM "user" WHERE name=?`, p.User.Name)
 	assert.Equal(t, "13800000000", stored["phone"])

@@ -29,7 +29,7 @@ func (s *besideSuite) testSchemaUntouched(t *testing.T) {
 	b.open(t)
 	assert.Equal(t, users, b.rows(t, `SELECT * FROM "user" ORDER BY owner, name`), "a start changes no user")
 	token := b.signIn(t, "oSchema")
-	p := b.authenticate(t, token)
+	p := b.principal(t, token)
 	_, err = b.service.UpdateProfile(t.Context(), p, []object.Change{{Field: "displayName", Value: "x"}})
 	require.NoError(t, err)
 	require.NoError(t, b.service.Logout(t.Context(), p))

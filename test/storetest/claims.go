@@ -3,9 +3,7 @@ package storetest
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/shared"
 )
 
 func (s *suite) testClaims(t *testing.T) {
@@ -55,13 +54,10 @@ type facts struct {
 	Refresh row `json:"refreshTokenClaims"`
 }
 
-// readFacts reads what was captured from a Casdoor; it is kept beside the repository.
+// readFacts reads what was captured from a Casdoor.
 func readFacts(t *testing.T) map[string]facts {
 	t.Helper()
-	text, err := os.ReadFile(filepath.FromSlash("../../../shared/casdoor/claims.json"))
-	if errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") != "true" {
-		t.Skip("there is no ../shared/casdoor/claims.json to compare with")
-	}
+	text, err := os.ReadFile(filepath.Join(shared.Casdoor(t), "claims.json"))
 	require.NoError(t, err)
 	var known map[string]facts
 	require.NoError(t, json.Unmarshal(text, &known))

@@ -186,7 +186,7 @@ func testEmailAtOnce(t *testing.T, n *tenant) {
 // may have.
 func testUniqueAtOnce(t *testing.T, n *tenant) {
 	const makers = 8
-	global := &object.Caller{Role: object.Global, Organization: "built-in", Name: "admin"}
+	global := builtInAdmin()
 	unique := "unique-" + n.name
 	var owners []string
 	for range makers {
@@ -236,7 +236,7 @@ func testUniqueAtOnce(t *testing.T, n *tenant) {
 // testUseAtOnce has applications come that name what is deleted at that moment: either they come or it goes.
 func testUseAtOnce(t *testing.T, n *tenant) {
 	const rounds, makers = 6, 3
-	global := &object.Caller{Role: object.Global, Organization: "built-in", Name: "admin"}
+	global := builtInAdmin()
 	for what, c := range map[string]struct {
 		name   func(row, string) // has an application name it
 		add    func(name string) error

@@ -18,7 +18,7 @@ import (
 )
 
 func (s *suite) testInitData(t *testing.T) {
-	for name, test := range map[string]func(*testing.T){
+	inParallel(t, map[string]func(*testing.T){
 		"Idempotent":   s.testIdempotent,
 		"Merge":        s.testMerge,
 		"NewOnly":      s.testNewOnly,
@@ -28,12 +28,7 @@ func (s *suite) testInitData(t *testing.T) {
 		"NoFile":       s.testNoFile,
 		"TakenEmail":   s.testTakenEmail,
 		"HashedUser":   s.testHashedUser,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	})
 }
 
 // everything is an init data file with a row of each kind.

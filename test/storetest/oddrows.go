@@ -18,7 +18,7 @@ import (
 // misfortune.
 
 func (s *suite) testOddRows(t *testing.T) {
-	for name, test := range map[string]func(*testing.T){
+	inParallel(t, map[string]func(*testing.T){
 		"DamagedApplicationIsListed":  s.testDamagedIsListed,
 		"DamagedProviderSignsIn":      s.testDamagedProvider,
 		"DamagedUserIsAlone":          s.testDamagedUser,
@@ -28,12 +28,7 @@ func (s *suite) testOddRows(t *testing.T) {
 		"SessionOfManyHours":          s.testSessionOfManyHours,
 		"DiagnoseDamagedApplications": s.testDiagnoseDamaged,
 		"DatabaseOfAnyName":           s.testDatabaseOfAnyName,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	})
 }
 
 // cutOff is JSON as a database leaves it that shortens what is too long.
@@ -194,7 +189,7 @@ func (s *besideSuite) testOddUsers(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, state.Done)
 	for openID, id := range map[string]string{"oUnion": union, "oNulUnion": nulUnion} {
-		assert.Equal(t, id, b.authenticate(t, b.signIn(t, openID)).User.Id)
+		assert.Equal(t, id, b.principal(t, b.signIn(t, openID)).User.Id)
 	}
 	assert.NotEmpty(t, emoji)
 	conflicts, err := b.store.Conflicts(t.Context())

@@ -18,7 +18,7 @@ import (
 )
 
 func (s *suite) testPassword(t *testing.T) {
-	for name, test := range map[string]func(*testing.T){
+	inParallel(t, map[string]func(*testing.T){
 		"Hashes":       s.testPasswordHashes,
 		"LockOut":      s.testLockOut,
 		"WrongClock":   s.testLockOutOfWrongClock,
@@ -30,12 +30,7 @@ func (s *suite) testPassword(t *testing.T) {
 		"SessionEnds":  s.testAdminSessionEnds,
 		"SessionRoles": s.testAdminSessionRoles,
 		"SessionList":  s.testSessionList,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	})
 }
 
 const password = "right 🐼 password"

@@ -21,7 +21,7 @@ import (
 )
 
 func (s *suite) testSchema(t *testing.T) {
-	for name, test := range map[string]func(*testing.T){
+	inParallel(t, map[string]func(*testing.T){
 		"FirstStart":           s.testFirstStart,
 		"StartsAtOnce":         s.testStartsAtOnce,
 		"ColumnsAreCasdoors":   s.testColumns,
@@ -32,12 +32,7 @@ func (s *suite) testSchema(t *testing.T) {
 		"ClosedStoreSaysSo":    s.testClosed,
 		"CaseOfKeysIsObserved": s.testKeysObserveCase,
 		"RoomInPages":          s.testRoomInPages,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	})
 }
 
 func (s *suite) testFirstStart(t *testing.T) {

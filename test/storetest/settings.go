@@ -13,7 +13,7 @@ import (
 )
 
 func (s *suite) testSettings(t *testing.T) {
-	for name, test := range map[string]func(*testing.T){
+	inParallel(t, map[string]func(*testing.T){
 		"WhoMaySignIn":    s.testWhoMaySignIn,
 		"Lifetimes":       s.testLifetimes,
 		"ChangesAreSeen":  s.testChangesAreSeen,
@@ -21,12 +21,7 @@ func (s *suite) testSettings(t *testing.T) {
 		"Clients":         s.testClients,
 		"NewKey":          s.testNewKey,
 		"ProfileOfSignIn": s.testRulesAtSignIn,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	})
 }
 
 func (s *suite) testWhoMaySignIn(t *testing.T) {

@@ -19,7 +19,7 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 	t.Helper()
 	s := open(t, empty(t))
 	s.empty = empty
-	for name, test := range map[string]func(*testing.T){
+	inParallel(t, map[string]func(*testing.T){
 		"Schema":       s.testSchema,
 		"SignIn":       s.testSignIn,
 		"NewUser":      s.testNewUser,
@@ -51,12 +51,7 @@ func Run(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Watch":        s.testWatch,
 		"Diagnose":     s.testDiagnose,
 		"OddRows":      s.testOddRows,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	})
 }
 
 // suite is one opened database. The tests share it, and each works in organizations of its own.

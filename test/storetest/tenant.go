@@ -39,7 +39,9 @@ type tenant struct {
 	clock   *clock
 	wechat  *wechat
 	name    string // of the organization, and of all that belongs to it
-	setup   setup
+
+	clientID string // of its first application
+	setup    setup
 }
 
 // setup is how a tenant differs from the usual one.
@@ -59,6 +61,7 @@ func (s *suite) tenant(t *testing.T, what setup) *tenant {
 		suite: s, name: "shop-" + strings.ToLower(rand.Text()[:8]), clock: &clock{now: time.Now()},
 		wechat: &wechat{}, setup: what,
 	}
+	n.clientID = "app-" + n.name
 	n.service = n.newService(t, s.sealer)
 	n.change(t, what)
 	return n
@@ -135,7 +138,7 @@ func writeJSON(t *testing.T, data any) string {
 	return path
 }
 
-func (n *tenant) client(t *testing.T) *object.Client { return n.clientOf(t, "app-"+n.name) }
+func (n *tenant) client(t *testing.T) *object.Client { return n.clientOf(t, n.clientID) }
 
 func (n *tenant) clientOf(t *testing.T, id string) *object.Client {
 	t.Helper()
@@ -233,6 +236,17 @@ func assertRefused(t *testing.T, err error, code object.ErrorCode, words ...stri
 	assert.Equal(t, code, refusal.Code, refusal.Message)
 	for _, word := range words {
 		assert.Contains(t, refusal.Message, word)
+	}
+}
+
+// inParallel runs tests beside each other.
+func inParallel(t *testing.T, tests map[string]func(*testing.T)) {
+	t.Helper()
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
 	}
 }
 

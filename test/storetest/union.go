@@ -11,7 +11,7 @@ import (
 )
 
 func (s *suite) testUnionID(t *testing.T) {
-	for name, test := range map[string]func(*testing.T){
+	inParallel(t, map[string]func(*testing.T){
 		"OffByDefault":     s.testUnionOff,
 		"TurnsUpLater":     s.testUnionLater,
 		"BesideProperties": s.testUnionBesideProperties,
@@ -19,12 +19,7 @@ func (s *suite) testUnionID(t *testing.T) {
 		"SharedAtOnce":     s.testUnionAtOnce,
 		"SharedAndDeleted": s.testUnionDeleted,
 		"AnotherDeleted":   s.testUnionAnotherDeleted,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	})
 }
 
 // second is a request with another application, whose mini program is another one of the same owner.

@@ -13,18 +13,13 @@ import (
 )
 
 func (s *suite) testWatch(t *testing.T) {
-	for name, test := range map[string]func(*testing.T){
+	inParallel(t, map[string]func(*testing.T){
 		"Log":        s.testSignInLog,
 		"Statistics": s.testStatistics,
 		"Instances":  s.testWatchInstances,
 		"Outage":     s.testWatchOutage,
 		"End":        s.testWatchEnd,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	})
 }
 
 // at is an event of the tenant's some time ago.

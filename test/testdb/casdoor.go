@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/dbserver"
 	"github.com/minidoor/minidoor/test/shared"
 )
 
@@ -29,15 +30,12 @@ func (k Kind) Casdoor(t testing.TB) object.StoreConfig {
 	text, err := os.ReadFile(filepath.Join(shared.Casdoor(t), "casdoor-"+k.Name+".sql"))
 	require.NoError(t, err)
 	cfg := k.Empty(t)
-	switch k.Name {
-	case "postgres":
-		server := cfg
-		server.DBName = "postgres"
-		run(t, server, `CREATE DATABASE "`+cfg.DBName+`"`)
-	case "mysql":
-		server := cfg
-		server.DBName = ""
-		run(t, server, "CREATE DATABASE `"+cfg.DBName+"` DEFAULT CHARACTER SET utf8mb4")
+	create := map[string]string{
+		"postgres": `CREATE DATABASE "` + cfg.DBName + `"`,
+		"mysql":    "CREATE DATABASE `" + cfg.DBName + "` DEFAULT CHARACTER SET utf8mb4",
+	}[k.Name]
+	if create != "" { // SQLite makes its own
+		require.NoError(t, dbserver.Exec(t.Context(), dbserver.Server(cfg), create))
 	}
 	certificate, private := keyPair()
 	dump := strings.NewReplacer(

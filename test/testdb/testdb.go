@@ -77,11 +77,6 @@ func absent(t testing.TB, server, variable string, err error) {
 	t.Skipf(advice, server, variable, err)
 }
 
-func run(t testing.TB, cfg object.StoreConfig, statement string) {
-	t.Helper()
-	require.NoError(t, dbserver.Exec(context.Background(), cfg, statement))
-}
-
 // Connect returns the database itself, for a look past the store. It must exist; it is closed when the test ends.
 func Connect(t testing.TB, cfg object.StoreConfig) *sql.DB {
 	t.Helper()
