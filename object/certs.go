@@ -33,7 +33,7 @@ func (a *Authority) Certs() *Family[sdk.Cert] {
 		},
 		guard:  holdAll[sdk.Cert], // no other one has the name, whoever owns it
 		judge:  a.judgeCert,
-		stored: a.followCert,
+		follow: a.followCert,
 		deletable: func(q querier, _ *Caller, row *sdk.Cert) error {
 			return a.certUnused(q, row, "deleted")
 		},
@@ -116,8 +116,8 @@ func (a *Authority) certUnused(q querier, row *sdk.Cert, done string) error {
 }
 
 // followCert gives providers the new name of a cert.
-func (a *Authority) followCert(tx *txn, _ *Caller, row, old *sdk.Cert) error {
-	if old == nil || old.Name == row.Name {
+func (a *Authority) followCert(tx *txn, row, old *sdk.Cert) error {
+	if old.Name == row.Name {
 		return nil
 	}
 	_, err := tx.exec("UPDATE "+a.tables.providers.name+" SET cert=? WHERE cert=?", row.Name, old.Name)

@@ -62,6 +62,9 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 func (s *Store) applyAll(tx *txn, data *initData, newOnly bool) (err error) {
 	application := func(row, old *sdk.Application) error {
 		completeApplication(row, old)
+		if old == nil {
+			return nil
+		}
 		if err := s.endFormerTokens(tx, row, old); err != nil {
 			return err
 		}

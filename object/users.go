@@ -42,7 +42,7 @@ func (a *Authority) Users() *Family[sdk.User] {
 			return nil
 		},
 		judge:  a.judgeUser,
-		stored: a.followUser,
+		follow: a.followUser,
 		deletable: func(_ querier, c *Caller, row *sdk.User) error {
 			if row.Owner == builtInName && row.Name == builtInAdmin || row.Id == c.UserID {
 				return refuse(InvalidRequest, "this administrator cannot be deleted")
@@ -212,10 +212,7 @@ func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 }
 
 // followUser has tokens, uploads, marks and lines of the log follow a change.
-func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
-	if old == nil {
-		return nil
-	}
+func (a *Authority) followUser(tx *txn, row, old *sdk.User) error {
 	t := a.tables
 	if row.Avatar != old.Avatar {
 		if err := t.dropUploads(tx, row.Id, row.Avatar); err != nil {
