@@ -22,18 +22,7 @@ type LogQuery struct {
 // SignInEntry is a line of the log of sign-ins.
 type SignInEntry struct {
 	ID string
-
-	Time         time.Time
-	Organization string
-	Application  string
-	Provider     string
-	Outcome      string
-	Errcode      int
-	User         string
-	NewUser      bool
-	TookMs       int64
-	ClientIP     string
-	RequestID    string
+	SignInEvent
 }
 
 // SignIns returns lines of the log that the caller may see, the newest first, and the After that goes on behind them;
@@ -51,11 +40,7 @@ func (a *Authority) SignIns(ctx context.Context, c *Caller, q LogQuery) (entries
 		return nil, "", err
 	}
 	for _, r := range rows {
-		at, _ := time.Parse(logTime, r.Time) // as it was written
-		entries = append(entries, SignInEntry{
-			r.ID, at, r.Organization, r.Application, r.Provider, r.Outcome, r.Errcode, r.UserName, r.NewUser, r.TookMs,
-			r.ClientIP, r.RequestID,
-		})
+		entries = append(entries, SignInEntry{r.ID, r.event()})
 	}
 	if len(rows) == limit {
 		next = rows[limit-1].ID
