@@ -34,8 +34,10 @@ func (a *Authority) SignIns(ctx context.Context, c *Caller, q LogQuery) (entries
 	}
 	q.Organization = organization
 	limit := min(cmp.Or(q.Limit, 100), maxPageSize)
-	from, args := q.selection().from(a.tables.logs.name, "")
-	rows, err := a.tables.logs.findFrom(a.tables.read(ctx), fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", from, limit), args...)
+	logs := a.tables.logs
+	from, args := q.selection().from(logs.name, "")
+	rows, err := logs.findColumns(a.tables.read(ctx), logs.columns,
+		fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", from, limit), args...)
 	if err != nil {
 		return nil, "", err
 	}
