@@ -85,11 +85,11 @@ func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User)
 		return err
 	}
 	a.keepIdentity(row, old)
-	for _, column := range provingColumns() {
-		is, was := a.tables.users.texts(row, []string{column}), a.tables.users.texts(old, []string{column})
-		if c.Role != Global && len(is) > 0 && !reflect.DeepEqual(is[0].Interface(), was[0].Interface()) &&
-			!isBlank(is[0]) {
-			return refuse(AccessDenied, "%s can be set by an administrator of %s only", column, builtInName)
+	is, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
+	for _, column := range a.tables.users.pick(provingColumns()...) {
+		proof, before := is.FieldByIndex(column.field), was.FieldByIndex(column.field)
+		if c.Role != Global && !isBlank(proof) && !reflect.DeepEqual(proof.Interface(), before.Interface()) {
+			return refuse(AccessDenied, "%s can be set by an administrator of %s only", column.name, builtInName)
 		}
 	}
 	return checkContacts(row, old)
