@@ -67,7 +67,7 @@ type remote struct {
 
 // start learns the organization, and finds out whether the credentials are right.
 func (r *remote) start(ctx context.Context) error {
-	_, _, err := r.applications(ctx)
+	_, err := r.applications(ctx)
 	if e, ok := errors.AsType[*casdoorError](err); ok && (e.problem == unauthorized || e.problem == noSuchClient) {
 		return err
 	}
