@@ -46,7 +46,7 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
-	return newService(r, services)
+	return newService(r, services), nil
 }
 
 // remote is the directory behind a Casdoor's API. Users are found by their names alone: the API has no other search

@@ -90,7 +90,7 @@ type madeProvider struct {
 }
 
 // newService returns the use cases on d. Its cfg has its defaults.
-func newService(d directory, cfg ServiceConfig) (*Service, error) {
+func newService(d directory, cfg ServiceConfig) *Service {
 	s := &Service{
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
@@ -101,6 +101,7 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(),
 		profileFields: profileFields(), accountFields: accountFields(),
+		pictures:          picture.New(avatarSides()...),
 		settings:          newSettings(d, cfg.Now),
 		providers:         newLRU[string, madeProvider](maxProviders),
 		verified:          newLRU[[32]byte, *tokenClaims](maxVerified),
@@ -108,9 +109,7 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		organizationTexts: newLRU[*sdk.Organization, []byte](maxOrganizationTexts),
 	}
 	s.tables, _ = d.(*tables)
-	var err error
-	s.pictures, err = picture.New(picture.Config{Sides: avatarSides()})
-	return s, err
+	return s
 }
 
 // inTurn issues a token when it is the caller's turn. Those of a crowd wait for it before they hold a user, claims and
