@@ -153,10 +153,18 @@ func (s *Service) use(ctx context.Context, p *Principal, u *avatarUpload, row *U
 	}
 	next := u.update.finish(p, s.stamp(), u.marked)
 	err = s.tables.write(ctx, func(tx *txn) error {
-		if pending {
-			return s.tables.keepPending(tx, next, u.update.columns, row)
+		// The user's row comes first: of two who upload at once the second waits here, and then drops the first one's.
+		_, err := s.tables.liveUser(tx, next)
+		if err == nil && len(u.update.columns) > 0 {
+			err = s.tables.updateUser(tx, next, u.update.columns, nil)
 		}
-		return s.tables.useUpload(tx, next, u.update.columns, row)
+		if err != nil {
+			return err
+		}
+		if pending {
+			return s.tables.keepPending(tx, row)
+		}
+		return s.tables.nowUsed(tx, row, uploadNew, next.User.Name)
 	})
 	if err != nil {
 		return false, err

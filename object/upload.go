@@ -42,19 +42,6 @@ func (t *tables) addUpload(ctx context.Context, u *Upload) error {
 	})
 }
 
-// useUpload writes columns of the principal's user, whose avatar is now that upload. The user's row comes first: of two
-// who upload at once the second waits there, and then drops the first one's upload.
-func (t *tables) useUpload(tx *txn, p *Principal, columns []string, row *Upload) error {
-	_, err := t.liveUser(tx, p)
-	if err == nil {
-		err = t.updateUser(tx, p, columns, nil)
-	}
-	if err != nil {
-		return err
-	}
-	return t.nowUsed(tx, row, uploadNew, p.User.Name)
-}
-
 // nowUsed makes an upload the avatar, and lists it among the resources.
 func (t *tables) nowUsed(tx *txn, u *Upload, from, user string) error {
 	if err := t.moveUpload(tx, u.FileKey, from, uploadUsed, ""); err != nil {
