@@ -139,11 +139,7 @@ func (a *Authority) keepWhatStays(c *Caller, row, old *sdk.User) error {
 
 // keepIdentity keeps the properties that say what a platform has told of the user: they are ours to set.
 func (a *Authority) keepIdentity(row, old *sdk.User) {
-	ours := func(name, _ string) bool {
-		prefix, verified := strings.CutSuffix(name, phoneVerified)
-		_, known := a.registry.ByPrefix(prefix)
-		return verified && known || a.isIdentityProperty(name)
-	}
+	ours := func(name, _ string) bool { return a.isPlatforms(name, openIDProperty, unionIDProperty, phoneVerified) }
 	properties := maps.Clone(row.Properties)
 	maps.DeleteFunc(properties, ours)
 	if properties == nil {
