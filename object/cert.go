@@ -121,6 +121,15 @@ func parseKey(row *sdk.Cert) (*key, error) {
 	return k, nil
 }
 
+// matches reports whether private and public key are one pair.
+func (k *key) matches() bool {
+	if k.private == nil {
+		return true
+	}
+	public, ok := k.private.Public().(interface{ Equal(x crypto.PublicKey) bool })
+	return ok && public.Equal(k.public)
+}
+
 // minRSABits is what crypto/rsa signs and verifies with.
 const minRSABits = 1024
 

@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"crypto"
 	"crypto/rsa"
 	"slices"
 
@@ -64,15 +63,6 @@ func completeManagedCert(row, old *sdk.Cert) error {
 		return refuse(InvalidRequest, "an RSA key has %d bits at most", maxRSABits)
 	}
 	return nil
-}
-
-// matches reports whether private and public key are one pair.
-func (k *key) matches() bool {
-	if k.private == nil {
-		return true
-	}
-	public, ok := k.private.Public().(interface{ Equal(x crypto.PublicKey) bool })
-	return ok && public.Equal(k.public)
 }
 
 // judgeCert refuses a second cert of one name, whoever owns it: the name is what tokens tell of their key. And the keys
