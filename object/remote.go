@@ -135,13 +135,9 @@ func madeByMiniProgram(user *sdk.User, openID string) bool {
 
 // user returns a user, or ErrNotFound.
 func (r *remote) user(ctx context.Context, organization, name string) (*sdk.User, error) {
-	user, err := call(ctx, r.casdoor, "get-user", func(c *sdk.Client) (*sdk.User, error) {
+	return callForRow(ctx, r.casdoor, "get-user", func(c *sdk.Client) (*sdk.User, error) {
 		return c.GetUser(organization + "/" + name)
 	})
-	if err == nil && user == nil {
-		err = ErrNotFound
-	}
-	return user, err
 }
 
 // admit implements directory. Each write is a call of its own: the token, without which the others do no harm, is the
@@ -282,12 +278,9 @@ func (r *remote) principal(ctx context.Context, token string, claims *tokenClaim
 
 // token returns a token row, or ErrNotFound. Casdoor has no other sign for a row that there is not than its words.
 func (r *remote) token(ctx context.Context, id string) (*sdk.Token, error) {
-	row, err := call(ctx, r.casdoor, "get-token", func(c *sdk.Client) (*sdk.Token, error) { return c.GetToken(id) })
+	row, err := callForRow(ctx, r.casdoor, "get-token", func(c *sdk.Client) (*sdk.Token, error) { return c.GetToken(id) })
 	if e, ok := errors.AsType[*casdoorError](err); ok && e.said == fmt.Sprintf("The token: %s does not exist", id) {
 		return nil, ErrNotFound
-	}
-	if err == nil && row == nil {
-		err = ErrNotFound
 	}
 	return row, err
 }

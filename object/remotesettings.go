@@ -97,14 +97,11 @@ func (r *remote) client(ctx context.Context, clientID string) (*Client, error) {
 // clientOf reads an application, and what its settings refer to.
 func (r *remote) clientOf(ctx context.Context, id, home string) (*Client, error) {
 	// Asked for alone, an application comes with its providers.
-	app, err := call(ctx, r.casdoor, "get-application", func(c *sdk.Client) (*sdk.Application, error) {
+	app, err := callForRow(ctx, r.casdoor, "get-application", func(c *sdk.Client) (*sdk.Application, error) {
 		return c.GetApplication(id)
 	})
 	if err != nil {
 		return nil, err
-	}
-	if app == nil {
-		return nil, ErrNotFound
 	}
 	c := &Client{Application: app, miniPrograms: r.miniPrograms(ctx, app), home: app.Organization}
 	app.Organization = home
@@ -199,13 +196,9 @@ func (r *remote) warn(ctx context.Context, row *sdk.Provider, message string) {
 
 // organization implements directory.
 func (r *remote) organization(ctx context.Context, name string) (*sdk.Organization, error) {
-	org, err := call(ctx, r.casdoor, "get-organization", func(c *sdk.Client) (*sdk.Organization, error) {
+	return callForRow(ctx, r.casdoor, "get-organization", func(c *sdk.Client) (*sdk.Organization, error) {
 		return c.GetOrganization(name)
 	})
-	if err == nil && org == nil {
-		err = ErrNotFound
-	}
-	return org, err
 }
 
 // certs returns the certs of an organization and those that all share.
