@@ -8,8 +8,8 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// settingsTTL bounds for how long a change of an application, organization, provider or cert made elsewhere is
-// unseen.
+// settingsTTL is how long a change that another instance makes to an application, organization, provider or cert may
+// stay unseen here.
 const settingsTTL = 3 * time.Second
 
 // settingsPatience bounds a read of settings that several may wait for.
@@ -45,7 +45,7 @@ func (s *settings) keys(ctx context.Context) ([]*key, error) {
 	return load(ctx, s.cache, "keys", s.directory.keys)
 }
 
-// keysRenewal is how long to the next time that the keys are read anew for a token: strangers can send any token.
+// keysRenewal is the least time between two reads of the keys for tokens: strangers can send any token.
 const keysRenewal = time.Second
 
 // newKeys is keys for a token that the known ones do not verify: it may be signed with one that has just been made,

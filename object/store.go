@@ -160,7 +160,7 @@ const (
 
 // Sizes of the batches that those who wait for the database make.
 const (
-	maxShared     = 256 // transactions that share a commit: so long the first of them waits for the others
+	maxShared     = 256 // transactions that share a commit: the first of them waits for all others
 	serverBatches = 2   // that are on their way to a server at a time
 )
 
