@@ -10,9 +10,16 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// cache keeps values by their names for settingsTTL.
+// cachePatience bounds a read that several may wait for.
+const cachePatience = 10 * time.Second
+
+// maxCached bounds the values of a cache. Past it the one that was used least recently is read anew.
+const maxCached = 4096
+
+// cache keeps values by their names, and reads each once for all who ask for it at the same time.
 type cache struct {
 	now    func() time.Time
+	life   time.Duration // of a value
 	flight singleflight.Group
 	known  *lru.Cache[string, cached]
 	age    atomic.Int64 // how often all was forgotten
@@ -24,8 +31,8 @@ type cached struct {
 	age   int64 // of the cache when it was asked for
 }
 
-func newCache(now func() time.Time) *cache {
-	return &cache{now: now, known: newLRU[string, cached](maxSettings)}
+func newCache(now func() time.Time, life time.Duration) *cache {
+	return &cache{now: now, life: life, known: newLRU[string, cached](maxCached)}
 }
 
 // newLRU returns a cache of at most so many entries, which is more than none.
@@ -37,8 +44,9 @@ func newLRU[K comparable, V any](most int) *lru.Cache[K, V] {
 	return c
 }
 
-// load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names. A
-// name that PostgreSQL cannot hold names nothing, and is not asked for: the answer would be an error, not ErrNotFound.
+// load returns the value of name, read at most the cache's life ago. Only what exists is kept: strangers choose the
+// names. A name that PostgreSQL cannot hold names nothing, and is not asked for: the answer would be an error, not
+// ErrNotFound.
 func load[T any](
 	ctx context.Context, c *cache, name string, read func(context.Context) (T, error),
 ) (value T, err error) {
@@ -50,7 +58,7 @@ func load[T any](
 	}
 	age := c.age.Load()
 	flight := strconv.FormatInt(age, 10) + "/" + name // what was being read when all was forgotten is old
-	return together(ctx, &c.flight, flight, settingsPatience, func(ctx context.Context) (T, error) {
+	return together(ctx, &c.flight, flight, cachePatience, func(ctx context.Context) (T, error) {
 		if value, ok := recent[T](c, name); ok { // since this caller looked
 			return value, nil
 		}
@@ -59,7 +67,7 @@ func load[T any](
 			c.known.Remove(name)
 			return value, err
 		}
-		c.known.Add(name, cached{value, c.now().Add(settingsTTL), age})
+		c.known.Add(name, cached{value, c.now().Add(c.life), age})
 		return value, nil
 	})
 }

@@ -41,7 +41,8 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	services.Sealer, services.RefreshTokenJWT = nil, true
 	r := &remote{
 		casdoor: newCasdoor(cfg), registry: services.Registry, log: services.Logger, keyring: newKeyring(),
-		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), warned: map[string]bool{}, lists: newCache(services.Now),
+		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), warned: map[string]bool{},
+		lists: newCache(services.Now, settingsTTL),
 	}
 	if err := r.start(ctx); err != nil {
 		return nil, err

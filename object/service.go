@@ -11,7 +11,6 @@ import (
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/minidoor/minidoor/object/picture"
 	"github.com/minidoor/minidoor/provider"
@@ -56,8 +55,7 @@ type Service struct {
 	filesURL      string
 
 	verified *lru.Cache[[32]byte, *tokenClaims]
-	sessions *lru.Cache[[32]byte, checkedSession]
-	checks   singleflight.Group // of sessions
+	checks   *cache // of sessions
 
 	accountWriter     *claimWriter
 	organizationTexts *lru.Cache[*sdk.Organization, []byte] // as JSON, as Account shows them
@@ -105,7 +103,7 @@ func newService(d directory, cfg ServiceConfig) *Service {
 		settings:          newSettings(d, cfg.Now),
 		providers:         newLRU[string, madeProvider](maxProviders),
 		verified:          newLRU[[32]byte, *tokenClaims](maxVerified),
-		sessions:          newLRU[[32]byte, checkedSession](maxCheckedSessions),
+		checks:            newCache(cfg.Now, sessionCheckLife),
 		organizationTexts: newLRU[*sdk.Organization, []byte](maxOrganizationTexts),
 	}
 	s.tables, _ = d.(*tables)

@@ -12,12 +12,6 @@ import (
 // stay unseen here.
 const settingsTTL = 3 * time.Second
 
-// settingsPatience bounds a read of settings that several may wait for.
-const settingsPatience = 10 * time.Second
-
-// maxSettings bounds the settings that are kept. Past it the one that was used least recently is read anew.
-const maxSettings = 4096
-
 // settings keeps what sign-ins need of the tables that only admins change: reading it costs more than a sign-in may.
 type settings struct {
 	*cache
@@ -29,7 +23,7 @@ type settings struct {
 }
 
 func newSettings(d directory, now func() time.Time) *settings {
-	return &settings{cache: newCache(now), directory: d}
+	return &settings{cache: newCache(now, settingsTTL), directory: d}
 }
 
 // client returns the application with that client id, which for a shared application may end in the organization, or
