@@ -41,8 +41,7 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	services.Sealer, services.RefreshTokenJWT = nil, true
 	r := &remote{
 		casdoor: newCasdoor(cfg), registry: services.Registry, log: services.Logger, keyring: newKeyring(),
-		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), warned: map[string]bool{},
-		lists: newCache(services.Now, settingsTTL),
+		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), lists: newCache(services.Now, settingsTTL),
 	}
 	if err := r.start(ctx); err != nil {
 		return nil, err
@@ -61,9 +60,7 @@ type remote struct {
 	appSecrets map[string]provider.Secret
 	lists      *cache                 // of the listing of applications
 	home       atomic.Pointer[string] // the organization of our application; nil until it has been read
-
-	mu     sync.Mutex
-	warned map[string]bool // of AppIDs
+	warned     sync.Map               // the AppIDs that something was wrong with
 }
 
 // start learns the organization, and finds out whether the credentials are right.

@@ -186,10 +186,7 @@ func (r *remote) miniPrograms(ctx context.Context, app *sdk.Application) []miniP
 
 // warn says once what is wrong with a mini program of Casdoor's.
 func (r *remote) warn(ctx context.Context, row *sdk.Provider, message string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.warned[row.ClientId] {
-		r.warned[row.ClientId] = true
+	if _, again := r.warned.LoadOrStore(row.ClientId, true); !again {
 		r.log.WarnContext(ctx, message, "provider", row.Name, "appid", row.ClientId)
 	}
 }
