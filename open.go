@@ -151,14 +151,14 @@ func openFiles(deps *controllers.Deps, services *object.ServiceConfig, cfg *conf
 		if err != nil {
 			return err
 		}
-		services.Files, services.FilesURL = bucket, bucket.URL("")
+		services.Files, services.FilesURL = bucket, bucket.Public()
 		return nil
 	}
 	folder, err := blob.NewFolder(cfg.AvatarDir, cfg.AvatarURL)
 	if err != nil {
 		return fmt.Errorf("avatarDir: %w", err)
 	}
-	services.Files, services.FilesURL, deps.Files = folder, folder.URL(""), folder
+	services.Files, services.FilesURL, deps.Files = folder, folder.Public(), folder
 	return nil
 }
 

@@ -36,12 +36,7 @@ func (c *AccountController) Account() {
 func (b *Base) replyAccount(p *object.Principal) { b.replyAccountAs(http.StatusOK, p, nil) }
 
 func (b *Base) replyAccountAs(status int, p *object.Principal, data3 any) {
-	account, err := b.Deps.Service.Account(b.Ctx.Request.Context(), p)
-	if err != nil {
-		b.fail(err)
-		return
-	}
-	text, err := accountText(account, data3)
+	text, err := b.accountText(p, data3)
 	if err != nil {
 		b.fail(err)
 		return
@@ -50,8 +45,8 @@ func (b *Base) replyAccountAs(status int, p *object.Principal, data3 any) {
 }
 
 // accountText is a casdoorReply, put together of what object has encoded.
-func accountText(account object.Account, data3 any) ([]byte, error) {
-	user, organization, err := account.JSON()
+func (b *Base) accountText(p *object.Principal, data3 any) ([]byte, error) {
+	user, organization, err := b.Deps.Service.Account(b.Ctx.Request.Context(), p)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +55,7 @@ func accountText(account object.Account, data3 any) ([]byte, error) {
 		Msg    string `json:"msg"`
 		Sub    string `json:"sub"`
 		Name   string `json:"name"`
-	}{Status: "ok", Sub: account.User.Id, Name: account.User.Name})
+	}{Status: "ok", Sub: p.User.Id, Name: p.User.Name})
 	if err != nil {
 		return nil, err
 	}

@@ -8,40 +8,25 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Account is what a user reads of the own account: the user without secrets, and the organization.
-type Account struct {
-	User         *sdk.User
-	Organization *sdk.Organization
-
-	writer           *claimWriter
-	organizationText []byte
-}
-
 // maxOrganizationTexts bounds what is kept of organizations, at about 5 KB each.
 const maxOrganizationTexts = 100
 
-// Account returns the principal's account.
-func (s *Service) Account(ctx context.Context, p *Principal) (Account, error) {
+// Account returns what the principal reads of the own account, as JSON objects: the user and the organization, without
+// secrets. The second one is shared: read it only.
+func (s *Service) Account(ctx context.Context, p *Principal) (user, organization []byte, err error) {
 	org, err := s.settings.organization(ctx, p.User.Owner)
 	if err != nil {
-		return Account{}, err
+		return nil, nil, err
 	}
-	account := Account{User: publicUser(p.User), Organization: publicOrganization(org), writer: s.accountWriter}
-	text, known := s.organizationTexts.Get(org)
+	organization, known := s.organizationTexts.Get(org)
 	if !known {
-		if text, err = json.Marshal(account.Organization); err != nil {
-			return Account{}, err
+		if organization, err = json.Marshal(publicOrganization(org)); err != nil {
+			return nil, nil, err
 		}
-		s.organizationTexts.Add(org, text)
+		s.organizationTexts.Add(org, organization)
 	}
-	account.organizationText = text
-	return account, nil
-}
-
-// JSON returns the user and the organization as JSON objects.
-func (a Account) JSON() (user, organization []byte, err error) {
-	user, err = a.writer.full(a.User)
-	return user, a.organizationText, err
+	user, err = s.accountWriter.full(publicUser(p.User))
+	return user, organization, err
 }
 
 // publicOrganization returns a copy without secrets.

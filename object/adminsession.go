@@ -12,8 +12,8 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
-// AdminSession is what a browser is signed in by, with a password: any user's, in spite of its name, which the table
-// has. The browser has the token; who reads the row can do nothing with it.
+// AdminSession is what a browser is signed in by, with a password. It may be any user's, not an administrator's only:
+// its name is that of the table. The browser has the token; who reads the row can do nothing with it.
 type AdminSession struct {
 	TokenHash    string `xorm:"varchar(64) notnull pk"`
 	ID           string `xorm:"'session_id' varchar(36) notnull"` // names the session where it is listed, and opens nothing

@@ -3,6 +3,8 @@ package object
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -11,6 +13,8 @@ import (
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/provider"
 )
 
 // Client is an application as a token request meets it, with all that its settings refer to. It is shared: read it
@@ -35,6 +39,18 @@ type miniProgram struct {
 // Authentic reports whether secret is the client secret, in constant time. No secret is authentic where none is set.
 func (c *Client) Authentic(secret string) bool {
 	return sameSecret(c.Application.ClientSecret, secret)
+}
+
+// NewClientSecret returns a client secret that nobody can guess.
+func NewClientSecret() provider.Secret { return provider.Secret(newClientSecret()) }
+
+func newClientID() string     { return randomHex(10) }
+func newClientSecret() string { return randomHex(20) }
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
 }
 
 // Grants reports whether the application's settings allow a grant type.

@@ -32,7 +32,7 @@ func (a *Authority) Applications() *Family[sdk.Application] {
 		fill:   a.fillApplication,
 		guard:  holdAll[sdk.Application], // no other one has the client id
 		judge:  a.judgeApplication,
-		stored: a.followApplication,
+		follow: a.followApplication,
 		unused: a.applicationUnused,
 		detach: func(tx *txn, row *sdk.Application) error { // another application may get its name and client id
 			return errors.Join(a.tables.endOwnTokens(tx, row), a.tables.forgetKeys(tx, row))
@@ -262,10 +262,7 @@ func (a *Authority) fewFollow(ctx context.Context, name string) error {
 
 // followApplication ends what an application has got for itself and is to have no more, remembers what it has signed
 // with, and gives organizations, users and tokens the new name of an application.
-func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Application) error {
-	if old == nil {
-		return nil
-	}
+func (a *Authority) followApplication(tx *txn, row, old *sdk.Application) error {
 	if err := a.tables.rememberKeys(tx, row, old, a.now()); err != nil {
 		return err
 	}
@@ -290,10 +287,9 @@ func (a *Authority) followApplication(tx *txn, _ *Caller, row, old *sdk.Applicat
 }
 
 // endFormerTokens ends the tokens that an application has got for itself with a client secret that has changed, or in
-// an organization that it leaves: when it comes back they would be good again, whatever secret it has by then. Old is
-// nil where the application is new.
+// an organization that it leaves: when it comes back they would be good again, whatever secret it has by then.
 func (s *Store) endFormerTokens(tx *txn, row, old *sdk.Application) error {
-	if old == nil || old.ClientSecret == row.ClientSecret && old.Organization == row.Organization &&
+	if old.ClientSecret == row.ClientSecret && old.Organization == row.Organization &&
 		(row.IsShared || !old.IsShared) {
 		return nil
 	}

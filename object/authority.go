@@ -12,9 +12,5 @@ func NewAuthority(store *Store, cfg ServiceConfig) (*Authority, error) {
 		return nil, errors.New("a service needs a registry and a sealer")
 	}
 	cfg = cfg.withDefaults()
-	service, err := newService(newTables(store, cfg), cfg)
-	if err != nil {
-		return nil, err
-	}
-	return &Authority{service}, nil
+	return &Authority{newService(newTables(store, cfg), cfg)}, nil
 }

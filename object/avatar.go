@@ -124,19 +124,11 @@ func (s *Service) storeUpload(ctx context.Context, p *Principal, u *avatarUpload
 	if s.tables == nil {
 		return false, s.storeRemote(ctx, p, u)
 	}
-	row := &Upload{
-		FileKey: u.key, Organization: p.User.Owner, UserID: p.User.Id, State: uploadNew, URL: u.url,
-		Due: timestamp(s.now().Add(uploadPatience)), CreatedTime: s.stamp(),
-	}
-	if err := s.tables.addUpload(ctx, row); err != nil {
-		return false, err
-	}
-	if err = s.putAll(ctx, u); err == nil {
+	row := &Upload{FileKey: u.key, Organization: p.User.Owner, UserID: p.User.Id, URL: u.url}
+	err = s.keepUpload(ctx, row, u.thumbs, func() (err error) {
 		pending, err = s.use(ctx, p, u, row)
-	}
-	if err != nil {
-		s.giveUp(ctx, row)
-	}
+		return err
+	})
 	return pending, err
 }
 
@@ -153,10 +145,18 @@ func (s *Service) use(ctx context.Context, p *Principal, u *avatarUpload, row *U
 	}
 	next := u.update.finish(p, s.stamp(), u.marked)
 	err = s.tables.write(ctx, func(tx *txn) error {
-		if pending {
-			return s.tables.keepPending(tx, next, u.update.columns, row)
+		// The user's row comes first: of two who upload at once the second waits here, and then drops the first one's.
+		_, err := s.tables.liveUser(tx, next)
+		if err == nil && len(u.update.columns) > 0 {
+			err = s.tables.updateUser(tx, next, u.update.columns, nil)
 		}
-		return s.tables.useUpload(tx, next, u.update.columns, row)
+		if err != nil {
+			return err
+		}
+		if pending {
+			return s.tables.keepPending(tx, row)
+		}
+		return s.tables.nowUsed(tx, row, uploadNew, next.User.Name)
 	})
 	if err != nil {
 		return false, err
@@ -175,7 +175,7 @@ func (s *Service) use(ctx context.Context, p *Principal, u *avatarUpload, row *U
 // storeRemote does what can be done without a table of uploads: the files of a former avatar stay, since nothing there
 // tells whose they are, and so do those whose update was not answered, since it may have been done.
 func (s *Service) storeRemote(ctx context.Context, p *Principal, u *avatarUpload) error {
-	err := s.putAll(ctx, u)
+	err := s.putAll(ctx, u.key, u.thumbs)
 	stored := err == nil
 	if stored {
 		u.update.user.Avatar = u.url
@@ -195,9 +195,10 @@ func (s *Service) storeRemote(ctx context.Context, p *Principal, u *avatarUpload
 	return err
 }
 
-func (s *Service) putAll(ctx context.Context, u *avatarUpload) error {
-	for _, t := range u.thumbs {
-		if err := s.files.Put(ctx, blob.Sibling(u.key, t.Side), t.ContentType, t.Data); err != nil {
+// putAll stores the files of a picture, whose largest one has that key.
+func (s *Service) putAll(ctx context.Context, key string, thumbs []picture.Thumbnail) error {
+	for _, t := range thumbs {
+		if err := s.files.Put(ctx, blob.Sibling(key, t.Side), t.ContentType, t.Data); err != nil {
 			const message = "the picture cannot be stored now, please try again later"
 			return &Refusal{Code: Unavailable, Message: message, Err: err}
 		}

@@ -19,12 +19,12 @@ import (
 	"math/big"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // defaultAlgorithm is what Casdoor takes where neither application nor cert names one.
@@ -45,27 +45,25 @@ type key struct {
 // keyring keeps parsed certs: to parse an RSA key costs as much as a signature, and settings are read anew every few
 // seconds. An unchanged cert is the same *key each time.
 type keyring struct {
-	mu   sync.Mutex
-	keys map[sdk.Cert]*key
+	keys *lru.Cache[sdk.Cert, *key]
 }
 
-func newKeyring() *keyring { return &keyring{keys: map[sdk.Cert]*key{}} }
+// maxKeys bounds the certs that are kept: some come and go.
+const maxKeys = 1000
+
+func newKeyring() *keyring { return &keyring{newLRU[sdk.Cert, *key](maxKeys)} }
 
 func (r *keyring) parse(row *sdk.Cert) (*key, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if k := r.keys[*row]; k != nil {
+	if k, known := r.keys.Get(*row); known {
 		return k, nil
 	}
 	k, err := parseKey(row)
 	if err != nil {
 		return nil, err
 	}
-	const plenty = 1000 // of certs that came and went
-	if len(r.keys) >= plenty {
-		clear(r.keys)
+	if first, known, _ := r.keys.PeekOrAdd(*row, k); known { // somebody was faster
+		return first, nil
 	}
-	r.keys[*row] = k
 	return k, nil
 }
 
@@ -121,6 +119,15 @@ func parseKey(row *sdk.Cert) (*key, error) {
 		k.algorithm = k.naturalAlgorithm()
 	}
 	return k, nil
+}
+
+// matches reports whether private and public key are one pair.
+func (k *key) matches() bool {
+	if k.private == nil {
+		return true
+	}
+	public, ok := k.private.Public().(interface{ Equal(x crypto.PublicKey) bool })
+	return ok && public.Equal(k.public)
 }
 
 // minRSABits is what crypto/rsa signs and verifies with.

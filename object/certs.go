@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"crypto"
 	"crypto/rsa"
 	"slices"
 
@@ -33,7 +32,7 @@ func (a *Authority) Certs() *Family[sdk.Cert] {
 		},
 		guard:  holdAll[sdk.Cert], // no other one has the name, whoever owns it
 		judge:  a.judgeCert,
-		stored: a.followCert,
+		follow: a.followCert,
 		deletable: func(q querier, _ *Caller, row *sdk.Cert) error {
 			return a.certUnused(q, row, "deleted")
 		},
@@ -64,15 +63,6 @@ func completeManagedCert(row, old *sdk.Cert) error {
 		return refuse(InvalidRequest, "an RSA key has %d bits at most", maxRSABits)
 	}
 	return nil
-}
-
-// matches reports whether private and public key are one pair.
-func (k *key) matches() bool {
-	if k.private == nil {
-		return true
-	}
-	public, ok := k.private.Public().(interface{ Equal(x crypto.PublicKey) bool })
-	return ok && public.Equal(k.public)
 }
 
 // judgeCert refuses a second cert of one name, whoever owns it: the name is what tokens tell of their key. And the keys
@@ -116,8 +106,8 @@ func (a *Authority) certUnused(q querier, row *sdk.Cert, done string) error {
 }
 
 // followCert gives providers the new name of a cert.
-func (a *Authority) followCert(tx *txn, _ *Caller, row, old *sdk.Cert) error {
-	if old == nil || old.Name == row.Name {
+func (a *Authority) followCert(tx *txn, row, old *sdk.Cert) error {
+	if old.Name == row.Name {
 		return nil
 	}
 	_, err := tx.exec("UPDATE "+a.tables.providers.name+" SET cert=? WHERE cert=?", row.Name, old.Name)

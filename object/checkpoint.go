@@ -22,9 +22,9 @@ type checkpointer struct {
 
 // Lengths of the log, in pages. Every read looks through it.
 const (
-	mostPages    = 2000 // that are not copied, and then are
+	mostPages    = 2000 // that wait to be copied: with these a checkpoint begins
 	fewestPages  = 100  // the same, where the disk takes long for them
-	restartPages = 4000 // in all, from where on the log is to start anew
+	restartPages = 4000 // in all: with these the log is to start anew
 )
 
 // longCheckpoint is how long one may take: while it is synced, so is no commit.

@@ -42,14 +42,12 @@ func scanClaimant(rows *sql.Rows) (claimant, error) {
 
 func (c claimant) fullName() string { return c.owner + "/" + c.name }
 
-// doubted returns the OpenIDs that the row speaks of and why they are in doubt, or nothing. Casdoor v3.158 lets users
-// write their own wechat column and properties: the name and the way that somebody has registered must not speak
-// against them.
+// doubted returns, of a row with an OpenID in its properties, the OpenIDs that it speaks of and why they are in doubt, or
+// nothing. Casdoor v3.158 lets users write their own wechat column and properties: the name and the way that somebody
+// has registered must not speak against them.
 func (c claimant) doubted() (openIDs []string, reason string) {
 	named, isNamed := strings.CutPrefix(c.name, "wechat-")
 	switch {
-	case c.openID == "":
-		return nil, ""
 	case c.column == "":
 		openIDs = []string{c.openID}
 	case c.column != c.openID && c.column != c.unionID:

@@ -108,22 +108,13 @@ func (s *Service) emptyUser(user *sdk.User) []string {
 	}
 	columns := s.tables.users.clear(user, personal...)
 	before := len(user.Properties)
-	maps.DeleteFunc(user.Properties, func(name, _ string) bool { return !s.isIdentityProperty(name) })
+	maps.DeleteFunc(user.Properties, func(name, _ string) bool {
+		return !s.isPlatforms(name, openIDProperty, unionIDProperty)
+	})
 	if len(user.Properties) < before {
 		columns = append(columns, "properties")
 	}
 	return columns
-}
-
-// isIdentityProperty is true for the properties that hold OpenID and UnionID.
-func (s *Service) isIdentityProperty(name string) bool {
-	for _, end := range []string{openIDProperty, unionIDProperty} {
-		prefix, ok := strings.CutSuffix(name, end)
-		if _, ours := s.registry.ByPrefix(prefix); ok && ours {
-			return true
-		}
-	}
-	return false
 }
 
 // deleteTraces deletes a user's sessions of both kinds, lines of the log and Marks, and drops the uploads.

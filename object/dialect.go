@@ -168,7 +168,7 @@ const (
 // pgDataException is the class of SQLSTATEs that blame a value.
 const pgDataException = "22"
 
-// pgReadOnly is what a server says that another one has taken the place of.
+// pgReadOnly is what a server says whose place another one has taken.
 const pgReadOnly = "25006"
 
 func isTransient(err error) bool {

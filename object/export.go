@@ -112,19 +112,19 @@ func (s *Service) export(ctx context.Context, user *sdk.User) (*Export, error) {
 	if e.Unchecked, err = s.tables.marks.find(s.tables.read(ctx), "WHERE user_id=?", user.Id); err != nil {
 		return nil, err
 	}
-	if e.Pictures, err = s.tables.pictures(ctx, user.Id); err != nil {
+	if e.Pictures, err = s.tables.exportPictures(ctx, user.Id); err != nil {
 		return nil, err
 	}
-	if e.SignIns, err = s.tables.signInsOf(ctx, user); err != nil {
+	if e.SignIns, err = s.tables.exportSignIns(ctx, user); err != nil {
 		return nil, err
 	}
-	if e.Browsers, err = s.tables.browsersOf(ctx, user.Id); err != nil {
+	if e.Browsers, err = s.tables.exportBrowsers(ctx, user.Id); err != nil {
 		return nil, err
 	}
 	if e.Tokens, err = s.exportTokens(ctx, user); err != nil {
 		return nil, err
 	}
-	e.Records, err = s.recordsOf(ctx, user)
+	e.Records, err = s.exportRecords(ctx, user)
 	e.Unchecked, e.Records = notNil(e.Unchecked), notNil(e.Records)
 	return e, err
 }
@@ -145,7 +145,7 @@ func (t *tables) exportIdentities(ctx context.Context, user *sdk.User) ([]Export
 	return identities, err
 }
 
-func (t *tables) pictures(ctx context.Context, userID string) ([]ExportPicture, error) {
+func (t *tables) exportPictures(ctx context.Context, userID string) ([]ExportPicture, error) {
 	uploads, err := t.uploads.find(t.read(ctx), "WHERE user_id=? ORDER BY created_time", userID)
 	pictures := []ExportPicture{}
 	for _, u := range uploads {
@@ -154,7 +154,7 @@ func (t *tables) pictures(ctx context.Context, userID string) ([]ExportPicture, 
 	return pictures, err
 }
 
-func (t *tables) signInsOf(ctx context.Context, user *sdk.User) ([]ExportSignIn, error) {
+func (t *tables) exportSignIns(ctx context.Context, user *sdk.User) ([]ExportSignIn, error) {
 	lines, err := t.logs.find(t.read(ctx), fmt.Sprintf("WHERE organization=? AND user_name=? ORDER BY id DESC LIMIT %d",
 		maxRecords), user.Owner, user.Name)
 	signIns := []ExportSignIn{}
@@ -164,7 +164,7 @@ func (t *tables) signInsOf(ctx context.Context, user *sdk.User) ([]ExportSignIn,
 	return signIns, err
 }
 
-func (t *tables) browsersOf(ctx context.Context, userID string) ([]ExportBrowser, error) {
+func (t *tables) exportBrowsers(ctx context.Context, userID string) ([]ExportBrowser, error) {
 	sessions, err := t.adminSessions.find(t.read(ctx), "WHERE user_id=? ORDER BY created_time", userID)
 	browsers := []ExportBrowser{}
 	for _, b := range sessions {
@@ -190,7 +190,7 @@ func (s *Service) exportTokens(ctx context.Context, user *sdk.User) ([]ExportTok
 	return tokens, err
 }
 
-func (s *Service) recordsOf(ctx context.Context, user *sdk.User) (records []ExportRecord, err error) {
+func (s *Service) exportRecords(ctx context.Context, user *sdk.User) (records []ExportRecord, err error) {
 	t := s.tables
 	if t.records == nil {
 		return nil, nil

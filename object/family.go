@@ -21,7 +21,7 @@ type Family[T any] struct {
 //
 //	Get:         home, reveal, show
 //	List:        seek; show for each row
-//	Add, Update: home, fill; in one transaction guard, judge, the row itself, stored; changed
+//	Add, Update: home, fill; in one transaction guard, judge, the row itself and, of an Update, follow; changed
 //	Delete:      unused; in one transaction guard, home, deletable, detach, erase or the row itself; changed
 type trait[T any] struct {
 	name       string              // Casdoor's, as in its paths: "provider"; required
@@ -60,8 +60,8 @@ type trait[T any] struct {
 	// judge judges a row in the transaction, beside the others that it has to do with; old is nil where the row is new.
 	judge func(tx *txn, c *Caller, row, old *T) error
 
-	// stored does what else must happen in the same transaction; old is nil where the row is new.
-	stored func(tx *txn, c *Caller, row, old *T) error
+	// follow changes what hangs on a row that an Update has changed, in the same transaction.
+	follow func(tx *txn, row, old *T) error
 
 	// unused refuses to delete a row that others need, outside the transaction: it may read whole tables.
 	unused func(ctx context.Context, row *T) error
@@ -259,10 +259,10 @@ func (f *Family[T]) store(tx *txn, c *Caller, row, old *T) error {
 	if isDuplicate(err) { // somebody was faster
 		return f.taken(f.id(row))
 	}
-	if err != nil || f.stored == nil {
+	if err != nil || old == nil || f.follow == nil {
 		return err
 	}
-	return f.stored(tx, c, row, old)
+	return f.follow(tx, row, old)
 }
 
 // change runs fn in a transaction and records that the caller did something, if fn says that it did.

@@ -45,10 +45,9 @@ func (s *Store) formerKeys(q querier, application string, now time.Time) ([]keyU
 }
 
 // rememberKeys keeps in mind how an application has signed until now, where that changes or its tokens' lives do: those
-// who verify with its keys alone need the former ones until the last token has ended. They follow a new name. Old is
-// nil where the application is new.
+// who verify with its keys alone need the former ones until the last token has ended. They follow a new name.
 func (s *Store) rememberKeys(tx *txn, row, old *sdk.Application, now time.Time) error {
-	if old == nil || row.Name == old.Name && signsAlike(row, old) {
+	if row.Name == old.Name && signsAlike(row, old) {
 		return nil
 	}
 	former, err := s.formerKeys(tx, old.Name, now)

@@ -62,6 +62,9 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 func (s *Store) applyAll(tx *txn, data *initData, newOnly bool) (err error) {
 	application := func(row, old *sdk.Application) error {
 		completeApplication(row, old)
+		if old == nil {
+			return nil
+		}
 		if err := s.endFormerTokens(tx, row, old); err != nil {
 			return err
 		}
@@ -252,30 +255,6 @@ func applyRow[T any](
 	}
 	_, err = t.update(tx, row, t.columnNames(), byName, owner, name)
 	return err
-}
-
-// merge sets row to old, where there is one, with the fields that object has. Lists and maps are replaced as a whole:
-// decoded into those of old they would mix with what is there, and change old.
-func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
-	if old == nil {
-		return json.Unmarshal(object, row)
-	}
-	*row = *old
-	v, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
-	for _, c := range t.columns {
-		if c.json {
-			v.FieldByIndex(c.field).SetZero()
-		}
-	}
-	if err := json.Unmarshal(object, row); err != nil {
-		return err
-	}
-	for _, c := range t.columns {
-		if field := v.FieldByIndex(c.field); c.json && field.IsZero() {
-			field.Set(was.FieldByIndex(c.field))
-		}
-	}
-	return nil
 }
 
 func completeOrganization(row, _ *sdk.Organization) error {

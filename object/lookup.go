@@ -23,7 +23,7 @@ type lookup[V any] struct {
 	patience time.Duration // with a query
 }
 
-// question is that of one who shares a query.
+// question is what one caller of find asks for.
 type question[V any] struct {
 	key    string
 	within []any

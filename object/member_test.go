@@ -57,8 +57,7 @@ func TestMemberWithoutTables(t *testing.T) {
 	})
 	require.NoError(t, err)
 	directory := &elsewhere{}
-	s, err := newService(directory, ServiceConfig{Registry: registry}.withDefaults())
-	require.NoError(t, err)
+	s := newService(directory, ServiceConfig{Registry: registry}.withDefaults())
 	p := &Principal{User: &sdk.User{Owner: "shop", Name: "me", Properties: map[string]string{"wechatOpenId": "0001"}}}
 
 	require.NoError(t, s.StorePhone(t.Context(), p, "", "code"))
@@ -96,10 +95,9 @@ func TestMemberWithoutTables(t *testing.T) {
 // A platform that cannot check leaves the decision to the options.
 func TestCheckTextWithoutChecker(t *testing.T) {
 	t.Parallel()
-	s, err := newService(&elsewhere{}, ServiceConfig{Registry: &provider.Registry{}}.withDefaults())
-	require.NoError(t, err)
+	s := newService(&elsewhere{}, ServiceConfig{Registry: &provider.Registry{}}.withDefaults())
 	m := &member{upstream: phones{}, program: miniProgram{row: &sdk.Provider{}}}
-	_, err = s.checkText(t.Context(), m, nicknameField, "x")
+	_, err := s.checkText(t.Context(), m, nicknameField, "x")
 	assert.Equal(t, provider.KindMisconfigured, provider.KindOf(err))
 	m.program.options.OnUnchecked = acceptContent
 	reason, err := s.checkText(t.Context(), m, nicknameField, "x")

@@ -43,8 +43,9 @@ func (s *Service) StorePhone(ctx context.Context, p *Principal, appID, code stri
 		return nil
 	}
 	user.UpdatedTime = s.stamp()
-	next := &Principal{User: &user, ClientIP: p.ClientIP, row: p.row}
-	next.properties = map[string]string{property: user.Properties[property]}
+	next := &Principal{
+		User: &user, ClientIP: p.ClientIP, properties: map[string]string{property: user.Properties[property]},
+	}
 	if err := s.directory.update(ctx, next, []string{"phone", "country_code", "properties", "updated_time"}); err != nil {
 		return err
 	}

@@ -185,7 +185,7 @@ func (u *profileUpdate) finish(p *Principal, stamp string, marked []Mark) *Princ
 		u.user.UpdatedTime = stamp
 		u.columns = append(u.columns, "updated_time")
 	}
-	return &Principal{User: &u.user, ClientIP: p.ClientIP, row: p.row, marked: marked}
+	return &Principal{User: &u.user, ClientIP: p.ClientIP, marked: marked}
 }
 
 // plan checks one changed field and adds it to the update.
@@ -216,7 +216,7 @@ func (s *Service) plan(ctx context.Context, u *profileUpdate, name string, raw j
 	if err != nil {
 		return refuse(InvalidRequest, "%s %s", u.rules.named(field.json), err)
 	}
-	if err := u.rules.allow(field.json, value); err != nil {
+	if err := u.rules.allowField(field, value); err != nil {
 		return err
 	}
 	return s.set(ctx, u, field, value)
@@ -233,7 +233,7 @@ func (u *profileUpdate) planAddress(field profileField, raw json.RawMessage) err
 			return refuse(InvalidRequest, "address %s", err)
 		}
 	}
-	if err := u.rules.allow(field.json, strings.Join(lines, "\n")); err != nil {
+	if err := u.rules.allowField(field, strings.Join(lines, "\n")); err != nil {
 		return err
 	}
 	u.user.Address = lines

@@ -90,6 +90,3 @@ func (s *Service) IsMiniProgram(p *sdk.Provider) bool {
 	_, known := s.registry.ByType(p.Type)
 	return known
 }
-
-// NewClientSecret returns a client secret that nobody can guess.
-func NewClientSecret() provider.Secret { return provider.Secret(newClientSecret()) }

@@ -27,12 +27,7 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 			}
 			return a.judgeProviderID(tx, row, old)
 		},
-		stored: func(tx *txn, _ *Caller, row, old *sdk.Provider) error {
-			if old == nil || old.Owner == row.Owner && old.Name == row.Name {
-				return nil
-			}
-			return a.followProvider(tx, row, old)
-		},
+		follow: a.followProvider,
 		deletable: func(q querier, _ *Caller, row *sdk.Provider) error {
 			users, err := a.applicationsWith(q, row.Name)
 			if err == nil && len(users) > 0 {
@@ -70,8 +65,11 @@ func (a *Authority) applicationsWith(q querier, provider string) ([]*sdk.Applica
 	}), err
 }
 
-// followProvider gives applications, options and pushed messages the new name of a provider.
+// followProvider gives applications and options the new name of a provider.
 func (a *Authority) followProvider(tx *txn, row, old *sdk.Provider) error {
+	if old.Owner == row.Owner && old.Name == row.Name {
+		return nil
+	}
 	users, err := a.applicationsWith(tx, old.Name)
 	for _, app := range users {
 		for _, item := range itemsOf(app) {

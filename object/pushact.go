@@ -59,12 +59,6 @@ func (t *tables) identitiesOf(tx *txn, organizations []string, appID, openID str
 	return found, nil
 }
 
-// userByID returns a user, who stays as they are until the transaction ends. See ownUser for the function around the
-// owner.
-func (t *tables) userByID(tx *txn, organization, id string) (*sdk.User, error) {
-	return t.users.get(tx, "WHERE id=? AND COALESCE(owner, '')=?"+t.dialect.forUpdate, id, organization)
-}
-
 // withdraw deletes the parts of the profile that the user, or the platform for them, takes back.
 func (s *Service) withdraw(tx *txn, target *pushTarget, e provider.PushEvent) (string, error) {
 	columns := withdrawnColumns(e.Withdrawn)

@@ -41,12 +41,12 @@ func NewRemoteService(ctx context.Context, cfg RemoteConfig, services ServiceCon
 	services.Sealer, services.RefreshTokenJWT = nil, true
 	r := &remote{
 		casdoor: newCasdoor(cfg), registry: services.Registry, log: services.Logger, keyring: newKeyring(),
-		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), warned: map[string]bool{}, lists: newCache(services.Now),
+		clientID: cfg.ClientID, appSecrets: maps.Clone(cfg.AppSecrets), lists: newCache(services.Now, settingsTTL),
 	}
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
-	return newService(r, services)
+	return newService(r, services), nil
 }
 
 // remote is the directory behind a Casdoor's API. Users are found by their names alone: the API has no other search
@@ -60,14 +60,12 @@ type remote struct {
 	appSecrets map[string]provider.Secret
 	lists      *cache                 // of the listing of applications
 	home       atomic.Pointer[string] // the organization of our application; nil until it has been read
-
-	mu     sync.Mutex
-	warned map[string]bool // of AppIDs
+	warned     sync.Map               // the AppIDs that something was wrong with
 }
 
 // start learns the organization, and finds out whether the credentials are right.
 func (r *remote) start(ctx context.Context) error {
-	_, _, err := r.applications(ctx)
+	_, err := r.applications(ctx)
 	if e, ok := errors.AsType[*casdoorError](err); ok && (e.problem == unauthorized || e.problem == noSuchClient) {
 		return err
 	}
@@ -135,13 +133,9 @@ func madeByMiniProgram(user *sdk.User, openID string) bool {
 
 // user returns a user, or ErrNotFound.
 func (r *remote) user(ctx context.Context, organization, name string) (*sdk.User, error) {
-	user, err := call(ctx, r.casdoor, "get-user", func(c *sdk.Client) (*sdk.User, error) {
+	return callForRow(ctx, r.casdoor, "get-user", func(c *sdk.Client) (*sdk.User, error) {
 		return c.GetUser(organization + "/" + name)
 	})
-	if err == nil && user == nil {
-		err = ErrNotFound
-	}
-	return user, err
 }
 
 // admit implements directory. Each write is a call of its own: the token, without which the others do no harm, is the
@@ -282,12 +276,9 @@ func (r *remote) principal(ctx context.Context, token string, claims *tokenClaim
 
 // token returns a token row, or ErrNotFound. Casdoor has no other sign for a row that there is not than its words.
 func (r *remote) token(ctx context.Context, id string) (*sdk.Token, error) {
-	row, err := call(ctx, r.casdoor, "get-token", func(c *sdk.Client) (*sdk.Token, error) { return c.GetToken(id) })
+	row, err := callForRow(ctx, r.casdoor, "get-token", func(c *sdk.Client) (*sdk.Token, error) { return c.GetToken(id) })
 	if e, ok := errors.AsType[*casdoorError](err); ok && e.said == fmt.Sprintf("The token: %s does not exist", id) {
 		return nil, ErrNotFound
-	}
-	if err == nil && row == nil {
-		err = ErrNotFound
 	}
 	return row, err
 }

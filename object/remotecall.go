@@ -98,6 +98,15 @@ func call[T any](ctx context.Context, c *casdoor, action string, do func(*sdk.Cl
 	return value, nil
 }
 
+// callForRow is call for a row. One that does not exist is ErrNotFound.
+func callForRow[T any](ctx context.Context, c *casdoor, action string, do func(*sdk.Client) (*T, error)) (*T, error) {
+	row, err := call(ctx, c, action, do)
+	if err == nil && row == nil {
+		err = ErrNotFound
+	}
+	return row, err
+}
+
 // sdkCalls is the HTTP client of the SDK, which knows one for the whole process, and no contexts. It is set before
 // anything else runs: later, that would race with calls that others make through the SDK.
 var sdkCalls = newSDKTransport()

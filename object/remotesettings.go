@@ -15,53 +15,48 @@ import (
 // WeChatMiniProgram is Casdoor's type of the providers that are WeChat mini programs.
 const WeChatMiniProgram = "WeChatMiniProgram"
 
-// applications returns all applications, and the organization of the one whose credentials are ours.
-func (r *remote) applications(ctx context.Context) ([]*sdk.Application, string, error) {
+// applications returns all applications, and keeps the organization of the one whose credentials are ours.
+func (r *remote) applications(ctx context.Context) ([]*sdk.Application, error) {
 	const action = "get-applications"
 	apps, err := call(ctx, r.casdoor, action, (*sdk.Client).GetApplications)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	i := slices.IndexFunc(apps, func(a *sdk.Application) bool { return a.ClientId == r.clientID })
 	switch {
 	case i < 0:
-		return nil, "", &casdoorError{action: action, problem: noSuchClient}
+		return nil, &casdoorError{action: action, problem: noSuchClient}
 	case apps[i].ClientSecret == mask: // so Casdoor shows it to those whom it does not know
-		return nil, "", &casdoorError{action: action, problem: unauthorized}
+		return nil, &casdoorError{action: action, problem: unauthorized}
 	}
 	r.home.Store(&apps[i].Organization)
-	return apps, apps[i].Organization, nil
+	return apps, nil
 }
 
-// listing is what is kept of Casdoor's applications, to find one by its client id.
-type listing struct {
-	home     string // the organization of our application
-	byClient map[string]listed
-}
-
+// listed is what is kept of an application, to find it by its client id.
 type listed struct {
 	id           string // owner and name
 	organization string
 	shared       bool
 }
 
-// listing reads the applications once for all who ask, whichever client ids they name: strangers may make up any. It
-// lasts no longer than a call may, and ctx should not end sooner: whoever came in between would share a call that
-// fails.
-func (r *remote) listing(ctx context.Context) (*listing, error) {
+// listing returns the applications by their client ids, read once for all who ask, whichever client ids they name:
+// strangers may make up any. It lasts no longer than a call may, and ctx should not end sooner: whoever came in between
+// would share a call that fails.
+func (r *remote) listing(ctx context.Context) (map[string]listed, error) {
 	const name = "applications"
-	l, err := load(ctx, r.lists, name, func(ctx context.Context) (*listing, error) {
-		apps, home, err := r.applications(ctx)
-		l := &listing{home: home, byClient: map[string]listed{}}
+	all, err := load(ctx, r.lists, name, func(ctx context.Context) (map[string]listed, error) {
+		apps, err := r.applications(ctx)
+		all := map[string]listed{}
 		for _, a := range apps {
-			l.byClient[a.ClientId] = listed{a.Owner + "/" + a.Name, a.Organization, a.IsShared}
+			all[a.ClientId] = listed{a.Owner + "/" + a.Name, a.Organization, a.IsShared}
 		}
-		return l, err
+		return all, err
 	})
 	if ctx.Err() != nil {
 		return nil, &casdoorError{action: name, problem: noAnswer}
 	}
-	return l, err
+	return all, err
 }
 
 // homeOf returns the organization of our application.
@@ -69,8 +64,10 @@ func (r *remote) homeOf(ctx context.Context) (string, error) {
 	if home := r.home.Load(); home != nil {
 		return *home, nil
 	}
-	_, home, err := r.applications(ctx)
-	return home, err
+	if _, err := r.applications(ctx); err != nil {
+		return "", err
+	}
+	return *r.home.Load(), nil
 }
 
 // client implements directory: there are the applications of one organization, and those that it shares.
@@ -82,14 +79,15 @@ func (r *remote) client(ctx context.Context, clientID string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, known := all.byClient[id]
-	if whole, found := all.byClient[clientID]; found && !app.shared {
+	home := *r.home.Load() // whoever lists them knows it
+	app, known := all[id]
+	if whole, found := all[clientID]; found && !app.shared {
 		app, known, id, organization = whole, true, clientID, "" // its admin has put the infix into it
 	}
-	if !known || id == "" || organization != "" && !app.shared || cmp.Or(organization, app.organization) != all.home {
+	if !known || id == "" || organization != "" && !app.shared || cmp.Or(organization, app.organization) != home {
 		return nil, ErrNotFound
 	}
-	c, err := r.clientOf(calls, app.id, all.home)
+	c, err := r.clientOf(calls, app.id, home)
 	if err == nil && c.Application.ClientId != id {
 		return nil, ErrNotFound // it has another one since
 	}
@@ -99,14 +97,11 @@ func (r *remote) client(ctx context.Context, clientID string) (*Client, error) {
 // clientOf reads an application, and what its settings refer to.
 func (r *remote) clientOf(ctx context.Context, id, home string) (*Client, error) {
 	// Asked for alone, an application comes with its providers.
-	app, err := call(ctx, r.casdoor, "get-application", func(c *sdk.Client) (*sdk.Application, error) {
+	app, err := callForRow(ctx, r.casdoor, "get-application", func(c *sdk.Client) (*sdk.Application, error) {
 		return c.GetApplication(id)
 	})
 	if err != nil {
 		return nil, err
-	}
-	if app == nil {
-		return nil, ErrNotFound
 	}
 	c := &Client{Application: app, miniPrograms: r.miniPrograms(ctx, app), home: app.Organization}
 	app.Organization = home
@@ -191,23 +186,16 @@ func (r *remote) miniPrograms(ctx context.Context, app *sdk.Application) []miniP
 
 // warn says once what is wrong with a mini program of Casdoor's.
 func (r *remote) warn(ctx context.Context, row *sdk.Provider, message string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.warned[row.ClientId] {
-		r.warned[row.ClientId] = true
+	if _, again := r.warned.LoadOrStore(row.ClientId, true); !again {
 		r.log.WarnContext(ctx, message, "provider", row.Name, "appid", row.ClientId)
 	}
 }
 
 // organization implements directory.
 func (r *remote) organization(ctx context.Context, name string) (*sdk.Organization, error) {
-	org, err := call(ctx, r.casdoor, "get-organization", func(c *sdk.Client) (*sdk.Organization, error) {
+	return callForRow(ctx, r.casdoor, "get-organization", func(c *sdk.Client) (*sdk.Organization, error) {
 		return c.GetOrganization(name)
 	})
-	if err == nil && org == nil {
-		err = ErrNotFound
-	}
-	return org, err
 }
 
 // certs returns the certs of an organization and those that all share.

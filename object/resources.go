@@ -122,7 +122,7 @@ func (a *Authority) AddResource(ctx context.Context, c *Caller, req ResourceRequ
 	if err := cleanResource(row); err != nil {
 		return Avatar{}, err
 	}
-	upload := &Upload{Organization: row.Owner, State: uploadNew}
+	upload := &Upload{Organization: row.Owner}
 	if user != nil {
 		upload.UserID = user.Id
 	}
@@ -152,23 +152,18 @@ func (a *Authority) keepResource(ctx context.Context, req ResourceRequest, u *Up
 	if err != nil {
 		return Avatar{}, err
 	}
-	made := &avatarUpload{thumbs: thumbs, key: blob.NewKey(largeSide, thumbs[0].Extension)}
-	u.FileKey, u.URL = made.key, cmp.Or(a.filesURL, req.FilesURL)+made.key
-	u.Due, u.CreatedTime = timestamp(a.now().Add(uploadPatience)), a.stamp()
-	if err := a.tables.addUpload(ctx, u); err != nil {
-		return Avatar{}, err
-	}
+	u.FileKey = blob.NewKey(largeSide, thumbs[0].Extension)
+	u.URL = cmp.Or(a.filesURL, req.FilesURL) + u.FileKey
 	req.Row.FileSize = len(thumbs[0].Data)
-	if err = a.putAll(ctx, made); err == nil {
-		err = a.tables.write(ctx, func(tx *txn) error {
+	err = a.keepUpload(ctx, u, thumbs, func() error {
+		return a.tables.write(ctx, func(tx *txn) error {
 			if err := a.tables.moveUpload(tx, u.FileKey, uploadNew, uploadKept, ""); err != nil {
 				return err
 			}
 			return a.tables.storeResource(tx, u, req.Row)
 		})
-	}
+	})
 	if err != nil {
-		a.giveUp(ctx, u)
 		return Avatar{}, fmt.Errorf("resource: %w", err)
 	}
 	return Avatar{URL: u.URL, Key: u.FileKey}, nil

@@ -96,10 +96,10 @@ type tableNames struct {
 // Obj2Table implements names.Mapper.
 func (m tableNames) Obj2Table(name string) string {
 	switch name {
+	case "Organization", "Application", "Provider", "Cert", "User", "Token", "Record", "Resource", "Role", "Permission":
 	case "ProviderOptions":
 		name = "MiniProgramProvider"
-	case "Identity", "Session", "Union", "Conflict", "State", "Mark", "Event", "Media", "Upload",
-		"AdminSession", "Attempt", "Log", "Stat":
+	default:
 		name = "MiniProgram" + name
 	}
 	return m.prefix + m.SnakeMapper.Obj2Table(name)

@@ -11,7 +11,6 @@ import (
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/minidoor/minidoor/object/picture"
 	"github.com/minidoor/minidoor/provider"
@@ -56,8 +55,7 @@ type Service struct {
 	filesURL      string
 
 	verified *lru.Cache[[32]byte, *tokenClaims]
-	sessions *lru.Cache[[32]byte, checkedSession]
-	checks   singleflight.Group // of sessions
+	checks   *cache // of sessions
 
 	accountWriter     *claimWriter
 	organizationTexts *lru.Cache[*sdk.Organization, []byte] // as JSON, as Account shows them
@@ -90,7 +88,7 @@ type madeProvider struct {
 }
 
 // newService returns the use cases on d. Its cfg has its defaults.
-func newService(d directory, cfg ServiceConfig) (*Service, error) {
+func newService(d directory, cfg ServiceConfig) *Service {
 	s := &Service{
 		directory: d, registry: cfg.Registry, sealer: cfg.Sealer, refreshJWT: cfg.RefreshTokenJWT,
 		now: cfg.Now, log: cfg.Logger, files: cfg.Files, filesURL: cfg.FilesURL,
@@ -101,16 +99,15 @@ func newService(d directory, cfg ServiceConfig) (*Service, error) {
 		chores: make(chan struct{}, 1),
 		claims: newClaimWriter(), accountWriter: newAccountWriter(),
 		profileFields: profileFields(), accountFields: accountFields(),
+		pictures:          picture.New(avatarSides()...),
 		settings:          newSettings(d, cfg.Now),
 		providers:         newLRU[string, madeProvider](maxProviders),
 		verified:          newLRU[[32]byte, *tokenClaims](maxVerified),
-		sessions:          newLRU[[32]byte, checkedSession](maxCheckedSessions),
+		checks:            newCache(cfg.Now, sessionCheckLife),
 		organizationTexts: newLRU[*sdk.Organization, []byte](maxOrganizationTexts),
 	}
 	s.tables, _ = d.(*tables)
-	var err error
-	s.pictures, err = picture.New(picture.Config{Sides: avatarSides()})
-	return s, err
+	return s
 }
 
 // inTurn issues a token when it is the caller's turn. Those of a crowd wait for it before they hold a user, claims and

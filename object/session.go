@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"time"
@@ -18,17 +17,8 @@ type SessionState struct {
 	CheckedTime string `json:"checkedTime"` // when the platform said so
 }
 
-// checkedSession is what the platform said of a SessionKey, and until when that is believed.
-type checkedSession struct {
-	state SessionState
-	until time.Time
-}
-
-const (
-	sessionCheckLife     = time.Minute
-	sessionCheckPatience = 10 * time.Second // with a platform that several may wait for
-	maxCheckedSessions   = 4096             // of 300 bytes each
-)
+// sessionCheckLife is how long what the platform said of a SessionKey is believed.
+const sessionCheckLife = time.Minute
 
 // errNoSession is the cause where a SessionKey is asked for that is not there.
 var errNoSession = errors.New("no session is stored")
@@ -48,16 +38,9 @@ func (s *Service) CheckSession(ctx context.Context, p *Principal, appID string) 
 	if m.session == nil {
 		return SessionState{AppID: m.identity.AppID, CheckedTime: s.stamp()}, nil
 	}
-	name := sha256.Sum256([]byte(m.session.SealedKey)) // of each sign-in another one
-	return together(ctx, &s.checks, string(name[:]), sessionCheckPatience, func(ctx context.Context) (SessionState, error) {
-		if known, ok := s.sessions.Get(name); ok && s.now().Before(known.until) {
-			return known.state, nil
-		}
-		state, err := s.askSession(ctx, m, checker)
-		if err == nil {
-			s.sessions.Add(name, checkedSession{state, s.now().Add(sessionCheckLife)})
-		}
-		return state, err
+	name := digest(m.session.SealedKey) // of each sign-in another one
+	return load(ctx, s.checks, name, func(ctx context.Context) (SessionState, error) {
+		return s.askSession(ctx, m, checker)
 	})
 }
 

@@ -2,25 +2,15 @@ package object
 
 import (
 	"context"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
-	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 )
 
-// settingsTTL bounds for how long a change of an application, organization, provider or cert made elsewhere is
-// unseen.
+// settingsTTL is how long a change that another instance makes to an application, organization, provider or cert may
+// stay unseen here.
 const settingsTTL = 3 * time.Second
-
-// settingsPatience bounds a read of settings that several may wait for.
-const settingsPatience = 10 * time.Second
-
-// maxSettings bounds the settings that are kept. Past it the one that was used least recently is read anew.
-const maxSettings = 4096
 
 // settings keeps what sign-ins need of the tables that only admins change: reading it costs more than a sign-in may.
 type settings struct {
@@ -33,7 +23,7 @@ type settings struct {
 }
 
 func newSettings(d directory, now func() time.Time) *settings {
-	return &settings{cache: newCache(now), directory: d}
+	return &settings{cache: newCache(now, settingsTTL), directory: d}
 }
 
 // client returns the application with that client id, which for a shared application may end in the organization, or
@@ -49,7 +39,7 @@ func (s *settings) keys(ctx context.Context) ([]*key, error) {
 	return load(ctx, s.cache, "keys", s.directory.keys)
 }
 
-// keysRenewal is how long to the next time that the keys are read anew for a token: strangers can send any token.
+// keysRenewal is the least time between two reads of the keys for tokens: strangers can send any token.
 const keysRenewal = time.Second
 
 // newKeys is keys for a token that the known ones do not verify: it may be signed with one that has just been made,
@@ -73,96 +63,4 @@ func (s *settings) organization(ctx context.Context, name string) (*sdk.Organiza
 		}
 		return row, err
 	})
-}
-
-// cache keeps values by their names for settingsTTL.
-type cache struct {
-	now    func() time.Time
-	flight singleflight.Group
-	known  *lru.Cache[string, cached]
-	age    atomic.Int64 // how often all was forgotten
-}
-
-type cached struct {
-	value any
-	until time.Time
-	age   int64 // of the cache when it was asked for
-}
-
-func newCache(now func() time.Time) *cache {
-	return &cache{now: now, known: newLRU[string, cached](maxSettings)}
-}
-
-// newLRU returns a cache of at most so many entries, which is more than none.
-func newLRU[K comparable, V any](most int) *lru.Cache[K, V] {
-	c, err := lru.New[K, V](most)
-	if err != nil {
-		panic(err)
-	}
-	return c
-}
-
-// load returns the value of name, read at most settingsTTL ago. Only what exists is kept: strangers choose the names. A
-// name that PostgreSQL cannot hold names nothing, and is not asked for: the answer would be an error, not ErrNotFound.
-func load[T any](
-	ctx context.Context, c *cache, name string, read func(context.Context) (T, error),
-) (value T, err error) {
-	if !storable(name) {
-		return value, ErrNotFound
-	}
-	if value, ok := recent[T](c, name); ok {
-		return value, nil
-	}
-	age := c.age.Load()
-	flight := strconv.FormatInt(age, 10) + "/" + name // what was being read when all was forgotten is old
-	return together(ctx, &c.flight, flight, settingsPatience, func(ctx context.Context) (T, error) {
-		if value, ok := recent[T](c, name); ok { // since this caller looked
-			return value, nil
-		}
-		value, err := read(ctx)
-		if err != nil {
-			c.known.Remove(name)
-			return value, err
-		}
-		c.known.Add(name, cached{value, c.now().Add(settingsTTL), age})
-		return value, nil
-	})
-}
-
-// recent returns the value of name, and whether it may still be used.
-func recent[T any](c *cache, name string) (value T, ok bool) {
-	known, ok := c.known.Get(name)
-	if !ok || known.age != c.age.Load() || !c.now().Before(known.until) {
-		return value, false
-	}
-	return known.value.(T), true
-}
-
-// forget has everything read anew, so that a change made here counts at once.
-func (c *cache) forget() {
-	c.age.Add(1)
-	c.known.Purge()
-}
-
-// together does something once for all who ask for it by one name at the same time. The first caller may leave; the
-// others still wait for it, but for no longer than patience.
-func together[T any](
-	ctx context.Context, flight *singleflight.Group, name string, patience time.Duration,
-	do func(context.Context) (T, error),
-) (value T, err error) {
-	answer := flight.DoChan(name, func() (_ any, err error) {
-		defer recovered(&err)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
-		return do(ctx)
-	})
-	select {
-	case a := <-answer:
-		if a.Err != nil {
-			return value, a.Err
-		}
-		return a.Val.(T), nil
-	case <-ctx.Done():
-		return value, ctx.Err()
-	}
 }

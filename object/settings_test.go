@@ -16,7 +16,7 @@ import (
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	clock := newTestClock()
-	s := newCache(clock.Now)
+	s := newCache(clock.Now, settingsTTL)
 	reads := 0
 	read := func(context.Context) (int, error) {
 		reads++
@@ -42,16 +42,16 @@ func TestSettings(t *testing.T) {
 		assert.ErrorIs(t, err, ErrNotFound)
 	}
 	assert.Equal(t, 1, s.known.Len(), "names of what does not exist take no memory")
-	for i := range maxSettings {
+	for i := range maxCached {
 		_, err := load(t.Context(), s, fmt.Sprint(i), read)
 		require.NoError(t, err)
 	}
-	assert.Equal(t, maxSettings, s.known.Len())
+	assert.Equal(t, maxCached, s.known.Len())
 }
 
 func TestSettingsOutlivePanics(t *testing.T) {
 	t.Parallel()
-	s := newCache(time.Now)
+	s := newCache(time.Now, settingsTTL)
 	_, err := load(t.Context(), s, "x", func(context.Context) (int, error) {
 		var none *sdk.Application
 		return len(none.Name), nil
@@ -93,7 +93,7 @@ func TestKeysAreReadAnewSeldom(t *testing.T) {
 // TestSettingsAreReadOnce has many callers ask for a value that nobody has read, while the first of them leaves.
 func TestSettingsAreReadOnce(t *testing.T) {
 	t.Parallel()
-	s := newCache(time.Now)
+	s := newCache(time.Now, settingsTTL)
 	ctx, leave := context.WithCancel(t.Context())
 	begun, end := make(chan struct{}), make(chan struct{})
 	reads := 0
@@ -128,7 +128,7 @@ func TestSettingsAreReadOnce(t *testing.T) {
 // What was read before a change, and arrives after it, is for those who asked before.
 func TestSettingsReadWhileTheyChange(t *testing.T) {
 	t.Parallel()
-	s := newCache(time.Now)
+	s := newCache(time.Now, settingsTTL)
 	begun, end := make(chan struct{}), make(chan struct{})
 	early := make(chan int)
 	go func() {
@@ -158,7 +158,7 @@ func TestSettingsReadWhileTheyChange(t *testing.T) {
 func TestSettingsOfASilentDatabase(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newCache(time.Now)
+		s := newCache(time.Now, settingsTTL)
 		silent := func(ctx context.Context) (int, error) {
 			<-ctx.Done()
 			return 0, ctx.Err()
@@ -171,7 +171,7 @@ func TestSettingsOfASilentDatabase(t *testing.T) {
 		assert.Equal(t, time.Second, time.Since(start))
 		_, err = load(t.Context(), s, "x", silent)
 		assert.True(t, IsUnavailable(err))
-		assert.Equal(t, settingsPatience, time.Since(start))
+		assert.Equal(t, cachePatience, time.Since(start))
 		value, err := load(t.Context(), s, "x", func(context.Context) (int, error) { return 1, nil })
 		require.NoError(t, err)
 		assert.Equal(t, 1, value, "the next one asks again")

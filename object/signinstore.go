@@ -122,10 +122,8 @@ func (t *tables) admit(ctx context.Context, p *person, changed []string, token *
 	}
 	// The user has another name since, which the token lacks, or is not usable any more; or MySQL met what another
 	// sign-in had just written.
-	var one int
-	err = scanOne(t.read(ctx), []any{&one}, "SELECT 1 FROM "+t.users.name+" WHERE "+stillUsable,
-		p.user.Owner, p.user.Name, p.user.Id)
-	return raced(!errors.Is(err, ErrNotFound), ignoreMissing(err))
+	there, err := exists(t.read(ctx), t.users.name+" WHERE "+stillUsable, p.user.Owner, p.user.Name, p.user.Id)
+	return raced(there, err)
 }
 
 // storeSignIn writes all that a sign-in leaves behind; met is how many users it met who were there, once that is

@@ -176,7 +176,7 @@ func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {
 	if err := dsn.Apply(mysql.Charset("utf8mb4", "")); err != nil {
 		return nil, err
 	}
-	// A server that may only be read is one that another has taken the place of: the driver is to look for that one.
+	// Another server has taken the place of one that may only be read: the driver is to look for that one.
 	dsn.RejectReadOnly = true
 	dsn.ColumnsWithAlias = false // a column is asked for by its name
 	dsn.ClientFoundRows = false  // rows affected are rows changed: an INSERT that met another row affects none

@@ -160,7 +160,7 @@ const (
 
 // Sizes of the batches that those who wait for the database make.
 const (
-	maxShared     = 256 // transactions that share a commit: so long the first of them waits for the others
+	maxShared     = 256 // transactions that share a commit: the first of them waits for all others
 	serverBatches = 2   // that are on their way to a server at a time
 )
 
@@ -266,11 +266,7 @@ func mapTable[T any](s *Store, t **table[T], has func(string) bool) (err error) 
 
 // Ping reports whether the database answers and can read.
 func (s *Store) Ping(ctx context.Context) error {
-	var name string
-	err := scanOne(s.read(ctx), []any{&name}, "SELECT name FROM "+s.organizations.name+" LIMIT 1")
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
+	_, err := exists(s.read(ctx), s.organizations.name)
 	return err
 }
 

@@ -182,13 +182,3 @@ func (s *Sweeper) keep(ctx context.Context, progress *sweepProgress) error {
 		return s.storeState(tx, sweepState, progress, timestamp(s.Now()))
 	})
 }
-
-// sleep reports whether ctx lasted as long.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

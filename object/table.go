@@ -182,15 +182,10 @@ func (t *table[T]) dest(row *T, columns []column) []any {
 
 // find reads the rows that the rest of the query selects, such as "WHERE owner=?".
 func (t *table[T]) find(q querier, rest string, args ...any) ([]*T, error) {
-	return t.findFrom(q, t.name+" "+rest, args...)
+	return t.findColumns(q, t.columns, t.name+" "+rest, args...)
 }
 
-// findFrom is find with the name of the table before the rest.
-func (t *table[T]) findFrom(q querier, from string, args ...any) ([]*T, error) {
-	return t.findColumns(q, t.columns, from, args...)
-}
-
-// findColumns is findFrom for some of the columns.
+// findColumns is find for some of the columns. from is the rest with the name of the table before it.
 func (t *table[T]) findColumns(q querier, columns []column, from string, args ...any) (found []*T, err error) {
 	err = eachRow(q, func(rows *sql.Rows) error {
 		row := new(T)
@@ -206,8 +201,9 @@ func (t *table[T]) findColumns(q querier, columns []column, from string, args ..
 // damagedRow is what the log says of a row that findReadable has met.
 const damagedRow = "a row is damaged: columns of it cannot be read"
 
-// findReadable is findFrom that goes on past damaged rows: what cannot be read of one, such as JSON that was cut off,
-// is left empty. damaged is called for each of them with the columns that are, and says whether the row is wanted.
+// findReadable is findColumns of all columns, and goes on past damaged rows: what cannot be read of one, such as JSON
+// that was cut off, is left empty. damaged is called for each of them with the columns that are, and says whether the
+// row is wanted.
 func (t *table[T]) findReadable(
 	q querier, damaged func(row *T, columns []string) bool, from string, args ...any,
 ) (found []*T, err error) {

@@ -149,6 +149,12 @@ func (t *tables) liveUser(tx *txn, p *Principal) (*sdk.User, error) {
 	return user, err
 }
 
+// userByID returns a user, who stays as they are until the transaction ends. See ownUser for the function around the
+// owner.
+func (t *tables) userByID(tx *txn, organization, id string) (*sdk.User, error) {
+	return t.users.get(tx, "WHERE id=? AND COALESCE(owner, '')=?"+t.dialect.forUpdate, id, organization)
+}
+
 // stillUsable selects a user by owner, name and id, who is usable. The id keeps a change from whoever has got the name
 // since, and the rest from who was deleted: nothing of a person is to come back. A Casdoor may have left the columns
 // empty.

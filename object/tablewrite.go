@@ -161,6 +161,30 @@ func (t *table[T]) clear(row *T, names ...string) (cleared []string) {
 	return cleared
 }
 
+// merge sets row to old, where there is one, with the fields that object has. Lists and maps are replaced as a whole:
+// decoded into those of old they would mix with what is there, and change old.
+func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
+	if old == nil {
+		return json.Unmarshal(object, row)
+	}
+	*row = *old
+	v, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
+	for _, c := range t.columns {
+		if c.json {
+			v.FieldByIndex(c.field).SetZero()
+		}
+	}
+	if err := json.Unmarshal(object, row); err != nil {
+		return err
+	}
+	for _, c := range t.columns {
+		if field := v.FieldByIndex(c.field); c.json && field.IsZero() {
+			field.Set(was.FieldByIndex(c.field))
+		}
+	}
+	return nil
+}
+
 // update writes columns of the row that where selects and returns how many rows it met. Columns that the database does
 // not have are left out.
 func (t *table[T]) update(tx *txn, row *T, names []string, where string, args ...any) (int64, error) {

@@ -9,6 +9,7 @@ import (
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/minidoor/minidoor/object/blob"
+	"github.com/minidoor/minidoor/object/picture"
 )
 
 // What the State of an Upload says.
@@ -34,25 +35,24 @@ func keyIn(avatar string) string {
 	return blob.Sibling(avatar[i+1:], largeSide)
 }
 
-// addUpload stores the row of a new upload.
-func (t *tables) addUpload(ctx context.Context, u *Upload) error {
-	return t.write(ctx, func(tx *txn) error {
-		_, err := t.uploads.insert(tx, u, "")
+// keepUpload stores the row of a new upload and then its files, and has use write what becomes of it. An upload that
+// fails is given up.
+func (s *Service) keepUpload(ctx context.Context, u *Upload, thumbs []picture.Thumbnail, use func() error) error {
+	u.State, u.Due, u.CreatedTime = uploadNew, timestamp(s.now().Add(uploadPatience)), s.stamp()
+	err := s.tables.write(ctx, func(tx *txn) error {
+		_, err := s.tables.uploads.insert(tx, u, "")
 		return err
 	})
-}
-
-// useUpload writes columns of the principal's user, whose avatar is now that upload. The user's row comes first: of two
-// who upload at once the second waits there, and then drops the first one's upload.
-func (t *tables) useUpload(tx *txn, p *Principal, columns []string, row *Upload) error {
-	_, err := t.liveUser(tx, p)
-	if err == nil {
-		err = t.updateUser(tx, p, columns, nil)
-	}
 	if err != nil {
 		return err
 	}
-	return t.nowUsed(tx, row, uploadNew, p.User.Name)
+	if err = s.putAll(ctx, u.FileKey, thumbs); err == nil {
+		err = use()
+	}
+	if err != nil {
+		s.giveUp(ctx, u)
+	}
+	return err
 }
 
 // nowUsed makes an upload the avatar, and lists it among the resources.

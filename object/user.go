@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"reflect"
+	"slices"
 	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -55,12 +56,20 @@ func (p *person) userName() string { return p.platform.Prefix + "-" + p.session.
 // IsMiniProgramUser reports whether a user has come by a mini program.
 func (s *Service) IsMiniProgramUser(user *sdk.User) bool {
 	for name, value := range user.Properties {
-		prefix, ok := strings.CutSuffix(name, openIDProperty)
-		if _, ours := s.registry.ByPrefix(prefix); ok && ours && value != "" {
+		if value != "" && s.isPlatforms(name, openIDProperty) {
 			return true
 		}
 	}
 	return false
+}
+
+// isPlatforms reports whether the name of a user's property is a platform's prefix with one of these ends.
+func (s *Service) isPlatforms(property string, ends ...string) bool {
+	return slices.ContainsFunc(ends, func(end string) bool {
+		prefix, ok := strings.CutSuffix(property, end)
+		_, known := s.registry.ByPrefix(prefix)
+		return ok && known
+	})
 }
 
 // publicUser returns a copy of the user as others may see it: without secrets, and with empty lists rather than null.

@@ -42,7 +42,7 @@ func (a *Authority) Users() *Family[sdk.User] {
 			return nil
 		},
 		judge:  a.judgeUser,
-		stored: a.followUser,
+		follow: a.followUser,
 		deletable: func(_ querier, c *Caller, row *sdk.User) error {
 			if row.Owner == builtInName && row.Name == builtInAdmin || row.Id == c.UserID {
 				return refuse(InvalidRequest, "this administrator cannot be deleted")
@@ -85,11 +85,11 @@ func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User)
 		return err
 	}
 	a.keepIdentity(row, old)
-	for _, column := range provingColumns() {
-		is, was := a.tables.users.texts(row, []string{column}), a.tables.users.texts(old, []string{column})
-		if c.Role != Global && len(is) > 0 && !reflect.DeepEqual(is[0].Interface(), was[0].Interface()) &&
-			!isBlank(is[0]) {
-			return refuse(AccessDenied, "%s can be set by an administrator of %s only", column, builtInName)
+	is, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
+	for _, column := range a.tables.users.pick(provingColumns()...) {
+		proof, before := is.FieldByIndex(column.field), was.FieldByIndex(column.field)
+		if c.Role != Global && !isBlank(proof) && !reflect.DeepEqual(proof.Interface(), before.Interface()) {
+			return refuse(AccessDenied, "%s can be set by an administrator of %s only", column.name, builtInName)
 		}
 	}
 	return checkContacts(row, old)
@@ -139,11 +139,7 @@ func (a *Authority) keepWhatStays(c *Caller, row, old *sdk.User) error {
 
 // keepIdentity keeps the properties that say what a platform has told of the user: they are ours to set.
 func (a *Authority) keepIdentity(row, old *sdk.User) {
-	ours := func(name, _ string) bool {
-		prefix, verified := strings.CutSuffix(name, phoneVerified)
-		_, known := a.registry.ByPrefix(prefix)
-		return verified && known || a.isIdentityProperty(name)
-	}
+	ours := func(name, _ string) bool { return a.isPlatforms(name, openIDProperty, unionIDProperty, phoneVerified) }
 	properties := maps.Clone(row.Properties)
 	maps.DeleteFunc(properties, ours)
 	if properties == nil {
@@ -212,10 +208,7 @@ func (a *Authority) judgeUser(tx *txn, _ *Caller, row, old *sdk.User) error {
 }
 
 // followUser has tokens, uploads, marks and lines of the log follow a change.
-func (a *Authority) followUser(tx *txn, _ *Caller, row, old *sdk.User) error {
-	if old == nil {
-		return nil
-	}
+func (a *Authority) followUser(tx *txn, row, old *sdk.User) error {
 	t := a.tables
 	if row.Avatar != old.Avatar {
 		if err := t.dropUploads(tx, row.Id, row.Avatar); err != nil {

@@ -33,9 +33,9 @@ func (a *Authority) CountUsers(ctx context.Context, c *Caller, owner string, onl
 // how a value begins.
 const manyUsers = 100_000
 
-// seekUsers finds users by their OpenID, which must be whole: nothing else of theirs is looked up by it. Of many users
-// it finds those by an index whose name, nickname, phone number, e-mail address or id begins with the value, or whose
-// name does behind the platform's prefix.
+// seekUsers finds users by their OpenID, which must be whole: nothing else of theirs is looked up by it. Where there
+// are many users, it finds by an index those whose name, nickname, phone number, e-mail address or id begins with the
+// value, or whose name does behind the platform's prefix.
 func (a *Authority) seekUsers(ctx context.Context, f searchFor, s *selection) (bool, error) {
 	if f.column == "wechat" || f.column == "openId" {
 		ids, err := a.byOpenID(ctx, f.organization, f.value)

@@ -63,19 +63,10 @@ func (s *Service) submit(ctx context.Context, u *avatarUpload, row *Upload) (pen
 	return false, err
 }
 
-// keepPending has an upload wait for its verdict, in the place of one that does so already, and writes columns of the
-// principal's user.
-func (t *tables) keepPending(tx *txn, p *Principal, columns []string, row *Upload) error {
-	if _, err := t.liveUser(tx, p); err != nil { // two who upload at once: one after the other
-		return err
-	}
-	if len(columns) > 0 {
-		if err := t.updateUser(tx, p, columns, nil); err != nil {
-			return err
-		}
-	}
+// keepPending has a new upload wait for its verdict, in the place of one that does so already.
+func (t *tables) keepPending(tx *txn, row *Upload) error {
 	if _, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state=?",
-		uploadDropped, atOnce, p.User.Id, uploadPending); err != nil {
+		uploadDropped, atOnce, row.UserID, uploadPending); err != nil {
 		return err
 	}
 	waiting := *row

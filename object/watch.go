@@ -155,6 +155,15 @@ func (e *SignInEvent) row() *Log {
 	}
 }
 
+func (l *Log) event() SignInEvent {
+	at, _ := time.Parse(logTime, l.Time) // as it was written
+	return SignInEvent{
+		Time: at, Organization: l.Organization, User: l.UserName, Application: l.Application, Provider: l.Provider,
+		Outcome: l.Outcome, Errcode: l.Errcode, NewUser: l.NewUser, Took: time.Duration(l.TookMs) * time.Millisecond,
+		ClientIP: l.ClientIP, RequestID: l.RequestID,
+	}
+}
+
 const logTime = "2006-01-02T15:04:05.000Z07:00"
 
 func (s *Store) insertSignIns(tx *txn, events []SignInEvent) error {

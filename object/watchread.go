@@ -22,18 +22,7 @@ type LogQuery struct {
 // SignInEntry is a line of the log of sign-ins.
 type SignInEntry struct {
 	ID string
-
-	Time         time.Time
-	Organization string
-	Application  string
-	Provider     string
-	Outcome      string
-	Errcode      int
-	User         string
-	NewUser      bool
-	TookMs       int64
-	ClientIP     string
-	RequestID    string
+	SignInEvent
 }
 
 // SignIns returns lines of the log that the caller may see, the newest first, and the After that goes on behind them;
@@ -45,17 +34,15 @@ func (a *Authority) SignIns(ctx context.Context, c *Caller, q LogQuery) (entries
 	}
 	q.Organization = organization
 	limit := min(cmp.Or(q.Limit, 100), maxPageSize)
-	from, args := q.selection().from(a.tables.logs.name, "")
-	rows, err := a.tables.logs.findFrom(a.tables.read(ctx), fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", from, limit), args...)
+	logs := a.tables.logs
+	from, args := q.selection().from(logs.name, "")
+	rows, err := logs.findColumns(a.tables.read(ctx), logs.columns,
+		fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", from, limit), args...)
 	if err != nil {
 		return nil, "", err
 	}
 	for _, r := range rows {
-		at, _ := time.Parse(logTime, r.Time) // as it was written
-		entries = append(entries, SignInEntry{
-			r.ID, at, r.Organization, r.Application, r.Provider, r.Outcome, r.Errcode, r.UserName, r.NewUser, r.TookMs,
-			r.ClientIP, r.RequestID,
-		})
+		entries = append(entries, SignInEntry{r.ID, r.event()})
 	}
 	if len(rows) == limit {
 		next = rows[limit-1].ID

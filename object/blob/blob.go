@@ -97,5 +97,5 @@ func newPublicURL(raw string) (publicURL, error) {
 	return publicURL(strings.TrimRight(raw, "/") + "/"), nil
 }
 
-// URL returns the address that the file of a key is served at.
-func (p publicURL) URL(key string) string { return string(p) + key }
+// Public returns where the files are public: a file's address is that, which ends in a slash, and its key.
+func (p publicURL) Public() string { return string(p) }

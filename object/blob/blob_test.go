@@ -44,7 +44,7 @@ func TestPublicURL(t *testing.T) {
 	for _, public := range []string{"https://door.example/files", "https://door.example/files/"} {
 		base, err := newPublicURL(public)
 		require.NoError(t, err)
-		assert.Equal(t, "https://door.example/files/a/key.png", base.URL("a/key.png"))
+		assert.Equal(t, "https://door.example/files/", base.Public())
 	}
 	for _, bad := range []string{
 		"", "door.example", "ftp://door.example", "https://", "https://u:p@door.example", "https://h/?q=1", "https://h/#f",

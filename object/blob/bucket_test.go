@@ -108,7 +108,7 @@ func TestBucket(t *testing.T) {
 			assert.Equal(t, "image/jpeg", objects[at].Get("Content-Type"))
 			assert.Equal(t, "public, max-age=31536000, immutable", objects[at].Get("Cache-Control"))
 			assert.Contains(t, bodies[at], "a picture")
-			assert.Equal(t, c.url+key, b.URL(key))
+			assert.Equal(t, c.url, b.Public())
 
 			require.NoError(t, b.Try(t.Context()))
 			require.NoError(t, b.Delete(t.Context(), key))

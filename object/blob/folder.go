@@ -26,7 +26,7 @@ const (
 )
 
 // NewFolder opens the directory, makes it where there is none, and removes what a crash has left unfinished in it.
-// public is the address that Open's files are served at; where it is empty, each key is its own URL, relative to that.
+// public is the address that Open's files are served at, if it is known: see Public.
 func NewFolder(dir, public string) (*Folder, error) {
 	var base publicURL
 	if public != "" {

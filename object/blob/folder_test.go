@@ -60,7 +60,7 @@ func TestFolder(t *testing.T) {
 	data, typ := read(t, newFolder(t, dir), key)
 	assert.Equal(t, "second", data)
 	assert.Equal(t, "image/jpeg", typ)
-	assert.Equal(t, testURL+"/"+key, f.URL(key))
+	assert.Equal(t, testURL+"/", f.Public())
 
 	files := filesIn(t, dir)
 	require.Len(t, files, 1)
@@ -162,7 +162,5 @@ func TestFolderWithoutAddress(t *testing.T) {
 	f, err := NewFolder(t.TempDir(), "")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, f.Close()) })
-	key := NewKey(1, ".png")
-	assert.Equal(t, key, f.URL(key))
-	assert.Empty(t, f.URL(""))
+	assert.Empty(t, f.Public())
 }

@@ -12,8 +12,7 @@ import (
 
 func BenchmarkPhonePhoto(b *testing.B) {
 	data := phonePhoto(b)
-	m, err := New(Config{})
-	require.NoError(b, err)
+	m := newMaker()
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	before := cpuTime(b)

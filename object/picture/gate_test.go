@@ -46,7 +46,7 @@ func TestGate(t *testing.T) {
 // TestUploadsWaitUnread shows that an upload for which there is no memory is not read beyond its head.
 func TestUploadsWaitUnread(t *testing.T) {
 	t.Parallel()
-	m := newMaker(t)
+	m := newMaker()
 	require.NoError(t, m.gate.enter(t.Context(), m.gate.size))
 	ctx, cancel := context.WithCancel(t.Context())
 	data := jpegOf(t, photo(2600, 2600, 30))
@@ -80,7 +80,7 @@ func TestPanicIsDamage(t *testing.T) {
 // However many pictures there are, half of the processors are left to others.
 func TestHalfOfTheProcessors(t *testing.T) {
 	t.Parallel()
-	m, data := newMaker(t), jpegOf(t, photo(100, 100, 30))
+	m, data := newMaker(), jpegOf(t, photo(100, 100, 30))
 	work := func(ctx context.Context) error {
 		_, err := m.Thumbnails(ctx, bytes.NewReader(data), int64(len(data)))
 		return err

@@ -208,22 +208,14 @@ func decodeJPEG(data []byte) (rows, int, error) {
 	if err := checkScans(data); err != nil {
 		return nil, 0, err
 	}
-	img, err := jpeg.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, 0, err
-	}
-	return middleOf(img, img.Bounds())
+	return middleOfWhole(jpeg.Decode(bytes.NewReader(data)))
 }
 
 func decodeScaled(data []byte, denominator int) (rows, int, error) {
 	if err := checkScans(data); err != nil {
 		return nil, 0, err
 	}
-	img, err := jpegn.Decode(bytes.NewReader(data), &jpegn.Options{ScaleDenom: denominator})
-	if err != nil {
-		return nil, 0, err
-	}
-	return middleOf(img, img.Bounds())
+	return middleOfWhole(jpegn.Decode(bytes.NewReader(data), &jpegn.Options{ScaleDenom: denominator}))
 }
 
 // checkScans walks to the end of the picture, which is there only in a whole file, and counts its scans. jpegn takes

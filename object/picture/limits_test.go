@@ -10,7 +10,7 @@ import (
 // TestLimits holds what Maker's comment promises of files of 3 MB, in pictures of 4 to 3.
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	m := newMaker(t)
+	m := newMaker()
 	const size = 3 << 20
 	jpeg := func(sof byte, sampling ...byte) func(w, h int) (*plan, error) {
 		return func(w, h int) (*plan, error) {

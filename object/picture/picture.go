@@ -8,7 +8,6 @@ package picture
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"image"
@@ -33,18 +32,15 @@ const (
 	ErrDamaged       Error = "the picture is damaged or incomplete"
 )
 
-// What an upload may be, both looked at before it is decoded. Some formats must be decoded whole, and then
-// Config.Memory allows fewer pixels; see Maker.
+// What an upload may be, both looked at before it is decoded. Some formats must be decoded whole, and then memory
+// allows fewer pixels; see Maker.
 const (
 	MaxBytes  = 10 << 20
 	MaxPixels = 40_000_000
 )
 
-// Config says what a Maker may use.
-type Config struct {
-	Memory int64 // bytes that all pictures together may take while they are worked on; 0: 48 MB
-	Sides  []int // sides of the thumbnails in pixels, 1 to 2048; nil: 132 and 640
-}
+// memory is how many bytes all pictures of a Maker together may take while they are worked on.
+const memory = 48 << 20
 
 // Maker makes thumbnails, for several callers at once, on half of the processors at most: a picture that is made for it
 // takes one for seconds, and others have work to do. With 48 MB it takes up to MaxPixels of baseline JPEG in gray or
@@ -66,28 +62,13 @@ type Thumbnail struct {
 	Extension   string // .jpg or .png
 }
 
-// New returns a Maker.
-func New(cfg Config) (*Maker, error) {
-	cfg.Memory = cmp.Or(cfg.Memory, 48<<20)
-	if cfg.Memory < 24<<20 {
-		return nil, fmt.Errorf("picture: memory: %d bytes: want at least 24 MB", cfg.Memory)
-	}
-	if cfg.Sides == nil {
-		cfg.Sides = []int{132, 640}
-	}
-	for _, side := range cfg.Sides {
-		if side < 1 || side > 2048 {
-			return nil, fmt.Errorf("picture: side of %d pixels: want 1 to 2048", side)
-		}
-	}
-	if len(cfg.Sides) == 0 {
-		return nil, fmt.Errorf("picture: no sides")
-	}
+// New returns a Maker of thumbnails with these sides, of which there must be one: 1 to 2048 pixels each.
+func New(sides ...int) *Maker {
 	turns := make(chan struct{}, max(1, runtime.NumCPU()/2))
-	return &Maker{newGate(cfg.Memory), turns, slices.Clone(cfg.Sides), slices.Max(cfg.Sides)}, nil
+	return &Maker{newGate(memory), turns, sides, slices.Max(sides)}
 }
 
-// Thumbnails returns the thumbnails of an upload of size bytes, one for each side of the Config, all of one type. It
+// Thumbnails returns the thumbnails of an upload of size bytes, one for each of the Maker's sides, all of one type. It
 // reads the upload only when there is memory for it, so one that lies on disk costs nothing while it waits; ctx ends
 // the wait. An error is an Error, ctx's, or, when the upload cannot be read, its reader's.
 func (m *Maker) Thumbnails(ctx context.Context, file io.ReaderAt, size int64) ([]Thumbnail, error) {

@@ -16,16 +16,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func newMaker(t testing.TB) *Maker {
-	t.Helper()
-	m, err := New(Config{})
-	require.NoError(t, err)
-	return m
-}
+func newMaker() *Maker { return New(132, 640) }
 
 func thumbnails(t testing.TB, data []byte) ([]Thumbnail, error) {
 	t.Helper()
-	return newMaker(t).Thumbnails(t.Context(), bytes.NewReader(data), int64(len(data)))
+	return newMaker().Thumbnails(t.Context(), bytes.NewReader(data), int64(len(data)))
 }
 
 // decoded returns the thumbnails' pictures, after it has checked what holds for all.
@@ -246,13 +241,13 @@ func grayOf(img *image.YCbCr) *image.Gray {
 func TestReaderErrors(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("disk on fire")
-	_, err := newMaker(t).Thumbnails(t.Context(), brokenReader{broken}, 1000)
+	_, err := newMaker().Thumbnails(t.Context(), brokenReader{broken}, 1000)
 	assert.ErrorIs(t, err, broken)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	data := pngOf(t, quarters(700, 700))
-	_, err = newMaker(t).Thumbnails(ctx, bytes.NewReader(data), int64(len(data)))
+	_, err = newMaker().Thumbnails(ctx, bytes.NewReader(data), int64(len(data)))
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
@@ -260,18 +255,10 @@ type brokenReader struct{ err error }
 
 func (r brokenReader) ReadAt([]byte, int64) (int, error) { return 0, r.err }
 
-func TestNew(t *testing.T) {
+func TestSides(t *testing.T) {
 	t.Parallel()
-	for _, cfg := range []Config{
-		{Memory: -1}, {Memory: 1 << 20}, {Sides: []int{}}, {Sides: []int{0}}, {Sides: []int{4000}},
-	} {
-		_, err := New(cfg)
-		assert.ErrorContains(t, err, "picture:")
-	}
-	m, err := New(Config{Sides: []int{10, 20, 5}})
-	require.NoError(t, err)
 	data := pngOf(t, quarters(7, 7))
-	thumbs, err := m.Thumbnails(t.Context(), bytes.NewReader(data), int64(len(data)))
+	thumbs, err := New(10, 20, 5).Thumbnails(t.Context(), bytes.NewReader(data), int64(len(data)))
 	require.NoError(t, err)
 	for i, side := range []int{10, 20, 5} {
 		assert.Equal(t, side, thumbs[i].Side)

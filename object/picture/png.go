@@ -154,12 +154,6 @@ func (h *pngHead) choose(size int64) (*plan, error) {
 		bytesPerPixel *= 2
 	}
 	p.cost = size + 2*bytesPerPixel*int64(h.width)*int64(h.height) + 1<<20 // each pass is a picture of its own
-	p.decode = func(data []byte) (rows, int, error) {
-		img, err := png.Decode(bytes.NewReader(data))
-		if err != nil {
-			return nil, 0, err
-		}
-		return middleOf(img, img.Bounds())
-	}
+	p.decode = func(data []byte) (rows, int, error) { return middleOfWhole(png.Decode(bytes.NewReader(data))) }
 	return p, nil
 }

@@ -162,6 +162,14 @@ func middleOf(img image.Image, bounds image.Rectangle) (rows, int, error) {
 	return &middle{img, at}, side, nil
 }
 
+// middleOfWhole is middleOf for what a decoder returns.
+func middleOfWhole(img image.Image, err error) (rows, int, error) {
+	if err != nil {
+		return nil, 0, err
+	}
+	return middleOf(img, img.Bounds())
+}
+
 func (m *middle) next(row []byte) error {
 	clear(row)
 	line := &image.RGBA{Pix: row, Stride: len(row), Rect: image.Rect(0, 0, len(row)/4, 1)}

@@ -176,9 +176,5 @@ func (w *webpHead) decode(data []byte) (rows, int, error) {
 	}
 	riff := binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(length))
 	parts[0] = bytes.NewReader(append(riff, "WEBP"...))
-	img, err := webp.Decode(io.MultiReader(parts...))
-	if err != nil {
-		return nil, 0, err
-	}
-	return middleOf(img, img.Bounds())
+	return middleOfWhole(webp.Decode(io.MultiReader(parts...)))
 }

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -20,15 +22,17 @@ func (s *suite) testAccount(t *testing.T) {
 	n.exec(t, 1, `UPDATE "user" SET password='HASH', password_salt='SALT', totp_secret='TOTP' WHERE owner=?`, n.name)
 
 	t.Run("own account", func(t *testing.T) {
-		account, err := n.service.Account(t.Context(), n.principal(t, n.signIn(t, "oAlice")))
+		userText, orgText, err := n.service.Account(t.Context(), n.principal(t, n.signIn(t, "oAlice")))
 		require.NoError(t, err)
-		assert.Equal(t, p.User.Id, account.User.Id)
-		assert.Equal(t, []string{"***", "", ""},
-			[]string{account.User.Password, account.User.PasswordSalt, account.User.TotpSecret})
-		assert.Equal(t, []string{}, account.User.Address)
-		assert.Equal(t, []string{}, account.User.Groups)
-		assert.Equal(t, "小店 🐼", account.Organization.DisplayName)
-		assert.Equal(t, "***", account.Organization.MasterPassword)
+		var user sdk.User
+		var org sdk.Organization
+		require.NoError(t, errors.Join(json.Unmarshal(userText, &user), json.Unmarshal(orgText, &org)))
+		assert.Equal(t, p.User.Id, user.Id)
+		assert.Equal(t, []string{"***", "", ""}, []string{user.Password, user.PasswordSalt, user.TotpSecret})
+		assert.Equal(t, []string{}, user.Address)
+		assert.Equal(t, []string{}, user.Groups)
+		assert.Equal(t, "小店 🐼", org.DisplayName)
+		assert.Equal(t, "***", org.MasterPassword)
 	})
 	t.Run("every field that is filled", func(t *testing.T) { testFilledFields(t, n) })
 	t.Run("user by name and by id", func(t *testing.T) { testFindUser(t, n, p) })

@@ -88,8 +88,8 @@ func (s *suite) testSignInLog(t *testing.T) {
 	require.NoError(t, err)
 	e := entries[0]
 	assert.WithinDuration(t, made.Time, e.Time, time.Millisecond)
-	assert.Equal(t, []any{"app", "wx", true, int64(30), "192.0.2.7", "request"},
-		[]any{e.Application, e.Provider, e.NewUser, e.TookMs, e.ClientIP, e.RequestID})
+	assert.Equal(t, []any{"app", "wx", true, 30 * time.Millisecond, "192.0.2.7", "request"},
+		[]any{e.Application, e.Provider, e.NewUser, e.Took, e.ClientIP, e.RequestID})
 	s.testLogReach(t, n)
 }
 
