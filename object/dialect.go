@@ -22,6 +22,10 @@ type dialect struct {
 	unlock    string
 	clock     string // selects the seconds since 1970; empty: it runs in our process
 	forUpdate string // ends a SELECT that keeps other writers from the row; SQLite has one writer only
+
+	// byKey stands behind the table of an UPDATE whose condition is byName. MySQL would look into each index that begins
+	// with the owner to see how many rows it would find: that is 56 pages of 500,000 users in place of 11.
+	byKey string
 }
 
 // The name, and the number, under which instances that start at once wait for each other.
@@ -43,7 +47,7 @@ func dialectOf(driverName string) (dialect, error) {
 			// The server has one name space for the locks of all its databases.
 			lock:   fmt.Sprintf("SELECT GET_LOCK(CONCAT('%s ', MD5(DATABASE())), 60)", setUpLockName),
 			unlock: fmt.Sprintf("SELECT RELEASE_LOCK(CONCAT('%s ', MD5(DATABASE())))", setUpLockName), forUpdate: " FOR UPDATE",
-			clock: "SELECT UNIX_TIMESTAMP(NOW(3))",
+			clock: "SELECT UNIX_TIMESTAMP(NOW(3))", byKey: " USE INDEX (PRIMARY)",
 		}, nil
 	case "postgres":
 		return dialect{

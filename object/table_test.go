@@ -226,3 +226,26 @@ func TestInsertAllFails(t *testing.T) {
 	_, err = s.identities.get(s.read(t.Context()), "WHERE open_id=?", "new")
 	assert.ErrorIs(t, err, ErrNotFound)
 }
+
+// A row of a large table is updated by its key, without a look at what else might find it.
+func TestUpdateByKey(t *testing.T) {
+	t.Parallel()
+	mysql, err := dialectOf("mysql")
+	require.NoError(t, err)
+	postgres, err := dialectOf("postgres")
+	require.NoError(t, err)
+	users := *openStore(t).users
+	for _, c := range []struct {
+		d           dialect
+		where, want string
+	}{
+		{mysql, stillUsable, "UPDATE `user` USE INDEX (PRIMARY) SET `avatar`=? WHERE " + stillUsable},
+		{mysql, "id=?", "UPDATE `user` SET `avatar`=? WHERE id=?"},
+		{postgres, byName, `UPDATE ` + users.name + ` SET "avatar"=? WHERE ` + byName},
+	} {
+		users.dialect = c.d
+		s, err := users.updateSQL(&sdk.User{Avatar: "a"}, []string{"avatar"}, c.where, nil)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, s.query)
+	}
+}

@@ -220,6 +220,10 @@ func (t *table[T]) updateSQL(row *T, names []string, where string, args []any) (
 	for i, c := range columns {
 		sets[i] = t.dialect.quote(c.name) + "=?"
 	}
-	query := fmt.Sprintf("UPDATE %s SET %s WHERE %s", t.name, strings.Join(sets, ", "), where)
+	hint := ""
+	if strings.HasPrefix(where, byName) {
+		hint = t.dialect.byKey
+	}
+	query := fmt.Sprintf("UPDATE %s%s SET %s WHERE %s", t.name, hint, strings.Join(sets, ", "), where)
 	return statement{query: query, args: slices.Concat(values, args)}, nil
 }
