@@ -87,6 +87,9 @@ func (t *tables) deleteRow(tx *txn, user *sdk.User) error {
 			return err
 		}
 	}
+	if err := t.leaveGroups(tx, user); err != nil {
+		return err
+	}
 	_, err = tx.exec("DELETE FROM "+t.users.name+" WHERE "+byName, user.Owner, user.Name)
 	return err
 }

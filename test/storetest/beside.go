@@ -39,6 +39,7 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 		maps.Copy(tests, map[string]func(*testing.T){
 			"SettingsAreSeen":     s.testSettings,
 			"RolesAndPermissions": s.testRights,
+			"Groups":              s.testGroups,
 			"WechatColumnIsNoKey": s.testColumnIsNoKey,
 			"Decisions":           s.testDecisions,
 			"DecisionsStay":       s.testDecisionsStay,

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,32 @@ func (s *besideSuite) testRights(t *testing.T) {
 	}
 	stored := b.row(t, `SELECT roles, permissions FROM "user" WHERE name=?`, "wechat-oBuyer")
 	assert.NotContains(t, stored["roles"]+stored["permissions"], "shop", "the user's row has none of them")
+}
+
+// testGroups checks that Casdoor's page of a group, which reads the rules of casbin, shows those who signed up into it,
+// until they are gone.
+func (s *besideSuite) testGroups(t *testing.T) {
+	b := s.start(t)
+	const rules = `SELECT ptype, v0, v1, v2, v3, v4, v5 FROM casbin_user_rule`
+	b.signIn(t, "oNoGroup")
+	assert.Empty(t, b.rows(t, rules))
+	b.exec(t, 1, `UPDATE "application" SET default_group=? WHERE organization=?`, "shop/vip", shop)
+	b.clock.advance(5 * time.Second)
+	for range 2 {
+		b.signIn(t, "oGroup")
+		assert.Equal(t, []map[string]string{{
+			"ptype": "g", "v0": "shop/wechat-oGroup", "v1": "group:shop/vip", "v2": "", "v3": "", "v4": "", "v5": "",
+		}}, b.rows(t, rules))
+	}
+	p := b.authenticate(t, b.signIn(t, "oGroup"))
+	assert.Equal(t, []string{"shop/vip"}, p.User.Groups)
+	require.NoError(t, b.service.Delete(t.Context(), p, "", "oGroup"))
+	assert.Empty(t, b.rows(t, rules))
+
+	b.exec(t, 1, `UPDATE "application" SET default_group=? WHERE organization=?`, "shop/"+strings.Repeat("長", 90), shop)
+	b.clock.advance(5 * time.Second)
+	b.signIn(t, "oLongGroup")
+	assert.Empty(t, b.rows(t, rules), "no column of the rules holds it")
 }
 
 // give adds a row to the table of roles or to that of permissions, newer than those that are there.
