@@ -40,6 +40,7 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 			"SettingsAreSeen":     s.testSettings,
 			"RolesAndPermissions": s.testRights,
 			"Groups":              s.testGroups,
+			"NoAdminsAreMade":     s.testNoAdminsAreMade,
 			"WechatColumnIsNoKey": s.testColumnIsNoKey,
 			"Decisions":           s.testDecisions,
 			"DecisionsStay":       s.testDecisionsStay,

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
 )
 
 // testRights checks that tokens hold what Casdoor's admins have given to the user, as Casdoor's own do: to the user, to
@@ -83,6 +85,23 @@ func (s *besideSuite) testGroups(t *testing.T) {
 	b.clock.advance(5 * time.Second)
 	b.signIn(t, "oLongGroup")
 	assert.Empty(t, b.rows(t, rules), "no column of the rules holds it")
+}
+
+// testNoAdminsAreMade checks that nobody signs up into the organization built-in, whose users a Casdoor takes for
+// administrators, unless it would make them too.
+func (s *besideSuite) testNoAdminsAreMade(t *testing.T) {
+	b := s.start(t)
+	b.signIn(t, "oCustomer")
+	b.exec(t, 1, `UPDATE "application" SET organization=? WHERE organization=?`, "built-in", shop)
+	b.clock.advance(5 * time.Second)
+	assertRefused(t, b.refused(t, "oStranger"), object.AccessDenied, "sign up")
+	assert.Empty(t, b.rows(t, `SELECT name FROM "user" WHERE owner='built-in' AND name<>'admin'`))
+	b.exec(t, 1, `UPDATE "organization" SET has_privilege_consent=? WHERE name='built-in'`, true)
+	b.clock.advance(5 * time.Second)
+	b.signIn(t, "oStranger")
+	b.exec(t, 1, `UPDATE "organization" SET has_privilege_consent=? WHERE name='built-in'`, false)
+	b.clock.advance(5 * time.Second)
+	b.signIn(t, "oStranger")
 }
 
 // give adds a row to the table of roles or to that of permissions, newer than those that are there.
