@@ -61,6 +61,9 @@ func (s *Service) deleteUser(tx *txn, user *sdk.User, soft bool) error {
 	if err := s.tables.deleteTraces(tx, user); err != nil {
 		return err
 	}
+	if err := s.tables.leaveGroups(tx, user); err != nil {
+		return err
+	}
 	if !soft {
 		return s.tables.deleteRow(tx, user)
 	}
@@ -86,9 +89,6 @@ func (t *tables) deleteRow(tx *txn, user *sdk.User) error {
 		if _, err := tx.exec("DELETE FROM "+table+" WHERE user_id=?", user.Id); err != nil {
 			return err
 		}
-	}
-	if err := t.leaveGroups(tx, user); err != nil {
-		return err
 	}
 	_, err = tx.exec("DELETE FROM "+t.users.name+" WHERE "+byName, user.Owner, user.Name)
 	return err

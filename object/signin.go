@@ -157,8 +157,8 @@ func (s *Service) takeProfile(p *person) {
 	}
 }
 
-// mayMake refuses to sign somebody up whom the settings keep out. To a Casdoor all users of the organization built-in are
-// administrators of everything, whatever is_admin says, so it makes one only with the organization's consent.
+// mayMake refuses to sign somebody up whom the settings keep out. To a Casdoor all users of the organization built-in
+// are administrators of everything, whatever is_admin says, so it makes one only with the organization's consent.
 func (s *Service) mayMake(p *person) error {
 	app, org := p.request.Client.Application, p.request.Client.Organization
 	refused := refuse(AccessDenied, "the application does not allow to sign up new account")

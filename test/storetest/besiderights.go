@@ -76,11 +76,16 @@ func (s *besideSuite) testGroups(t *testing.T) {
 			"ptype": "g", "v0": "shop/wechat-oGroup", "v1": "group:shop/vip", "v2": "", "v3": "", "v4": "", "v5": "",
 		}}, b.rows(t, rules))
 	}
-	p := b.authenticate(t, b.signIn(t, "oGroup"))
-	assert.Equal(t, []string{"shop/vip"}, p.User.Groups)
-	require.NoError(t, b.service.Delete(t.Context(), p, "", "oGroup"))
-	assert.Empty(t, b.rows(t, rules))
-
+	for _, soft := range []bool{false, true} {
+		b.exec(t, 1, `UPDATE "organization" SET enable_soft_deletion=?, display_name=? WHERE name=?`,
+			soft, fmt.Sprint(soft), shop)
+		b.clock.advance(5 * time.Second)
+		p := b.authenticate(t, b.signIn(t, "oGroup"))
+		assert.Equal(t, []string{"shop/vip"}, p.User.Groups)
+		assert.Len(t, b.rows(t, rules), 1)
+		require.NoError(t, b.service.Delete(t.Context(), p, "", "oGroup"))
+		assert.Empty(t, b.rows(t, rules))
+	}
 	b.exec(t, 1, `UPDATE "application" SET default_group=? WHERE organization=?`, "shop/"+strings.Repeat("長", 90), shop)
 	b.clock.advance(5 * time.Second)
 	b.signIn(t, "oLongGroup")
