@@ -162,7 +162,8 @@ func (s *Service) takeProfile(p *person) {
 func (s *Service) mayMake(p *person) error {
 	app, org := p.request.Client.Application, p.request.Client.Organization
 	refused := refuse(AccessDenied, "the application does not allow to sign up new account")
-	if s.tables != nil && s.tables.beside && org.Name == builtInName && !org.HasPrivilegeConsent {
+	ofCasdoor := s.tables == nil || s.tables.beside
+	if ofCasdoor && org.Name == builtInName && !org.HasPrivilegeConsent {
 		refused.Err = errors.New("all users of the organization built-in are administrators of Casdoor: " +
 			"let mini programs use an application of another organization")
 		return refused
