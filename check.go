@@ -46,6 +46,9 @@ func check(ctx context.Context, c workplace) error {
 		return r.err()
 	}
 	defer c.store.Close()
+	for _, f := range c.store.DiagnoseWaiting(c.cfg.DataSourceName.Reveal()) {
+		r.add(f)
+	}
 	r.sealed(ctx, c.store, sealer)
 	r.run(ctx, "applications", c.store.DiagnoseApplications)
 	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {

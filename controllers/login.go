@@ -98,17 +98,28 @@ func (c *LoginController) form() (form loginForm, err error) {
 	return form, nil
 }
 
-// Logout is GET and POST /api/logout: the bearer token and its refresh token end, and the session of the cookie.
+// Logout is GET and POST /api/logout: the bearer token and its refresh token end, and the session of the cookie. Clients
+// of OpenID Connect name the token in the query or a form, as id_token_hint (RP-Initiated Logout 1.0 §2), as Casdoor
+// takes it. They are sent to no post_logout_redirect_uri: no application signs in by a page here.
 //
 //	@router /api/logout [get,post]
 func (c *LoginController) Logout() {
-	_, byToken := bearer(c.Ctx.Request)
+	token, byToken := bearer(c.Ctx.Request)
+	if !byToken {
+		p, err := c.params()
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		token = p["id_token_hint"]
+	}
 	_, byCookie := c.Deps.sessionToken(c.Ctx.Request)
 	var user string
-	var err error
-	if byToken || !byCookie {
-		user, err = c.endToken()
-	} else {
+	var err error = object.LoginFirst()
+	switch {
+	case byToken || token != "":
+		user, err = c.endToken(token)
+	case byCookie:
 		var caller *object.Caller
 		if caller, err = c.sessionCaller(); err == nil && caller.Role != object.Nobody {
 			user = caller.Organization + "/" + caller.Name
@@ -120,8 +131,8 @@ func (c *LoginController) Logout() {
 	c.replyDataOr(user, err)
 }
 
-func (c *LoginController) endToken() (user string, err error) {
-	p, err := c.principal()
+func (c *LoginController) endToken(token string) (user string, err error) {
+	p, err := c.principalOf(token)
 	if err != nil {
 		return "", err
 	}

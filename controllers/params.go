@@ -29,7 +29,7 @@ const maxParam = 255
 // ignored, where they are judged; what is encrypted or signed is taken to the letter.
 func longParams(name string) int {
 	switch name {
-	case "refresh_token", "token", "access_token":
+	case "refresh_token", "token", "access_token", "id_token_hint", "post_logout_redirect_uri":
 		return 16 << 10
 	case "username", "avatar", "nickName", "avatarUrl", "encryptedData", "rawData":
 		return maxBody

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -16,7 +17,7 @@ type TokenController struct{ Base }
 type tokenReply struct {
 	AccessToken  string `json:"access_token"`
 	IDToken      string `json:"id_token"`
-	RefreshToken string `json:"refresh_token"`
+	RefreshToken string `json:"refresh_token,omitempty"` // no empty one, which some clients take for a broken answer
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int    `json:"expires_in"` // seconds
 	Scope        string `json:"scope"`
@@ -95,7 +96,7 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 		return nil, badRequest("client_id is missing")
 	}
 	ctx := c.Ctx.Request.Context()
-	client, err := asked(ctx, c.Deps.Limits, func() (*object.Client, error) { return c.Deps.Service.Client(ctx, id) })
+	client, err := asked(ctx, c.Deps.Limits, func() (*object.Client, error) { return c.clientOf(ctx, id) })
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +106,20 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	return client, c.Deps.Limits.application(ctx, client.ID())
 }
 
+// clientOf returns the application with that client id, which may be escaped as a secret may: see isAuthentic.
+func (c *TokenController) clientOf(ctx context.Context, id string) (*object.Client, error) {
+	client, err := c.Deps.Service.Client(ctx, id)
+	if _, unknown := errors.AsType[*object.Refusal](err); unknown {
+		if plain, bad := url.QueryUnescape(id); bad == nil && plain != id {
+			return c.Deps.Service.Client(ctx, plain)
+		}
+	}
+	return client, err
+}
+
 // isAuthentic reports whether a secret is the client's. For Basic authentication some clients escape it, as RFC 6749
-// §2.3.1 wants it, and others do not.
+// §2.3.1 wants it, and others do not. Of those that do some escape the hyphen too, which the id of a shared application
+// has.
 func isAuthentic(client *object.Client, secret string) bool {
 	plain, err := url.QueryUnescape(secret)
 	return client.Authentic(secret) || err == nil && client.Authentic(plain)

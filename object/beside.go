@@ -59,6 +59,9 @@ func (s *Store) lookAround(ctx context.Context, cfg StoreConfig) (schema, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.findGroupRules(ctx, cfg.TableNamePrefix); err != nil {
+		return nil, err
+	}
 	return found, found.complete()
 }
 

@@ -61,6 +61,9 @@ func (s *Service) deleteUser(tx *txn, user *sdk.User, soft bool) error {
 	if err := s.tables.deleteTraces(tx, user); err != nil {
 		return err
 	}
+	if err := s.tables.leaveGroups(tx, user); err != nil {
+		return err
+	}
 	if !soft {
 		return s.tables.deleteRow(tx, user)
 	}

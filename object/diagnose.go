@@ -244,3 +244,18 @@ func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 	err := scanOne(s.read(ctx), []any{&seconds}, s.dialect.clock)
 	return time.UnixMilli(int64(seconds * 1000)), err
 }
+
+// DiagnoseWaiting looks whether a Casdoor, of whose file the data source is, waits on SQLite for what we write. It does
+// not by itself, and with a shared cache what it reads goes stale meanwhile, which no waiting mends.
+func (s *Store) DiagnoseWaiting(dataSource string) []Finding {
+	if !s.beside || s.dialect.driver != "sqlite" {
+		return nil
+	}
+	file, params := parseSQLite(dataSource)
+	waits := slices.ContainsFunc(params["_pragma"], func(p string) bool { return strings.HasPrefix(p, "busy_timeout") })
+	if waits && params.Get("cache") != "shared" {
+		return nil
+	}
+	return []Finding{found(Warning, "database: Casdoor fails with \"database is locked\" where it does not wait: "+
+		"in its app.conf let dataSourceName be \"file:%s?_pragma=busy_timeout(10000)\", without cache=shared", file)}
+}

@@ -157,6 +157,23 @@ func (s *Service) takeProfile(p *person) {
 	}
 }
 
+// mayMake refuses to sign somebody up whom the settings keep out. To a Casdoor all users of the organization built-in
+// are administrators of everything, whatever is_admin says, so it makes one only with the organization's consent.
+func (s *Service) mayMake(p *person) error {
+	app, org := p.request.Client.Application, p.request.Client.Organization
+	refused := refuse(AccessDenied, "the application does not allow to sign up new account")
+	ofCasdoor := s.tables == nil || s.tables.beside
+	if ofCasdoor && org.Name == builtInName && !org.HasPrivilegeConsent {
+		refused.Err = errors.New("all users of the organization built-in are administrators of Casdoor: " +
+			"let mini programs use an application of another organization")
+		return refused
+	}
+	if !app.EnableSignUp || !p.program.item.CanSignUp {
+		return refused
+	}
+	return nil
+}
+
 // admit finds or makes the user, issues the token and stores it all. It returns errRaced when it must be run again, and
 // errUnjudged when judgeSentNickname must be called before.
 func (s *Service) admit(ctx context.Context, p *person) (*Token, error) {
@@ -165,8 +182,8 @@ func (s *Service) admit(ctx context.Context, p *person) (*Token, error) {
 		return nil, err
 	}
 	if p.isNew {
-		if !req.Client.Application.EnableSignUp || !p.program.item.CanSignUp {
-			return nil, refuse(AccessDenied, "the application does not allow to sign up new account")
+		if err := s.mayMake(p); err != nil {
+			return nil, err
 		}
 		s.makeUser(p)
 	} else if err := usable(p.user); err != nil {

@@ -187,7 +187,10 @@ func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 
 func (t *tables) storeUser(tx *txn, p *person, changed []string, met *int64) error {
 	if p.isNew {
-		return t.users.sendInsert(tx, p.user, "", errNameTaken)
+		if err := t.users.sendInsert(tx, p.user, "", errNameTaken); err != nil {
+			return err
+		}
+		return t.joinGroups(tx, p.user)
 	}
 	if slices.Contains(changed, "properties") {
 		if err := t.keepProperties(tx, p); err != nil {

@@ -46,6 +46,34 @@ func TestSQLiteSource(t *testing.T) {
 	}
 }
 
+// A Casdoor is to wait for what we write to its file, and to read what is there then.
+func TestCasdoorWaits(t *testing.T) {
+	t.Parallel()
+	const warned = `let dataSourceName be "file:casdoor.db?_pragma=busy_timeout(10000)", without cache=shared`
+	for given, waits := range map[string]bool{
+		"file:casdoor.db?cache=shared":                               false,
+		"file:casdoor.db":                                            false,
+		"casdoor.db?_pragma=foreign_keys(1)":                         false,
+		"file:casdoor.db?cache=shared&_pragma=busy_timeout(10000)":   false,
+		"file:casdoor.db?_pragma=busy_timeout(10000)":                true,
+		"casdoor.db?_pragma=foreign_keys(1)&_pragma=busy_timeout=99": true,
+	} {
+		sqlite, err := dialectOf("sqlite")
+		require.NoError(t, err)
+		found := (&Store{dialect: sqlite, beside: true}).DiagnoseWaiting(given)
+		if waits {
+			assert.Empty(t, found, given)
+		} else if assert.Len(t, found, 1, given) {
+			assert.Equal(t, Warning, found[0].Severity)
+			assert.Contains(t, found[0].Text, warned)
+		}
+		assert.Empty(t, (&Store{dialect: sqlite}).DiagnoseWaiting(given), "nobody else writes to a file of our own")
+		mysql, err := dialectOf("mysql")
+		require.NoError(t, err)
+		assert.Empty(t, (&Store{dialect: mysql, beside: true}).DiagnoseWaiting(given))
+	}
+}
+
 // An empty file is none that a start has made, and stays empty.
 func TestSQLiteAsItIs(t *testing.T) {
 	t.Parallel()

@@ -46,6 +46,7 @@ type Store struct {
 	beside      bool         // the tables are a Casdoor's
 	bare        bool         // ours are not there yet
 	tokenBy     tokenColumns // what a row knows its tokens by
+	groupRules  string       // the table, quoted; empty but beside a Casdoor that has one
 
 	organizations *table[sdk.Organization]
 	applications  *table[sdk.Application]

@@ -103,8 +103,11 @@ func missingOnPurpose() map[string]string {
 		factor    = "second factors belong to signing in with a password; casdoor-go-sdk does not know the field"
 		ldap      = "LDAP's number of a user; casdoor-go-sdk does not know the field"
 		nobodyYet = "not offered"
+		noToken   = "there is none, and openid-client takes an empty one for a broken answer"
 	)
 	return map[string]string{
+		"client_credentials.refresh_token": noToken,
+
 		"get-account.data.uidNumber":        ldap,
 		"get-account.data.multiFactorAuths": factor,
 		"get-user.data.uidNumber":           ldap,

@@ -182,6 +182,31 @@ func (f flow) logout(t *testing.T, tokens harness.Tokens) {
 	assert.Empty(t, f.Log.Lines("spent refresh token"), "that is no theft")
 }
 
+// Clients of OpenID Connect end a token at the end_session_endpoint of the discovery without being its bearer.
+func TestLogoutByHint(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	for method, ask := range map[string]func(hint string) harness.Reply{
+		"GET": func(hint string) harness.Reply {
+			return s.Call(t, "GET", "/api/logout?client_id="+harness.ClientID+"&id_token_hint="+hint, "", nil)
+		},
+		"POST": func(hint string) harness.Reply {
+			return s.Call(t, "POST", "/api/logout", "", url.Values{"id_token_hint": {hint}, "state": {"s"}})
+		},
+	} {
+		tokens, other := s.SignIn(t, "oHint"), s.SignIn(t, "oHint")
+		reply := ask(tokens.IDToken).Map(t)
+		assert.Equal(t, "ok", reply["status"], method)
+		assert.Equal(t, harness.Organization+"/wechat-oHint", reply["data"], method)
+		f := flow{Server: s, openID: "oHint"}
+		f.dead(t, tokens.AccessToken)
+		f.introspect(t, tokens, false)
+		f.introspect(t, other, true)
+		assert.Equal(t, "error", ask(tokens.IDToken).Map(t)["status"], method)
+		assert.Equal(t, "error", ask("").Map(t)["status"], method)
+	}
+}
+
 // A refresh token that was spent before proves that two have it: nobody may go on with either.
 func TestReuseEndsTheFamily(t *testing.T) {
 	t.Parallel()

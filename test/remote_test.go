@@ -247,6 +247,22 @@ func TestRemoteSettingsAreSeen(t *testing.T) {
 	s.casdoorTakes(t, tokens, "wechat-oOld")
 }
 
+// Casdoor refuses to make users of built-in, who are its administrators, without the organization's consent.
+func TestRemoteMakesNoAdmins(t *testing.T) {
+	t.Parallel()
+	const builtIn = "built-in"
+	s := startRemote(t, remoteOptions{rows: func(r *fakecasdoor.Rows) {
+		r.Organizations[0].Name, r.Applications[0].Organization = builtIn, builtIn
+	}})
+	reply := s.trySignIn(t, "oNew")
+	assert.Equal(t, http.StatusBadRequest, reply.Status)
+	assert.Equal(t, "access_denied", reply.Map(t)["error"])
+	assert.Len(t, s.Log.Lines("let mini programs use an application of another organization"), 1)
+	s.casdoor.Change(func(r *fakecasdoor.Rows) { r.Organizations[0].HasPrivilegeConsent = true })
+	s.settle()
+	s.SignIn(t, "oNew")
+}
+
 func TestRemoteUsersWhoMayNoLonger(t *testing.T) {
 	t.Parallel()
 	s := startRemote(t, remoteOptions{})

@@ -39,6 +39,8 @@ func RunBeside(t *testing.T, kind Casdoor, casdoor func(t testing.TB) object.Sto
 		maps.Copy(tests, map[string]func(*testing.T){
 			"SettingsAreSeen":     s.testSettings,
 			"RolesAndPermissions": s.testRights,
+			"Groups":              s.testGroups,
+			"NoAdminsAreMade":     s.testNoAdminsAreMade,
 			"WechatColumnIsNoKey": s.testColumnIsNoKey,
 			"Decisions":           s.testDecisions,
 			"DecisionsStay":       s.testDecisionsStay,

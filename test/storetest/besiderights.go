@@ -2,11 +2,14 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/object"
 )
 
 // testRights checks that tokens hold what Casdoor's admins have given to the user, as Casdoor's own do: to the user, to
@@ -56,6 +59,54 @@ func (s *besideSuite) testRights(t *testing.T) {
 	}
 	stored := b.row(t, `SELECT roles, permissions FROM "user" WHERE name=?`, "wechat-oBuyer")
 	assert.NotContains(t, stored["roles"]+stored["permissions"], "shop", "the user's row has none of them")
+}
+
+// testGroups checks that Casdoor's page of a group, which reads the rules of casbin, shows those who signed up into it,
+// until they are gone.
+func (s *besideSuite) testGroups(t *testing.T) {
+	b := s.start(t)
+	const rules = `SELECT ptype, v0, v1, v2, v3, v4, v5 FROM casbin_user_rule`
+	b.signIn(t, "oNoGroup")
+	assert.Empty(t, b.rows(t, rules))
+	b.exec(t, 1, `UPDATE "application" SET default_group=? WHERE organization=?`, "shop/vip", shop)
+	b.clock.advance(5 * time.Second)
+	for range 2 {
+		b.signIn(t, "oGroup")
+		assert.Equal(t, []map[string]string{{
+			"ptype": "g", "v0": "shop/wechat-oGroup", "v1": "group:shop/vip", "v2": "", "v3": "", "v4": "", "v5": "",
+		}}, b.rows(t, rules))
+	}
+	for _, soft := range []bool{false, true} {
+		b.exec(t, 1, `UPDATE "organization" SET enable_soft_deletion=?, display_name=? WHERE name=?`,
+			soft, fmt.Sprint(soft), shop)
+		b.clock.advance(5 * time.Second)
+		p := b.authenticate(t, b.signIn(t, "oGroup"))
+		assert.Equal(t, []string{"shop/vip"}, p.User.Groups)
+		assert.Len(t, b.rows(t, rules), 1)
+		require.NoError(t, b.service.Delete(t.Context(), p, "", "oGroup"))
+		assert.Empty(t, b.rows(t, rules))
+	}
+	b.exec(t, 1, `UPDATE "application" SET default_group=? WHERE organization=?`, "shop/"+strings.Repeat("長", 90), shop)
+	b.clock.advance(5 * time.Second)
+	b.signIn(t, "oLongGroup")
+	assert.Empty(t, b.rows(t, rules), "no column of the rules holds it")
+}
+
+// testNoAdminsAreMade checks that nobody signs up into the organization built-in, whose users a Casdoor takes for
+// administrators, unless it would make them too.
+func (s *besideSuite) testNoAdminsAreMade(t *testing.T) {
+	b := s.start(t)
+	b.signIn(t, "oCustomer")
+	b.exec(t, 1, `UPDATE "application" SET organization=? WHERE organization=?`, "built-in", shop)
+	b.clock.advance(5 * time.Second)
+	assertRefused(t, b.refused(t, "oStranger"), object.AccessDenied, "sign up")
+	assert.Empty(t, b.rows(t, `SELECT name FROM "user" WHERE owner='built-in' AND name<>'admin'`))
+	b.exec(t, 1, `UPDATE "organization" SET has_privilege_consent=? WHERE name='built-in'`, true)
+	b.clock.advance(5 * time.Second)
+	b.signIn(t, "oStranger")
+	b.exec(t, 1, `UPDATE "organization" SET has_privilege_consent=? WHERE name='built-in'`, false)
+	b.clock.advance(5 * time.Second)
+	b.signIn(t, "oStranger")
 }
 
 // give adds a row to the table of roles or to that of permissions, newer than those that are there.
