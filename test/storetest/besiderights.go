@@ -80,7 +80,7 @@ func (s *besideSuite) testGroups(t *testing.T) {
 		b.exec(t, 1, `UPDATE "organization" SET enable_soft_deletion=?, display_name=? WHERE name=?`,
 			soft, fmt.Sprint(soft), shop)
 		b.clock.advance(5 * time.Second)
-		p := b.authenticate(t, b.signIn(t, "oGroup"))
+		p := b.principal(t, b.signIn(t, "oGroup"))
 		assert.Equal(t, []string{"shop/vip"}, p.User.Groups)
 		assert.Len(t, b.rows(t, rules), 1)
 		require.NoError(t, b.service.Delete(t.Context(), p, "", "oGroup"))
