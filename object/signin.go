@@ -160,16 +160,15 @@ func (s *Service) takeProfile(p *person) {
 // mayMake refuses to sign somebody up whom the settings keep out. To a Casdoor all users of the organization built-in
 // are administrators of everything, whatever is_admin says, so it makes one only with the organization's consent.
 func (s *Service) mayMake(p *person) error {
+	const message = "the application does not allow to sign up new account"
 	app, org := p.request.Client.Application, p.request.Client.Organization
-	refused := refuse(AccessDenied, "the application does not allow to sign up new account")
 	ofCasdoor := s.tables == nil || s.tables.beside
 	if ofCasdoor && org.Name == builtInName && !org.HasPrivilegeConsent {
-		refused.Err = errors.New("all users of the organization built-in are administrators of Casdoor: " +
-			"let mini programs use an application of another organization")
-		return refused
+		return &Refusal{Code: AccessDenied, Message: message, Err: errors.New("all users of the organization built-in " +
+			"are administrators of Casdoor: let mini programs use an application of another organization")}
 	}
 	if !app.EnableSignUp || !p.program.item.CanSignUp {
-		return refused
+		return refuse(AccessDenied, message)
 	}
 	return nil
 }
