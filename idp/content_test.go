@@ -39,7 +39,7 @@ func TestCheckTextOfAbsentUser(t *testing.T) {
 	f := newActive(t)
 	_, err := f.wechat.CheckText(t.Context(), "nobody", "Band")
 	f.fails(t, provider.KindRefused, err)
-	f.clock.Add(3 * time.Hour)
+	f.clock.Advance(3 * time.Hour)
 	got, err := f.wechat.CheckText(t.Context(), testOpenID, "Band")
 	f.fails(t, provider.KindInactive, err)
 	assert.Zero(t, got, "no advice comes with an error")

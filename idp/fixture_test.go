@@ -15,6 +15,7 @@ import (
 
 	"github.com/minidoor/minidoor/provider"
 	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 const (
@@ -27,14 +28,14 @@ const (
 type fixture struct {
 	fake   *fakewechat.Server
 	wechat *WeChat
-	clock  *clock
+	clock  *testclock.Clock
 	logs   *log
 }
 
 // newFixture lets change adapt the Options, which may be nil.
 func newFixture(t *testing.T, change func(*Options)) *fixture {
 	t.Helper()
-	f := &fixture{clock: &clock{now: time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)}, logs: &log{}}
+	f := &fixture{clock: testclock.At(time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)), logs: &log{}}
 	f.fake = fakewechat.New(fakewechat.Options{
 		AppID: testAppID, AppSecret: testSecret, Now: f.clock.Now, CodesPerMinute: -1, KeepSecrets: true,
 	})
@@ -107,24 +108,6 @@ func (d direct) RoundTrip(r *http.Request) (_ *http.Response, err error) {
 	w := httptest.NewRecorder()
 	d.handler.ServeHTTP(w, r)
 	return w.Result(), nil
-}
-
-// clock is a settable time.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 // log is a bytes.Buffer for several goroutines.

@@ -98,7 +98,7 @@ func TestInstancesShareAToken(t *testing.T) {
 	require.NoError(t, checkBand(t, second))
 	assert.Equal(t, 1, tokens())
 
-	f.clock.Add(2*time.Hour - 4*time.Minute)
+	f.clock.Advance(2*time.Hour - 4*time.Minute)
 	require.NoError(t, f.exchange(t, 1))
 	require.NoError(t, checkBand(t, second))
 	require.NoError(t, checkBand(t, f.wechat))

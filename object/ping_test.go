@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 // answering is a directory that is asked only whether it answers, and counts how often.
@@ -25,7 +27,7 @@ func (d *answering) Ping(context.Context) error {
 
 func TestPingIsShared(t *testing.T) {
 	t.Parallel()
-	clock, d := newTestClock(), &answering{goOn: make(chan struct{})}
+	clock, d := testclock.At(time.Now()), &answering{goOn: make(chan struct{})}
 	s := &Service{directory: d, now: clock.Now}
 	var wg sync.WaitGroup
 	for range 16 {
@@ -39,7 +41,7 @@ func TestPingIsShared(t *testing.T) {
 	assert.Equal(t, 1, d.asked)
 	d.err = errOfJob
 	assert.NoError(t, s.Ping(t.Context()), "remembered")
-	clock.advance(pingAge)
+	clock.Advance(pingAge)
 	for range 3 {
 		assert.ErrorIs(t, s.Ping(t.Context()), errOfJob)
 	}

@@ -11,11 +11,13 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	clock := newTestClock()
+	clock := testclock.At(time.Now())
 	s := newCache(clock.Now, settingsTTL)
 	reads := 0
 	read := func(context.Context) (int, error) {
@@ -28,12 +30,12 @@ func TestSettings(t *testing.T) {
 		return value
 	}
 	assert.Equal(t, 1, get())
-	clock.advance(settingsTTL - time.Nanosecond)
+	clock.Advance(settingsTTL - time.Nanosecond)
 	assert.Equal(t, 1, get(), "kept")
-	clock.advance(time.Nanosecond)
+	clock.Advance(time.Nanosecond)
 	assert.Equal(t, 2, get(), "read anew")
 
-	clock.advance(settingsTTL)
+	clock.Advance(settingsTTL)
 	_, err := load(t.Context(), s, "x", func(context.Context) (int, error) { return 0, errOfJob })
 	require.ErrorIs(t, err, errOfJob)
 	assert.Equal(t, 3, get(), "an error is not kept, and neither is what was before it")
@@ -76,7 +78,7 @@ func (d *keysOf) keys(context.Context) ([]*key, error) {
 // Tokens that nobody has signed have the keys read once a second at most.
 func TestKeysAreReadAnewSeldom(t *testing.T) {
 	t.Parallel()
-	clock, d := newTestClock(), &keysOf{}
+	clock, d := testclock.At(time.Now()), &keysOf{}
 	s := newSettings(d, clock.Now)
 	_, err := s.keys(t.Context())
 	require.NoError(t, err)
@@ -86,7 +88,7 @@ func TestKeysAreReadAnewSeldom(t *testing.T) {
 			require.NoError(t, err)
 		}
 		assert.Equal(t, 2+i, d.reads)
-		clock.advance(keysRenewal)
+		clock.Advance(keysRenewal)
 	}
 }
 

@@ -7,12 +7,14 @@ import (
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 // A token that is refreshed after the sweep has read its row, and found it expired, stays.
 func TestSweepSparesWhatIsRenewed(t *testing.T) {
 	t.Parallel()
-	store, clock := openStore(t), newTestClock()
+	store, clock := openStore(t), testclock.At(time.Now())
 	made := timestamp(clock.Now())
 	require.NoError(t, store.write(t.Context(), func(tx *txn) error {
 		for range 3 {
@@ -23,7 +25,7 @@ func TestSweepSparesWhatIsRenewed(t *testing.T) {
 		}
 		return nil
 	}))
-	clock.advance(365 * 24 * time.Hour)
+	clock.Advance(365 * 24 * time.Hour)
 	sweep, err := NewSweeper(store, SweeperConfig{Now: clock.Now}).tokenSweep(t.Context())
 	require.NoError(t, err)
 	rows, err := sweep.rows(t.Context(), adminOwner, "")

@@ -17,13 +17,14 @@ import (
 	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/test/fakewechat"
 	"github.com/minidoor/minidoor/test/harness"
+	"github.com/minidoor/minidoor/test/testclock"
 	"github.com/minidoor/minidoor/test/testdb"
 )
 
 // checked is a server whose mini program has avatars judged.
 type checked struct {
 	*harness.Server
-	clock *harness.Clock
+	clock *testclock.Clock
 	token string // of the user oMe, whose avatar is before
 	data  []byte // of another one
 

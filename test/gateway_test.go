@@ -25,6 +25,7 @@ import (
 	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/test/fakewechat"
 	"github.com/minidoor/minidoor/test/harness"
+	"github.com/minidoor/minidoor/test/testclock"
 	"github.com/minidoor/minidoor/test/testdb"
 )
 
@@ -81,7 +82,7 @@ func hashOf(token string) string {
 }
 
 // testSettingsWithin5s changes what Casdoor's admin pages change.
-func testSettingsWithin5s(t *testing.T, s *harness.Server, db *sql.DB, clock *harness.Clock) {
+func testSettingsWithin5s(t *testing.T, s *harness.Server, db *sql.DB, clock *testclock.Clock) {
 	t.Helper()
 	for _, change := range []struct {
 		to, back string

@@ -19,6 +19,7 @@ import (
 	"github.com/minidoor/minidoor/test/fakecasdoor"
 	"github.com/minidoor/minidoor/test/fakewechat"
 	"github.com/minidoor/minidoor/test/harness"
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 // The calls of Casdoor's API that are made.
@@ -50,7 +51,7 @@ type remoteServer struct {
 	*harness.Server
 	casdoor *fakecasdoor.Server
 	at      *harness.Server // the fake Casdoor, as a server to call
-	clock   *harness.Clock
+	clock   *testclock.Clock
 	wechat  string
 	options remoteOptions
 }

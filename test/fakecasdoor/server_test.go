@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 // casdoor is a running server, its clock, and a client with the secret of the shop.
@@ -24,29 +24,12 @@ type casdoor struct {
 	*Server
 	*sdk.Client
 	url   string
-	clock *clock
-}
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
+	clock *testclock.Clock
 }
 
 func start(t *testing.T, o Options) *casdoor {
 	t.Helper()
-	c := &clock{now: time.Now()}
+	c := testclock.At(time.Now())
 	o.Now, o.KeyBits = c.Now, 1024 // made in a tenth of the time
 	s := New(o)
 	server := httptest.NewServer(s)

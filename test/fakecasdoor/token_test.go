@@ -56,7 +56,7 @@ func TestAddedTokenIsAccepted(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "id1", u.Id)
 	}
-	c.clock.Add(168*time.Hour + time.Second)
+	c.clock.Advance(168*time.Hour + time.Second)
 	_, err = c.WithAccessToken("opaque").GetAccount()
 	require.ErrorContains(t, err, "Access token has expired, expireTime = ")
 }
@@ -171,7 +171,7 @@ func TestLogout(t *testing.T) {
 	_, err := c.WithAccessToken(token).GetAccount()
 	require.NoError(t, err, "the token goes on working, which is the fault")
 
-	c.clock.Add(time.Second)
+	c.clock.Advance(time.Second)
 	_, reply = c.ask(t, "/api/logout", url.Values{"id_token_hint": {token}})
 	assert.Equal(t, "ok", reply["status"])
 	_, err = c.WithAccessToken(token).GetAccount()

@@ -16,12 +16,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 const aesKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" // bytes 0 to 31
 
 // newActive returns a server that o1 has just signed in to, and an access token.
-func newActive(t *testing.T, c *clock) (*Server, string) {
+func newActive(t *testing.T, c *testclock.Clock) (*Server, string) {
 	t.Helper()
 	s := New(Options{AppID: appID, AppSecret: appSecret, Now: c.Now})
 	require.Zero(t, login(t, s, s.NewCode(User{OpenID: "o1"})).Code)
@@ -40,13 +42,13 @@ func TestPhone(t *testing.T) {
 	assert.Equal(t, 40003, ask(code, "o2").Code, "another user's")
 	got := ask(code, "o1")
 	assert.Zero(t, got.Code)
-	want := phoneInfo{"13800138000", "13800138000", "86", watermark{c.now.Unix(), appID}}
+	want := phoneInfo{"13800138000", "13800138000", "86", watermark{c.Now().Unix(), appID}}
 	assert.Equal(t, want, got.Phone)
 	assert.Equal(t, 40029, ask(code, "o1").Code, "spent")
 	assert.Equal(t, "+11234", ask(s.NewPhoneCode("o1", Phone{"1", "1234"}), "").Phone.Number)
 
 	old := s.NewPhoneCode("o1", Phone{"86", "13800138000"})
-	c.now = c.now.Add(5 * time.Minute)
+	c.Advance(5 * time.Minute)
 	assert.Equal(t, 40029, ask(old, "o1").Code)
 	assert.Equal(t, 40029, ask(s.NewCode(User{OpenID: "o1"}), "o1").Code, "a sign-in's code is none")
 }
@@ -88,7 +90,7 @@ func TestCheckText(t *testing.T) {
 	assert.Equal(t, 40003, ask("fine", "nobody", 2, 1).Code)
 	assert.Equal(t, 44002, ask("", "o1", 2, 1).Code)
 	assert.Equal(t, 47001, ask(strings.Repeat("微", 2501), "o1", 2, 1).Code)
-	c.now = c.now.Add(2*time.Hour + time.Second)
+	c.Advance(2*time.Hour + time.Second)
 	token = "?access_token=" + stable(t, s).Token
 	assert.Equal(t, 61010, ask("fine", "o1", 2, 1).Code)
 }
@@ -156,7 +158,7 @@ func TestEncrypt(t *testing.T) {
 	plain := decode(e.Data)
 	cipher.NewCBCDecrypter(block, decode(e.IV)).CryptBlocks(plain, plain)
 	plain = plain[:len(plain)-int(plain[len(plain)-1])]
-	want := fmt.Sprintf(`{"nickName":"Band","watermark":{"timestamp":%d,"appid":%q}}`, c.now.Unix(), appID)
+	want := fmt.Sprintf(`{"nickName":"Band","watermark":{"timestamp":%d,"appid":%q}}`, c.Now().Unix(), appID)
 	assert.JSONEq(t, want, string(plain))
 }
 

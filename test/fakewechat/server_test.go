@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 const (
@@ -25,12 +27,7 @@ const (
 	appSecret = "0123456789abcdef0123456789abcdef"
 )
 
-// clock is a settable Options.Now for one goroutine at a time.
-type clock struct{ now time.Time }
-
-func (c *clock) Now() time.Time { return c.now }
-
-func newClock() *clock { return &clock{time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)} }
+func newClock() *testclock.Clock { return testclock.At(time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)) }
 
 // answer holds every field of every reply.
 type answer struct {
@@ -109,9 +106,9 @@ func TestCodeExpires(t *testing.T) {
 	c := newClock()
 	s := New(Options{AppID: appID, AppSecret: appSecret, Now: c.Now})
 	young, old := s.NewCode(User{OpenID: "o1"}), s.NewCode(User{OpenID: "o1"})
-	c.now = c.now.Add(5*time.Minute - time.Second)
+	c.Advance(5*time.Minute - time.Second)
 	assert.Zero(t, login(t, s, young).Code)
-	c.now = c.now.Add(time.Second)
+	c.Advance(time.Second)
 	assert.Equal(t, 40029, login(t, s, old).Code)
 
 	s.NewCode(User{OpenID: "o1"})
@@ -182,7 +179,7 @@ func TestQuota(t *testing.T) {
 			}
 			assert.Equal(t, 45011, login(t, s, s.NewCode(User{OpenID: "o1"})).Code)
 			assert.Zero(t, login(t, s, s.NewCode(User{OpenID: "o2"})).Code, "another user")
-			clock.now = clock.now.Add(time.Minute)
+			clock.Advance(time.Minute)
 			assert.Zero(t, login(t, s, s.NewCode(User{OpenID: "o1"})).Code, "another minute")
 		})
 	}
@@ -206,16 +203,16 @@ func TestStableToken(t *testing.T) {
 	assert.NotEmpty(t, first.Token)
 	assert.Equal(t, 7200, first.Seconds)
 
-	c.now = c.now.Add(time.Hour)
+	c.Advance(time.Hour)
 	again := stable(t, s)
 	assert.Equal(t, first.Token, again.Token)
 	assert.Equal(t, 3600, again.Seconds)
 
-	c.now = c.now.Add(55 * time.Minute)
+	c.Advance(55 * time.Minute)
 	renewed := stable(t, s)
 	assert.NotEqual(t, first.Token, renewed.Token, "5 minutes before the end there is a new one")
 	assert.Zero(t, s.checkToken(first.Token), "and the old one is still good")
-	c.now = c.now.Add(5 * time.Minute)
+	c.Advance(5 * time.Minute)
 	assert.Equal(t, 42001, s.checkToken(first.Token))
 	assert.Zero(t, s.checkToken(renewed.Token))
 }

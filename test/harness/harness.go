@@ -25,7 +25,11 @@ import (
 	"github.com/minidoor/minidoor/object/blob"
 	"github.com/minidoor/minidoor/provider"
 	"github.com/minidoor/minidoor/test/fakewechat"
+	"github.com/minidoor/minidoor/test/testclock"
 )
+
+// NewClock returns a clock that shows the present, in whole seconds as stored times are.
+func NewClock() *testclock.Clock { return testclock.At(time.Now().Truncate(time.Second)) }
 
 // What a server is started with.
 const (

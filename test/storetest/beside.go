@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/testclock"
 	"github.com/minidoor/minidoor/test/testdb"
 )
 
@@ -101,7 +102,7 @@ func (s *besideSuite) attach(t *testing.T) *beside {
 	cfg := s.casdoor(t)
 	cfg.Beside = true
 	return &beside{&tenant{
-		suite: &suite{cfg: cfg, db: testdb.Connect(t, cfg), sealer: newSealer(t, 1)}, clock: &clock{now: time.Now()},
+		suite: &suite{cfg: cfg, db: testdb.Connect(t, cfg), sealer: newSealer(t, 1)}, clock: testclock.At(time.Now()),
 		wechat: &wechat{}, name: shop, clientID: shopClient, setup: setup{refreshJWT: true},
 	}}
 }
@@ -244,10 +245,10 @@ func (s *besideSuite) testSettings(t *testing.T) {
 	b.signIn(t, "oFirst")
 	const within = 5 * time.Second
 	b.exec(t, 1, `UPDATE "application" SET enable_sign_up=? WHERE name=?`, false, "app-shop")
-	b.clock.advance(within)
+	b.clock.Advance(within)
 	assertRefused(t, b.refused(t, "oSecond"), object.AccessDenied, "sign up")
 	b.exec(t, 1, `UPDATE "application" SET enable_sign_up=?, cert=? WHERE name=?`, true, "gone", "app-shop")
-	b.clock.advance(within)
+	b.clock.Advance(within)
 	assert.ErrorContains(t, b.refused(t, "oFirst"), `cert "gone" does not exist`)
 }
 
@@ -263,7 +264,7 @@ func (s *besideSuite) testRenamedOrganization(t *testing.T) {
 	b.exec(t, 1, `UPDATE "application" SET organization=?, enable_sign_up=? WHERE organization=?`, "store", false, shop)
 	_, err := b.db.ExecContext(t.Context(), b.statement(`UPDATE "user" SET owner='store' WHERE owner='`+shop+`'`))
 	require.NoError(t, err)
-	b.clock.advance(5 * time.Second)
+	b.clock.Advance(5 * time.Second)
 	for range 2 {
 		for openID, id := range old {
 			p := b.principal(t, b.signIn(t, openID))

@@ -51,7 +51,7 @@ func (s *besideSuite) testRights(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.exec(t, 1, `UPDATE "user" SET "groups"=? WHERE name=?`, c.groups, "wechat-oBuyer")
-			b.clock.advance(5 * time.Second)
+			b.clock.Advance(5 * time.Second)
 			claims := decode(t, b.signIn(t, "oBuyer").AccessToken)
 			assert.Equal(t, c.roles, namesIn(t, claims["roles"]), "the newest is the first, as in Casdoor's list")
 			assert.Equal(t, c.permissions, namesIn(t, claims["permissions"]), "by user, group, role")
@@ -69,7 +69,7 @@ func (s *besideSuite) testGroups(t *testing.T) {
 	b.signIn(t, "oNoGroup")
 	assert.Empty(t, b.rows(t, rules))
 	b.exec(t, 1, `UPDATE "application" SET default_group=? WHERE organization=?`, "shop/vip", shop)
-	b.clock.advance(5 * time.Second)
+	b.clock.Advance(5 * time.Second)
 	for range 2 {
 		b.signIn(t, "oGroup")
 		assert.Equal(t, []map[string]string{{
@@ -79,7 +79,7 @@ func (s *besideSuite) testGroups(t *testing.T) {
 	for _, soft := range []bool{false, true} {
 		b.exec(t, 1, `UPDATE "organization" SET enable_soft_deletion=?, display_name=? WHERE name=?`,
 			soft, fmt.Sprint(soft), shop)
-		b.clock.advance(5 * time.Second)
+		b.clock.Advance(5 * time.Second)
 		p := b.principal(t, b.signIn(t, "oGroup"))
 		assert.Equal(t, []string{"shop/vip"}, p.User.Groups)
 		assert.Len(t, b.rows(t, rules), 1)
@@ -87,7 +87,7 @@ func (s *besideSuite) testGroups(t *testing.T) {
 		assert.Empty(t, b.rows(t, rules))
 	}
 	b.exec(t, 1, `UPDATE "application" SET default_group=? WHERE organization=?`, "shop/"+strings.Repeat("長", 90), shop)
-	b.clock.advance(5 * time.Second)
+	b.clock.Advance(5 * time.Second)
 	b.signIn(t, "oLongGroup")
 	assert.Empty(t, b.rows(t, rules), "no column of the rules holds it")
 }
@@ -98,14 +98,14 @@ func (s *besideSuite) testNoAdminsAreMade(t *testing.T) {
 	b := s.start(t)
 	b.signIn(t, "oCustomer")
 	b.exec(t, 1, `UPDATE "application" SET organization=? WHERE organization=?`, "built-in", shop)
-	b.clock.advance(5 * time.Second)
+	b.clock.Advance(5 * time.Second)
 	assertRefused(t, b.refused(t, "oStranger"), object.AccessDenied, "sign up")
 	assert.Empty(t, b.rows(t, `SELECT name FROM "user" WHERE owner='built-in' AND name<>'admin'`))
 	b.exec(t, 1, `UPDATE "organization" SET has_privilege_consent=? WHERE name='built-in'`, true)
-	b.clock.advance(5 * time.Second)
+	b.clock.Advance(5 * time.Second)
 	b.signIn(t, "oStranger")
 	b.exec(t, 1, `UPDATE "organization" SET has_privilege_consent=? WHERE name='built-in'`, false)
-	b.clock.advance(5 * time.Second)
+	b.clock.Advance(5 * time.Second)
 	b.signIn(t, "oStranger")
 }
 

@@ -75,7 +75,7 @@ func (s *suite) testClientTokens(t *testing.T) {
 	n.assertManagesNoMore(t, second)
 
 	n.exec(t, 1, "UPDATE application SET is_shared=? WHERE name=?", true, app)
-	n.clock.advance(time.Minute)
+	n.clock.Advance(time.Minute)
 	third := n.clientToken(t, n.clientOf(t, app+"-org-"+other.name))
 	_, err := n.service.TokenCaller(t.Context(), third)
 	assertRefused(t, err, object.AccessDenied) // it speaks for the other organization, and looks after its own
@@ -125,6 +125,6 @@ func (s *suite) testClientTokensFollow(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, done)
 	s.apply(t, row{"applications": []row{n.application("app-", "wx-", setup{application: row{"name": renamed}})}})
-	n.clock.advance(time.Minute)
+	n.clock.Advance(time.Minute)
 	n.assertManagesNoMore(t, token)
 }

@@ -30,7 +30,7 @@ func (s *suite) testPhone(t *testing.T) {
 		assert.Equal(t, p.User.WeChat, user.Properties["wechatOpenId"], "the other properties stay")
 	}
 	before := n.stored(t, alice)
-	n.clock.advance(time.Minute)
+	n.clock.Advance(time.Minute)
 	require.NoError(t, n.service.StorePhone(t.Context(), alice, "wx"+n.name, "86-13800000000"))
 	assert.Equal(t, before, n.stored(t, alice), "the same once more")
 	assert.Equal(t, provider.KindInvalidPhoneCode, provider.KindOf(n.service.StorePhone(t.Context(), alice, "", "no")))
@@ -147,9 +147,9 @@ func (s *suite) testSession(t *testing.T) {
 	stamp := n.clock.Now().UTC().Format(time.RFC3339)
 	assert.Equal(t, object.SessionState{Valid: true, AppID: "wx" + n.name, UpdatedTime: stamp, CheckedTime: stamp}, check(""))
 	n.wechat.stale = true
-	n.clock.advance(59 * time.Second)
+	n.clock.Advance(59 * time.Second)
 	assert.True(t, check("wx"+n.name).Valid, "remembered")
-	n.clock.advance(2 * time.Second)
+	n.clock.Advance(2 * time.Second)
 	assert.False(t, check("").Valid)
 	n.wechat.stale = false
 	n.signIn(t, "oAlice")

@@ -89,13 +89,13 @@ func (s *suite) testClientIDLooksShared(t *testing.T) {
 	odd := "app-" + n.name + "-org-mini" // the beginning of which is another application's
 	n.addApplication(t)
 	n.exec(t, 1, `UPDATE application SET client_id=? WHERE name=?`, odd, "second-"+n.name)
-	n.clock.advance(settingsAge)
+	n.clock.Advance(settingsAge)
 	assert.Equal(t, "second-"+n.name, n.clientOf(t, odd).Application.Name)
 	assert.Equal(t, odd, n.clientOf(t, odd).ID())
 	_, err := n.service.Client(t.Context(), "app-"+n.name+"-org-"+n.name)
 	assertRefused(t, err, object.InvalidClient)
 	n.exec(t, 1, `UPDATE application SET is_shared=? WHERE name=?`, true, "app-"+n.name)
-	n.clock.advance(settingsAge)
+	n.clock.Advance(settingsAge)
 	assert.Equal(t, "app-"+n.name, n.clientOf(t, "app-"+n.name+"-org-"+n.name).Application.Name)
 	_, err = n.service.Client(t.Context(), odd)
 	assertRefused(t, err, object.InvalidClient) // nobody takes a name that is a shared application's to give

@@ -176,10 +176,10 @@ func (s *suite) testLockOut(t *testing.T) {
 	assert.Equal(t, n.clock.Now().UTC().Format(time.RFC3339), counted["last_signin_wrong_time"])
 	refusal := guess("boss", password)
 	assert.Equal(t, frozen(10), refusal, "the right one is not taken either")
-	n.clock.advance(4*time.Minute + 30*time.Second)
+	n.clock.Advance(4*time.Minute + 30*time.Second)
 	refusal = guess("boss", password)
 	assert.Equal(t, frozen(6), refusal)
-	n.clock.advance(6 * time.Minute)
+	n.clock.Advance(6 * time.Minute)
 	refusal = guess("boss", "wrong")
 	assert.Equal(t, wrong(2), refusal)
 	assert.Empty(t, guess("boss", password))
@@ -195,21 +195,21 @@ func (s *suite) testLockOutOfWrongClock(t *testing.T) {
 		return refusal
 	}
 	names := []string{"boss", "nobody"}
-	n.clock.advance(24 * time.Hour)
+	n.clock.Advance(24 * time.Hour)
 	for _, name := range names {
 		for left := 4; left >= 0; left-- {
 			assert.Equal(t, wrong(left), guess(name), name)
 		}
 	}
-	n.clock.advance(-24 * time.Hour)
+	n.clock.Advance(-24 * time.Hour)
 	for _, name := range names {
 		assert.Equal(t, frozen(15), guess(name), name)
 	}
-	n.clock.advance(5 * time.Minute)
+	n.clock.Advance(5 * time.Minute)
 	for _, name := range names {
 		assert.Equal(t, frozen(10), guess(name), name)
 	}
-	n.clock.advance(10 * time.Minute)
+	n.clock.Advance(10 * time.Minute)
 	assert.Equal(t, wrong(4), guess("nobody"))
 	n.mustSignIn(t, "boss")
 }
@@ -347,7 +347,7 @@ func (s *suite) testKnownBrowser(t *testing.T) {
 	assert.Empty(t, guess(again, password))
 	count := n.row(t, `SELECT signin_wrong_times FROM "user" WHERE owner=? AND name='boss'`, n.name)
 	assert.Equal(t, "5", count["signin_wrong_times"], "what a Casdoor counts is that of strangers")
-	n.clock.advance(15 * time.Minute)
+	n.clock.Advance(15 * time.Minute)
 	assert.Empty(t, guess(known, password))
 	assert.Empty(t, guess("", password))
 }
@@ -430,12 +430,12 @@ func (s *suite) testAdminSessionEnds(t *testing.T) {
 		Application: "app-" + n.name, Organization: n.name, Username: "boss", Password: password,
 	})
 	require.NoError(t, err)
-	n.clock.advance(2*time.Hour + time.Second)
+	n.clock.Advance(2*time.Hour + time.Second)
 	ended(short, object.InvalidToken, "the application's hours are over")
 	ended(token, "", "a day by default")
 	seen := n.row(t, `SELECT created_time, seen_time FROM mini_program_admin_session WHERE token_hash=?`, hashOf(token))
 	assert.Greater(t, seen["seen_time"], seen["created_time"])
-	n.clock.advance(22 * time.Hour)
+	n.clock.Advance(22 * time.Hour)
 	ended(token, object.InvalidToken, "the day is over")
 }
 
@@ -467,7 +467,7 @@ func testSweepAdminSessions(t *testing.T, s *suite) {
 		n.mustSignIn(t, "boss")
 		_, _ = n.guess(t, fmt.Sprint("nobody", i), "wrong")
 	}
-	n.clock.advance(25 * time.Hour)
+	n.clock.Advance(25 * time.Hour)
 	token := n.mustSignIn(t, "boss")
 	_, _ = n.guess(t, "nobody", "wrong")
 	b := newBroom(s.store, n.clock.Now())
@@ -508,7 +508,7 @@ func (s *suite) testSessionList(t *testing.T) {
 	_, err := n.service.Sessions(t.Context(), c, object.ListQuery{Field: "token_hash", Value: "x"})
 	require.ErrorContains(t, err, "no column")
 
-	n.clock.advance(25 * time.Hour)
+	n.clock.Advance(25 * time.Hour)
 	found, _ = list(object.ListQuery{})
 	assert.NotContains(t, found, "boss ", "it has expired")
 }

@@ -164,10 +164,10 @@ func testPushOnce(t *testing.T, n *tenant) {
 		return len(n.rows(t, "SELECT * FROM mini_program_event WHERE provider=?", "wx-"+n.name))
 	}
 	assert.Equal(t, 1, events())
-	n.clock.advance(23 * time.Hour)
+	n.clock.Advance(23 * time.Hour)
 	require.NoError(t, n.service.DoChores(t.Context()))
 	assert.Equal(t, 1, events())
-	n.clock.advance(2 * time.Hour)
+	n.clock.Advance(2 * time.Hour)
 	require.NoError(t, n.service.DoChores(t.Context()))
 	assert.Zero(t, events(), "a day later it is forgotten")
 }

@@ -104,7 +104,7 @@ func testVerdictOwner(t *testing.T, n *tenant) {
 			}))
 		}
 		n.apply(t, row{"applications": []row{n.application("app-", c.asked[:len(c.asked)-len(n.name)], setup{})}})
-		n.clock.advance(settingsAge)
+		n.clock.Advance(settingsAge)
 		p := n.principal(t, n.signIn(t, openID))
 		state := func() string {
 			return n.row(t, "SELECT state FROM mini_program_upload WHERE user_id=?", p.User.Id)["state"]

@@ -235,7 +235,7 @@ func (s *suite) testRoomInPages(t *testing.T) {
 		firsts[page(openID)] = cmp.Or(firsts[page(openID)], openID)
 	}
 	require.Greater(t, len(firsts), 2)
-	n.clock.advance(time.Minute)
+	n.clock.Advance(time.Minute)
 	for before, openID := range firsts {
 		n.signIn(t, openID)
 		assert.Equal(t, before, page(openID))

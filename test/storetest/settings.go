@@ -41,7 +41,7 @@ func (s *suite) testWhoMaySignIn(t *testing.T) {
 			n := s.tenant(t, setup{})
 			n.signIn(t, "oOld")
 			n.change(t, c.setup)
-			n.clock.advance(settingsAge)
+			n.clock.Advance(settingsAge)
 			_, err := n.service.SignIn(t.Context(), n.request(t, "oNew"))
 			var refusal *object.Refusal
 			require.ErrorAs(t, err, &refusal)
@@ -87,15 +87,15 @@ func (s *suite) testChangesAreSeen(t *testing.T) {
 	n := s.tenant(t, setup{})
 	n.signIn(t, "oAlice")
 	n.exec(t, 1, `UPDATE "application" SET disable_signin=? WHERE name=?`, true, "app-"+n.name)
-	n.clock.advance(settingsAge)
+	n.clock.Advance(settingsAge)
 	_, err := n.service.SignIn(t.Context(), n.request(t, "oAlice"))
 	assertRefused(t, err, object.AccessDenied)
 	n.exec(t, 1, `UPDATE "application" SET disable_signin=?, client_secret=? WHERE name=?`, false, "new", "app-"+n.name)
-	n.clock.advance(settingsAge)
+	n.clock.Advance(settingsAge)
 	assert.True(t, n.client(t).Authentic("new"))
 	n.signIn(t, "oAlice")
 	n.exec(t, 1, `DELETE FROM "application" WHERE name=?`, "app-"+n.name)
-	n.clock.advance(settingsAge)
+	n.clock.Advance(settingsAge)
 	_, err = n.service.Client(t.Context(), "app-"+n.name)
 	assertRefused(t, err, object.InvalidClient)
 }
@@ -152,7 +152,7 @@ func (s *suite) testClients(t *testing.T) {
 	}
 	t.Run("without a secret nobody is authentic", func(t *testing.T) {
 		n.exec(t, 1, `UPDATE "application" SET client_secret='' WHERE name=?`, "app-"+n.name)
-		n.clock.advance(settingsAge)
+		n.clock.Advance(settingsAge)
 		assert.False(t, n.client(t).Authentic(""))
 	})
 }

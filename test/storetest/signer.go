@@ -46,7 +46,7 @@ func (s *suite) testSigner(t *testing.T) {
 		require.NoError(t, err)
 		assert.JSONEq(t, `{"keys":[]}`, string(text))
 		n.exec(t, 1, `UPDATE "application" SET cert='' WHERE name=?`, "app-"+n.name)
-		n.clock.advance(settingsAge)
+		n.clock.Advance(settingsAge)
 		assert.Equal(t, []string{"cert-built-in"}, n.kids(t, "app-"+n.name))
 	})
 }
@@ -75,7 +75,7 @@ func (s *suite) testSignerNames(t *testing.T) {
 	s.apply(t, row{"applications": []row{
 		fields(n.application("app-", "wx-", setup{})).with(row{"name": joined, "clientId": "evil-" + n.name, "cert": evil}),
 	}})
-	n.clock.advance(settingsAge)
+	n.clock.Advance(settingsAge)
 	assert.Equal(t, []string{fastCert}, n.kids(t, joined), "somebody has called an application like the shared one")
 	n.changeApplication(t, own, row{"isShared": false})
 	assert.Equal(t, []string{evil}, n.kids(t, joined))
@@ -91,25 +91,25 @@ func (s *suite) testFormerKeys(t *testing.T) {
 	require.NoError(t, err)
 
 	s.apply(t, row{"applications": []row{{"owner": "admin", "name": app, "cert": second}}})
-	n.clock.advance(settingsAge)
+	n.clock.Advance(settingsAge)
 	assert.Equal(t, []string{second, fastCert}, n.kids(t, app))
-	n.clock.advance(12 * time.Hour)
+	n.clock.Advance(12 * time.Hour)
 	n.changeApplication(t, app, row{"cert": third})
 	assert.Equal(t, []string{third, fastCert, second}, n.kids(t, app), "at once")
-	n.clock.advance(settingsAge)
+	n.clock.Advance(settingsAge)
 	seen, err := elsewhere.Signer(t.Context(), app)
 	require.NoError(t, err)
 	assert.Len(t, seen.Keys.Keys, 3, "another instance sees it")
-	n.clock.advance(12*time.Hour - 10*time.Second)
+	n.clock.Advance(12*time.Hour - 10*time.Second)
 	assert.Equal(t, []string{third, fastCert, second}, n.kids(t, app))
-	n.clock.advance(time.Minute)
+	n.clock.Advance(time.Minute)
 	assert.Equal(t, []string{third, second}, n.kids(t, app))
 
 	n.changeApplication(t, app, row{"expireInHours": 0.5, "refreshExpireInHours": 0.5}) // its tokens live on as before
 	n.changeApplication(t, app, row{"cert": second})
-	n.clock.advance(13 * time.Hour)
+	n.clock.Advance(13 * time.Hour)
 	assert.Equal(t, []string{second, third}, n.kids(t, app))
-	n.clock.advance(12 * time.Hour)
+	n.clock.Advance(12 * time.Hour)
 	assert.Equal(t, []string{second}, n.kids(t, app))
 }
 
@@ -141,7 +141,7 @@ func (s *suite) testFormerKeysFollow(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, deleted)
 	s.apply(t, row{"applications": []row{n.application("app-", "wx-", setup{application: row{"cert": next}})}})
-	n.clock.advance(settingsAge)
+	n.clock.Advance(settingsAge)
 	assert.Equal(t, []string{next}, n.kids(t, app), "another application has its name")
 }
 
@@ -163,6 +163,6 @@ func (s *suite) testSigningMethods(t *testing.T) {
 	assert.Equal(t, []string{"", "ES256"}, algorithms())
 	n.changeApplication(t, app, row{"tokenSigningMethod": ""})
 	assert.Equal(t, []string{"", "ES256"}, algorithms(), "tokens of the former method live")
-	n.clock.advance(25 * time.Hour)
+	n.clock.Advance(25 * time.Hour)
 	assert.Equal(t, []string{"RS256"}, algorithms())
 }

@@ -20,7 +20,7 @@ func (s *suite) testSignIn(t *testing.T) {
 	assert.NotEmpty(t, first.RefreshToken)
 	assert.Equal(t, time.Hour, first.ExpiresIn)
 	assert.Equal(t, "app-"+n.name, first.Application)
-	n.clock.advance(time.Minute)
+	n.clock.Advance(time.Minute)
 	second := n.signIn(t, "oAlice")
 	assert.False(t, second.NewUser)
 	assert.NotEqual(t, first.AccessToken, second.AccessToken)

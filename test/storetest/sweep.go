@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 // RunSweep runs the suite of sweeping, which is about whole databases. Each call of empty must return another one.
@@ -31,7 +32,7 @@ func RunSweep(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 // broom is a sweeper with a clock of its own, that counts.
 type broom struct {
 	*object.Sweeper
-	clock *clock
+	clock *testclock.Clock
 	mu    sync.Mutex
 	swept map[string]int64
 }
@@ -39,7 +40,7 @@ type broom struct {
 const sweepEvery = 30 * time.Minute
 
 func newBroom(store *object.Store, now time.Time) *broom {
-	b := &broom{clock: &clock{now: now}, swept: map[string]int64{}}
+	b := &broom{clock: testclock.At(now), swept: map[string]int64{}}
 	b.Sweeper = object.NewSweeper(store, object.SweeperConfig{
 		Every: sweepEvery, Batch: 2, Pause: time.Microsecond, Now: b.clock.Now,
 		Swept: func(table string, rows int64) {
@@ -80,27 +81,27 @@ func testSweepTokens(t *testing.T, s *suite) {
 	s.exec(t, 1, `INSERT INTO token (owner, name, created_time, application, organization, "user", expires_in)
 		VALUES ('admin', '`+casdoors+`', '2020-01-01T00:00:00Z', 'app-built-in', 'built-in', 'admin', 60)`)
 
-	short.clock.advance(20 * time.Hour)
+	short.clock.Advance(20 * time.Hour)
 	kept, err := short.service.Refresh(t.Context(), short.client(t), kept.RefreshToken, issuer)
 	require.NoError(t, err)
 
 	b := newBroom(s.store, short.clock.Now())
 	assert.Equal(t, nothing, b.sweep(t))
-	b.clock.advance(4*time.Hour + 50*time.Minute)
+	b.clock.Advance(4*time.Hour + 50*time.Minute)
 	assert.Equal(t, nothing, b.sweep(t), "a while is left to clocks that differ")
-	b.clock.advance(sweepEvery)
+	b.clock.Advance(sweepEvery)
 	assert.Equal(t, map[string]int64{"token": 5}, b.sweep(t))
 	assert.Len(t, short.tokenRows(t), 1)
 	assert.Len(t, long.tokenRows(t), 5)
 	assert.Len(t, shortened.tokenRows(t), 1, "the token goes on for as long as it says")
 	assert.Len(t, s.rows(t, "SELECT name FROM token WHERE name=?", casdoors), 1, "not ours")
 
-	short.clock.advance(6 * time.Hour)
+	short.clock.Advance(6 * time.Hour)
 	_, err = short.service.Refresh(t.Context(), short.client(t), kept.RefreshToken, issuer)
 	require.NoError(t, err)
 
 	short.exec(t, 1, `DELETE FROM application WHERE name=?`, "app-"+long.name)
-	b.clock.advance(sweepEvery)
+	b.clock.Advance(sweepEvery)
 	assert.Equal(t, map[string]int64{"token": 5}, b.sweep(t), "without their application nobody can renew them")
 }
 
@@ -114,7 +115,7 @@ func testSweepSessions(t *testing.T, s *suite) {
 	s.exec(t, 2, `DELETE FROM "user" WHERE owner=? AND name IN (?, ?)`, two.name, "wechat-o1", "wechat-o5")
 	b := newBroom(s.store, time.Now())
 	assert.Equal(t, nothing, b.sweep(t), "they may just be made")
-	b.clock.advance(2 * time.Hour)
+	b.clock.Advance(2 * time.Hour)
 	assert.Equal(t, map[string]int64{"session": 3}, b.sweep(t))
 	sessions := func(n *tenant) (openIDs []string) {
 		for _, found := range s.rows(t, "SELECT open_id FROM mini_program_session WHERE organization=? ORDER BY open_id", n.name) {
@@ -142,16 +143,16 @@ func testSweepInstances(t *testing.T, s *suite) {
 	crop(5)
 	assert.Equal(t, nothing, one.sweep(t))
 	assert.Equal(t, nothing, two.sweep(t), "the other one has just done it")
-	two.clock.advance(sweepEvery)
+	two.clock.Advance(sweepEvery)
 	assert.Equal(t, map[string]int64{"token": 5}, two.sweep(t))
 
 	crop(5)
-	two.clock.advance(sweepEvery)
+	two.clock.Advance(sweepEvery)
 	stamp := two.clock.Now().Add(time.Minute).UTC().Format(time.RFC3339Nano)
 	s.exec(t, 1, "UPDATE mini_program_state SET value=? WHERE name='sweep'",
 		`{"holder":"dead","until":"`+stamp+`","table":0,"cursor":["admin",""]}`)
 	assert.Equal(t, nothing, two.sweep(t), "another one is at it")
-	two.clock.advance(2 * time.Minute)
+	two.clock.Advance(2 * time.Minute)
 	assert.Equal(t, map[string]int64{"token": 5}, two.sweep(t), "or is dead")
 
 	crop(20)
@@ -187,7 +188,7 @@ func testSweepLostClaim(t *testing.T, s *suite) {
 			if state == "" {
 				assert.Equal(t, map[string]int64{"token": 4}, two.sweep(t), name)
 				state = s.sweepState(t)
-				one.clock.advance(late)
+				one.clock.Advance(late)
 			}
 		}
 		require.ErrorContains(t, one.Sweep(t.Context()), "another instance sweeps", name)

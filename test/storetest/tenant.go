@@ -17,6 +17,7 @@ import (
 
 	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/provider"
+	"github.com/minidoor/minidoor/test/testclock"
 )
 
 // row is a row of an init data file.
@@ -36,7 +37,7 @@ type fields row
 type tenant struct {
 	*suite
 	service *object.Authority
-	clock   *clock
+	clock   *testclock.Clock
 	wechat  *wechat
 	name    string // of the organization, and of all that belongs to it
 
@@ -58,7 +59,7 @@ const issuer = "https://id.example.com"
 func (s *suite) tenant(t *testing.T, what setup) *tenant {
 	t.Helper()
 	n := &tenant{
-		suite: s, name: "shop-" + strings.ToLower(rand.Text()[:8]), clock: &clock{now: time.Now()},
+		suite: s, name: "shop-" + strings.ToLower(rand.Text()[:8]), clock: testclock.At(time.Now()),
 		wechat: &wechat{}, setup: what,
 	}
 	n.clientID = "app-" + n.name
@@ -202,25 +203,6 @@ func (n *tenant) users(t *testing.T) int {
 func (n *tenant) tokenRows(t *testing.T) []map[string]string {
 	t.Helper()
 	return n.rows(t, `SELECT * FROM "token" WHERE organization=?`, n.name)
-}
-
-// clock is the present, as a service sees it.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-// Now returns the present.
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 // settingsAge is how long a change of settings made elsewhere may be unseen.

@@ -88,7 +88,7 @@ func testRefreshRefused(t *testing.T, n *tenant) {
 	_, err = n.service.Authenticate(t.Context(), token.RefreshToken)
 	assertRefused(t, err, object.InvalidToken)
 	n.exec(t, 1, `UPDATE "application" SET is_shared=? WHERE name=?`, true, "app-"+n.name)
-	n.clock.advance(time.Minute)
+	n.clock.Advance(time.Minute)
 	_, err = n.service.Refresh(t.Context(), n.clientOf(t, "app-"+n.name+"-org-"+other.name), token.RefreshToken, issuer)
 	assertRefused(t, err, object.InvalidGrant)
 	n.refresh(t, token) // none of this has spent it
@@ -170,17 +170,17 @@ func (s *suite) testTokenLife(t *testing.T) {
 
 func testExpiry(t *testing.T, n *tenant) {
 	token := n.signIn(t, "oExpiry")
-	n.clock.advance(time.Hour - 2*time.Second)
+	n.clock.Advance(time.Hour - 2*time.Second)
 	n.principal(t, token)
-	n.clock.advance(2 * time.Second)
+	n.clock.Advance(2 * time.Second)
 	_, err := n.service.Authenticate(t.Context(), token.AccessToken)
 	assertRefused(t, err, object.InvalidToken, "expired")
 	n.assertInactive(t, n.client(t), token.AccessToken)
 	token = n.refresh(t, token)
 	n.principal(t, token)
-	n.clock.advance(24*time.Hour - 2*time.Second)
+	n.clock.Advance(24*time.Hour - 2*time.Second)
 	token = n.refresh(t, token)
-	n.clock.advance(24 * time.Hour)
+	n.clock.Advance(24 * time.Hour)
 	n.assertInactive(t, n.client(t), token.RefreshToken)
 	_, err = n.service.Refresh(t.Context(), n.client(t), token.RefreshToken, issuer)
 	assertRefused(t, err, object.InvalidGrant, "expired")
@@ -188,15 +188,15 @@ func testExpiry(t *testing.T, n *tenant) {
 
 // testClocks has a token used at once on an instance whose clock is behind, which must not lengthen its life either.
 func testClocks(t *testing.T, n *tenant) {
-	n.clock.advance(30 * time.Second)
+	n.clock.Advance(30 * time.Second)
 	token := n.signIn(t, "oClocks")
-	n.clock.advance(-30 * time.Second)
+	n.clock.Advance(-30 * time.Second)
 	n.principal(t, token)
-	n.clock.advance(-time.Second)
+	n.clock.Advance(-time.Second)
 	n.service = n.newService(t, n.sealer) // which has not verified it yet
 	_, err := n.service.Authenticate(t.Context(), token.AccessToken)
 	assertRefused(t, err, object.InvalidToken)
-	n.clock.advance(31*time.Second + time.Hour)
+	n.clock.Advance(31*time.Second + time.Hour)
 	_, err = n.service.Authenticate(t.Context(), token.AccessToken)
 	assertRefused(t, err, object.InvalidToken, "expired")
 }
@@ -296,6 +296,6 @@ func testClientToken(t *testing.T, n *tenant) {
 	assert.Equal(t, "read", answer.Scope)
 	_, err = n.service.Authenticate(t.Context(), token.AccessToken)
 	assertRefused(t, err, object.InvalidToken)
-	n.clock.advance(2 * time.Hour)
+	n.clock.Advance(2 * time.Hour)
 	n.assertInactive(t, n.client(t), token.AccessToken)
 }

@@ -107,12 +107,12 @@ func (s *suite) testUnionAnotherDeleted(t *testing.T) {
 	n.addApplication(t)
 	before := n.principal(t, n.send(t, n.second(t, "oTwo uAlice")))
 	n.change(t, setup{options: row{"shareUnionId": true}})
-	n.clock.advance(settingsAge + time.Second)
+	n.clock.Advance(settingsAge + time.Second)
 	sharing := n.principal(t, n.signIn(t, "oOne uAlice")).User
 	require.NotEqual(t, before.User.Id, sharing.Id)
 	require.NoError(t, n.service.Delete(t.Context(), before, "", "oTwo"))
 	n.setup.options = row{"shareUnionId": true}
 	n.addApplication(t)
-	n.clock.advance(settingsAge + time.Second)
+	n.clock.Advance(settingsAge + time.Second)
 	assert.Equal(t, sharing.Id, n.principal(t, n.send(t, n.second(t, "oTwo uAlice"))).User.Id)
 }

@@ -125,7 +125,7 @@ func (s *suite) testLogReach(t *testing.T, n *tenant) {
 
 func (s *suite) testStatistics(t *testing.T) {
 	n := s.tenant(t, setup{})
-	n.clock.advance(time.Until(time.Now().Truncate(time.Hour).Add(30*time.Minute + 10*time.Second)))
+	n.clock.Advance(time.Until(time.Now().Truncate(time.Hour).Add(30*time.Minute + 10*time.Second)))
 	var events []object.SignInEvent
 	for i := range 100 { // 99 take 10 to 20 ms, one takes longer
 		e := n.at(5*time.Minute, "ok", "u")

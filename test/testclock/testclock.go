@@ -1,4 +1,5 @@
-package harness
+// Package testclock has the clock of tests.
+package testclock
 
 import (
 	"sync"
@@ -11,8 +12,8 @@ type Clock struct {
 	now time.Time
 }
 
-// NewClock returns a clock that shows the present.
-func NewClock() *Clock { return &Clock{now: time.Now().Truncate(time.Second)} }
+// At returns a clock that shows a time.
+func At(now time.Time) *Clock { return &Clock{now: now} }
 
 // Now returns the clock's time.
 func (c *Clock) Now() time.Time {
