@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -109,7 +108,7 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 // clientOf returns the application with that client id, which may be escaped as a secret may: see isAuthentic.
 func (c *TokenController) clientOf(ctx context.Context, id string) (*object.Client, error) {
 	client, err := c.Deps.Service.Client(ctx, id)
-	if _, unknown := errors.AsType[*object.Refusal](err); unknown {
+	if isRefusal(err, object.InvalidClient) {
 		if plain, bad := url.QueryUnescape(id); bad == nil && plain != id {
 			return c.Deps.Service.Client(ctx, plain)
 		}

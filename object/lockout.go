@@ -169,8 +169,8 @@ func (a *Authority) forgive(tx *txn, c counter) (err error) {
 		_, err = tx.exec("DELETE FROM "+a.tables.attempts.name+" WHERE name_hash=?", c.key)
 		return err
 	}
-	_, err = tx.exec("UPDATE "+a.tables.users.name+" SET "+wrongTimes+"=0, "+wrongTime+"=? WHERE "+byName,
-		c.user.LastSigninWrongTime, c.user.Owner, c.user.Name)
+	row := &sdk.User{LastSigninWrongTime: c.user.LastSigninWrongTime}
+	_, err = a.tables.users.update(tx, row, []string{wrongTimes, wrongTime}, byName, c.user.Owner, c.user.Name)
 	return err
 }
 
