@@ -185,13 +185,15 @@ func (a *Authority) sessionList(ctx context.Context, organization string, q List
 	}
 	l.since = timestamp(a.now().Add(-longest))
 	user := s.dialect.quote("user")
-	l.tokens = fmt.Sprintf("SELECT %s AS user_name, COALESCE(application, '') AS application, name AS id, "+
-		"created_time AS created FROM %s WHERE organization=? AND created_time>? AND expires_in>0 AND %s<>''", user, s.tokens.name, user)
+	l.tokens = fmt.Sprintf("SELECT %s AS user_name, %s AS application, %s AS id, %s AS created FROM %s "+
+		"WHERE organization=? AND created_time>? AND expires_in>0 AND %s<>''",
+		s.asUsers(user), s.asUsers("COALESCE(application, '')"), s.asUsers("name"), s.asUsers("created_time"), s.tokens.name, user)
 	if s.tokens.has("grant_type") {
 		l.tokens += " AND COALESCE(grant_type, '')<>'" + ClientCredentials + "'"
 	}
-	l.browsers = fmt.Sprintf("SELECT u.name, b.application, b.session_id, b.created_time FROM %s b JOIN %s u ON %s "+
-		"WHERE b.organization=? AND b.expires_time>?", s.adminSessions.name, s.users.name, fmt.Sprintf(ownUser, "b"))
+	l.browsers = fmt.Sprintf("SELECT %s, %s, %s, %s FROM %s b JOIN %s u ON %s WHERE b.organization=? AND b.expires_time>?",
+		s.asUsers("u.name"), s.asUsers("b.application"), s.asUsers("b.session_id"), s.asUsers("b.created_time"),
+		s.adminSessions.name, s.users.name, s.ownUser("b"))
 	return l, nil
 }
 

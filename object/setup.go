@@ -138,6 +138,28 @@ func (s *Store) collateExactly(session *xorm.Session, table, column string) erro
 	return err
 }
 
+// findUsersText finds how MySQL compares the texts of users, for asUsers.
+func (s *Store) findUsersText(ctx context.Context) error {
+	if s.dialect.driver != "mysql" {
+		return nil
+	}
+	var charset, collation string
+	err := scanOne(s.read(ctx), []any{&charset, &collation},
+		"SELECT character_set_name, collation_name FROM information_schema.columns "+
+			"WHERE table_schema=DATABASE() AND table_name=? AND column_name='id'", s.engine.TableName(new(sdk.User)))
+	s.usersText = "CONVERT(%s USING " + charset + ") COLLATE " + collation
+	return err
+}
+
+// asUsers has MySQL compare a text as the columns of users are compared. A Casdoor that has moved to a newer server has
+// tables of several collations, and two columns of different ones are an error.
+func (s *Store) asUsers(text string) string {
+	if s.usersText == "" {
+		return text
+	}
+	return fmt.Sprintf(s.usersText, text)
+}
+
 // leaveRoom has PostgreSQL fill the pages of rows that sign-ins and refreshes change to 85 % only, unless somebody has
 // chosen otherwise. A changed row that fits into its page needs no new entry in each index of its table, which lie
 // anywhere (https://www.postgresql.org/docs/current/storage-hot.html).

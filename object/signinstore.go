@@ -79,8 +79,16 @@ func (t *tables) findMoved(ctx context.Context, p *person) error {
 	if !t.beside {
 		return nil
 	}
-	return ignoreMissing(scanOne(t.read(ctx), t.signInUser.dest(p.user, &p.more), t.byMoved,
-		p.identity.Organization, p.userName(), p.identity.OpenID, p.identity.AppID))
+	user, err := t.users.named(t.read(ctx), p.identity.Organization, p.userName())
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	same, err := exists(t.read(ctx), t.identities.name+" WHERE user_id=? AND open_id=? AND app_id IN (?, '')",
+		user.Id, p.identity.OpenID, p.identity.AppID)
+	if same {
+		p.user = user
+	}
+	return err
 }
 
 // findByUnion finds the user of the UnionID, where the provider shares users by it. None is no error.

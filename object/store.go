@@ -47,6 +47,7 @@ type Store struct {
 	bare        bool         // ours are not there yet
 	tokenBy     tokenColumns // what a row knows its tokens by
 	groupRules  string       // the table, quoted; empty but beside a Casdoor that has one
+	usersText   string       // see asUsers
 
 	organizations *table[sdk.Organization]
 	applications  *table[sdk.Application]
@@ -119,13 +120,16 @@ func (s *Store) prepare(ctx context.Context, cfg StoreConfig) (*FirstStart, erro
 		return nil, err
 	}
 	s.beside = found != nil
+	var first *FirstStart
 	if cfg.asItIs {
-		return nil, s.lookOnly(ctx, cfg.TableNamePrefix, found)
+		err = s.lookOnly(ctx, cfg.TableNamePrefix, found)
+	} else if err = s.mapTables(found); err == nil {
+		first, err = s.setUp(ctx)
 	}
-	if err := s.mapTables(found); err != nil {
-		return nil, err
+	if err == nil {
+		err = s.findUsersText(ctx)
 	}
-	return s.setUp(ctx)
+	return first, err
 }
 
 // lookOnly maps the tables as they are: a Casdoor's, which have been found, or our own, which an earlier version may

@@ -201,7 +201,7 @@ func (s *Sweeper) userGone(ctx context.Context, session *Session) (bool, error) 
 	var found int
 	err := scanOne(s.read(ctx), []any{&found}, fmt.Sprintf("SELECT COUNT(*) FROM %s i JOIN %s u ON %s "+
 		"WHERE i.organization=? AND i.app_id=? AND i.open_id=?", s.identities.name, s.users.name,
-		fmt.Sprintf(ownUser, "i")), session.Organization, session.AppID, session.OpenID)
+		s.ownUser("i")), session.Organization, session.AppID, session.OpenID)
 	return err == nil && found == 0, err
 }
 

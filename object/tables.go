@@ -18,7 +18,6 @@ type tables struct {
 	signInUser commonColumns // as the claims need them
 	byIdentity *lookup[identityFound]
 	byUnion    string // selects a UnionID and, where there still is one, the common columns of its user
-	byMoved    string // selects the common columns of a user who has an identity in any organization
 	byToken    *lookup[principalFound]
 	byAccess   *lookup[principalFound] // by what knows the access token, which does not say its row; beside a Casdoor only
 }
@@ -38,7 +37,9 @@ type principalFound struct {
 
 // ownUser joins a user by id within the organization of a row of ours. The function around the owner keeps the database
 // from taking the primary key, which begins with it, and reading all users of the organization.
-const ownUser = "u.id=%[1]s.user_id AND COALESCE(u.owner, '')=%[1]s.organization"
+func (s *Store) ownUser(row string) string {
+	return "u.id=" + s.asUsers(row+".user_id") + " AND COALESCE(u.owner, '')=" + s.asUsers(row+".organization")
+}
 
 // joinUser joins the users u of whom the condition is true, if there are any. PostgreSQL believes that a table of such
 // wide rows has one row until it has analyzed it, and may choose to read all: LATERAL leaves it the index only.
@@ -54,10 +55,7 @@ func newTables(store *Store, cfg ServiceConfig) *tables {
 	t.signInUser = newCommonColumns(store.users, claimColumns(store.users), cfg.Registry)
 	t.byIdentity = t.newByIdentity()
 	t.byUnion = fmt.Sprintf("SELECT n.user_id, %s FROM %s n %s WHERE n.organization=? AND n.union_id=?",
-		t.signInUser.list, store.unions.name, store.joinUser(fmt.Sprintf(ownUser, "n")))
-	t.byMoved = fmt.Sprintf("SELECT %s FROM %s u JOIN %s i ON i.user_id=u.id "+
-		"WHERE u.owner=? AND u.name=? AND i.open_id=? AND i.app_id IN (?, '')",
-		t.signInUser.list, store.users.name, store.identities.name)
+		t.signInUser.list, store.unions.name, store.joinUser(store.ownUser("n")))
 	whole := newCommonColumns(store.users, store.users.columns, cfg.Registry)
 	t.byToken = t.newByToken(whole, "name", "owner")
 	if t.beside {
@@ -70,7 +68,7 @@ func (t *tables) newByIdentity() *lookup[identityFound] {
 	identities := t.identities
 	return newLookup(t.Store, lookupQuery{
 		columns: identities.list(identities.columns, "i.") + ", " + t.signInUser.list,
-		table:   identities.name, alias: "i", join: t.joinUser(fmt.Sprintf(ownUser, "i")),
+		table:   identities.name, alias: "i", join: t.joinUser(t.ownUser("i")),
 		key: "open_id", within: []string{"organization", "app_id"}, alone: true,
 	}, func(key *string) (*identityFound, []any) {
 		f := &identityFound{}
@@ -85,7 +83,7 @@ func (t *tables) newByToken(user commonColumns, key string, within ...string) *l
 	return newLookup(t.Store, lookupQuery{
 		columns: t.tokens.list(token, "t.") + ", " + user.list,
 		table:   t.tokens.name, alias: "t",
-		join: t.joinUser("u.owner=t.organization AND u.name=t." + t.dialect.quote("user")),
+		join: t.joinUser("u.owner=" + t.asUsers("t.organization") + " AND u.name=" + t.asUsers("t."+t.dialect.quote("user"))),
 		key:  key, within: within,
 	}, func(key *string) (*principalFound, []any) {
 		f := &principalFound{principal: Principal{User: &sdk.User{}, row: &sdk.Token{}}}

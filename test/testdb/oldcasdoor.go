@@ -37,7 +37,8 @@ func columnsV141() map[string]string {
 	}
 }
 
-// OldCasdoor is Casdoor without the columns that came after v1.41.
+// OldCasdoor is Casdoor without the columns that came after v1.41. On MySQL its texts are of utf8mb3, as in a database
+// that a Casdoor before v1.16.5 made, but for names with an emoji.
 func (k Kind) OldCasdoor(t testing.TB) object.StoreConfig {
 	t.Helper()
 	cfg := k.Casdoor(t)
@@ -45,7 +46,20 @@ func (k Kind) OldCasdoor(t testing.TB) object.StoreConfig {
 	for table, kept := range columnsV141() {
 		dropOthers(t, db, k.Quote(table), table, strings.Fields(kept), k)
 	}
+	if k.Name == "mysql" {
+		makeUTF8MB3(t, db)
+	}
 	return cfg
+}
+
+func makeUTF8MB3(t testing.TB, db *sql.DB) {
+	t.Helper()
+	for table := range columnsV141() {
+		_, err := db.ExecContext(t.Context(), "ALTER TABLE `"+table+"` CONVERT TO CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci")
+		require.NoError(t, err, table)
+	}
+	_, err := db.ExecContext(t.Context(), "ALTER TABLE `user` MODIFY display_name varchar(100) CHARACTER SET utf8mb4")
+	require.NoError(t, err)
 }
 
 // Quote quotes a name for a statement.
