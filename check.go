@@ -49,6 +49,7 @@ func check(ctx context.Context, c workplace) error {
 	for _, f := range c.store.DiagnoseWaiting(c.cfg.DataSourceName.Reveal()) {
 		r.add(f)
 	}
+	r.run(ctx, "texts", c.store.DiagnoseTexts)
 	r.sealed(ctx, c.store, sealer)
 	r.run(ctx, "applications", c.store.DiagnoseApplications)
 	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {
@@ -58,11 +59,7 @@ func check(ctx context.Context, c workplace) error {
 		return c.store.DiagnoseCerts(ctx, time.Now())
 	})
 	r.run(ctx, "clock", func(ctx context.Context) ([]object.Finding, error) {
-		theirs, err := c.store.Clock(ctx)
-		if errors.Is(err, object.ErrNotFound) {
-			return nil, nil
-		}
-		return []object.Finding{object.DiagnoseClock(time.Now(), theirs, "the database's")}, err
+		return c.store.DiagnoseClock(ctx, time.Now())
 	})
 	r.wechatClock()
 	return errors.Join(checkAdoption(ctx, c), r.err())
@@ -222,7 +219,7 @@ func (r *report) registry(c workplace) *provider.Registry {
 
 func (r *report) wechatClock() {
 	if theirs, ours, known := r.wechat.last(); known {
-		r.add(object.DiagnoseClock(ours, theirs, "WeChat's"))
+		r.add(object.CompareClocks(ours, theirs, "WeChat's"))
 	}
 }
 

@@ -225,8 +225,8 @@ func namesIn(q querier, table string) (names []string, err error) {
 // maxSkew is how far clocks may be apart.
 const maxSkew = time.Minute
 
-// DiagnoseClock compares a clock with another one, which is named.
-func DiagnoseClock(now, other time.Time, whose string) Finding {
+// CompareClocks compares a clock with another one, which is named.
+func CompareClocks(now, other time.Time, whose string) Finding {
 	skew := now.Sub(other).Round(time.Second)
 	if skew.Abs() > maxSkew {
 		return found(Problem, "clock: it differs by %s from %s: tokens and messages are taken as expired, or not yet valid",
@@ -235,14 +235,30 @@ func DiagnoseClock(now, other time.Time, whose string) Finding {
 	return found(Fine, "clock: as %s", whose)
 }
 
-// Clock returns what the database's server takes for the present, or ErrNotFound where it has no clock of its own.
-func (s *Store) Clock(ctx context.Context) (time.Time, error) {
+// DiagnoseClock compares a clock with that of the database's server, if it has one of its own.
+func (s *Store) DiagnoseClock(ctx context.Context, now time.Time) ([]Finding, error) {
 	if s.dialect.clock == "" {
-		return time.Time{}, ErrNotFound
+		return nil, nil
 	}
 	var seconds float64
-	err := scanOne(s.read(ctx), []any{&seconds}, s.dialect.clock)
-	return time.UnixMilli(int64(seconds * 1000)), err
+	if err := scanOne(s.read(ctx), []any{&seconds}, s.dialect.clock); err != nil {
+		return nil, err
+	}
+	return []Finding{CompareClocks(now, time.UnixMilli(int64(seconds*1000)), "the database's")}, nil
+}
+
+// DiagnoseTexts looks whether MySQL takes nicknames with an emoji, which it does not in the tables of a Casdoor that was
+// first set up before v1.16.5.
+func (s *Store) DiagnoseTexts(ctx context.Context) ([]Finding, error) {
+	if s.dialect.driver != "mysql" {
+		return nil, nil
+	}
+	charset, _, err := s.userText(ctx, "display_name")
+	if err != nil || charset == "utf8mb4" {
+		return nil, err
+	}
+	return []Finding{found(Warning, "database: nicknames with an emoji are left out, as the column takes %s: "+
+		"ALTER TABLE %s MODIFY display_name varchar(100) CHARACTER SET utf8mb4", charset, s.users.name)}, nil
 }
 
 // DiagnoseWaiting looks whether a Casdoor, of whose file the data source is, waits on SQLite for what we write. It does

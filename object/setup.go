@@ -143,12 +143,17 @@ func (s *Store) findUsersText(ctx context.Context) error {
 	if s.dialect.driver != "mysql" {
 		return nil
 	}
-	var charset, collation string
-	err := scanOne(s.read(ctx), []any{&charset, &collation},
-		"SELECT character_set_name, collation_name FROM information_schema.columns "+
-			"WHERE table_schema=DATABASE() AND table_name=? AND column_name='id'", s.engine.TableName(new(sdk.User)))
+	charset, collation, err := s.userText(ctx, "id")
 	s.usersText = "CONVERT(%s USING " + charset + ") COLLATE " + collation
 	return err
+}
+
+// userText returns of which characters MySQL makes a column of users, and how it compares them.
+func (s *Store) userText(ctx context.Context, column string) (charset, collation string, err error) {
+	err = scanOne(s.read(ctx), []any{&charset, &collation},
+		"SELECT character_set_name, collation_name FROM information_schema.columns "+
+			"WHERE table_schema=DATABASE() AND table_name=? AND column_name=?", s.engine.TableName(new(sdk.User)), column)
+	return charset, collation, err
 }
 
 // asUsers has MySQL compare a text as the columns of users are compared. A Casdoor that has moved to a newer server has

@@ -217,6 +217,11 @@ func (s *besideSuite) testNarrowColumns(t *testing.T) {
 	_, err := b.db.ExecContext(t.Context(), b.statement(narrow))
 	require.NoError(t, err)
 	b.open(t)
+	texts, err := b.store.DiagnoseTexts(t.Context())
+	require.NoError(t, err)
+	if b.cfg.DriverName == "mysql" && assert.Len(t, texts, 1) {
+		assert.Contains(t, texts[0].Text, "the column takes latin1: ALTER TABLE `user` MODIFY display_name")
+	}
 	for _, openID := range []string{"oNew", "oNew", "oShopper1"} {
 		req := b.request(t, openID)
 		req.Nickname, req.Avatar = "小明🐼", "https://example.com/"+strings.Repeat("a", 200)
