@@ -44,9 +44,9 @@ func dialectOf(driverName string) (dialect, error) {
 	case "mysql":
 		return dialect{
 			driver: "mysql", quoteMark: "`",
-			// The server has one name space for the locks of all its databases.
-			lock:   fmt.Sprintf("SELECT GET_LOCK(CONCAT('%s ', MD5(DATABASE())), 60)", setUpLockName),
-			unlock: fmt.Sprintf("SELECT RELEASE_LOCK(CONCAT('%s ', MD5(DATABASE())))", setUpLockName), forUpdate: " FOR UPDATE",
+			// The server has one name space for the locks of all its databases, of 64 characters. MySQL 9.7 has no MD5.
+			lock:   fmt.Sprintf("SELECT GET_LOCK(CONCAT('%s ', CRC32(DATABASE())), 60)", setUpLockName),
+			unlock: fmt.Sprintf("SELECT RELEASE_LOCK(CONCAT('%s ', CRC32(DATABASE())))", setUpLockName), forUpdate: " FOR UPDATE",
 			clock: "SELECT UNIX_TIMESTAMP(NOW(3))", byKey: " USE INDEX (PRIMARY)",
 		}, nil
 	case "postgres":
