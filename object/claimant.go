@@ -52,6 +52,8 @@ func (c claimant) doubted() (openIDs []string, reason string) {
 		openIDs = []string{c.openID}
 	case c.column != c.openID && c.column != c.unionID:
 		openIDs = []string{c.openID, c.column}
+	case c.name == remoteName("wechat", c.openID) && c.id == remoteID(c.owner, c.name):
+		return nil, "" // we made the user, through Casdoor's API
 	case isNamed && !namesOpenID(named, c.openID):
 		return []string{c.openID}, fmt.Sprintf("user %s: the name is another OpenID's", c.fullName())
 	case c.registered != "":
