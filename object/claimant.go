@@ -52,7 +52,9 @@ func (c claimant) doubted() (openIDs []string, reason string) {
 		openIDs = []string{c.openID}
 	case c.column != c.openID && c.column != c.unionID:
 		openIDs = []string{c.openID, c.column}
-	case isNamed && !strings.EqualFold(named, c.openID):
+	case c.name == remoteName("wechat", c.openID) && c.id == remoteID(c.owner, c.name):
+		return nil, "" // we made the user, through Casdoor's API
+	case isNamed && !namesOpenID(named, c.openID):
 		return []string{c.openID}, fmt.Sprintf("user %s: the name is another OpenID's", c.fullName())
 	case c.registered != "":
 		return []string{c.openID}, fmt.Sprintf("user %s: registered by %q, not by a mini program", c.fullName(), c.registered)
@@ -60,4 +62,13 @@ func (c claimant) doubted() (openIDs []string, reason string) {
 		return nil, ""
 	}
 	return openIDs, fmt.Sprintf("user %s: wechat is %q, properties.wechatOpenId is %.200q", c.fullName(), c.column, c.openID)
+}
+
+// namesOpenID reports whether what follows "wechat-" in a user's name is the OpenID, or that and the random end of a
+// user whose name was taken: see makeUser.
+func namesOpenID(named, openID string) bool {
+	if n := len(openID); len(named) == n+len("-")+randomEnd && named[n] == '-' {
+		named = named[:n]
+	}
+	return strings.EqualFold(named, openID)
 }

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,10 +45,10 @@ func dialectOf(driverName string) (dialect, error) {
 	case "mysql":
 		return dialect{
 			driver: "mysql", quoteMark: "`",
-			// The server has one name space for the locks of all its databases.
-			lock:   fmt.Sprintf("SELECT GET_LOCK(CONCAT('%s ', MD5(DATABASE())), 60)", setUpLockName),
-			unlock: fmt.Sprintf("SELECT RELEASE_LOCK(CONCAT('%s ', MD5(DATABASE())))", setUpLockName), forUpdate: " FOR UPDATE",
-			clock: "SELECT UNIX_TIMESTAMP(NOW(3))", byKey: " USE INDEX (PRIMARY)",
+			// The server has one name space for the locks of all its databases, of 64 characters. MySQL 9.7 has no MD5.
+			lock:   fmt.Sprintf("SELECT GET_LOCK(CONCAT('%s ', CRC32(DATABASE())), 60)", setUpLockName),
+			unlock: fmt.Sprintf("SELECT RELEASE_LOCK(CONCAT('%s ', CRC32(DATABASE())))", setUpLockName), forUpdate: " FOR UPDATE",
+			clock: "SELECT UNIX_TIMESTAMP() + MICROSECOND(NOW(6)) / 1000000", byKey: " USE INDEX (PRIMARY)",
 		}, nil
 	case "postgres":
 		return dialect{
@@ -230,6 +231,14 @@ func unfit(err error) error {
 }
 
 var errUnfit = errors.New("the database refuses a value")
+
+// explain says more of an error that ends a start. MySQL's driver hides that a server may only be read: see mysqlDSN.
+func (d dialect) explain(err error) error {
+	if d.driver == "mysql" && errors.Is(err, driver.ErrBadConn) {
+		return fmt.Errorf("the connection was lost, or the server may only be read, as a replica: %w", err)
+	}
+	return err
+}
 
 // isUndone reports whether a server has told that it undid a transaction. Where the connection broke it may have
 // committed it.

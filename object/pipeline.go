@@ -74,10 +74,10 @@ func pipelinePostgres(ctx context.Context, conn any, sent []statement, shared bo
 // What stands around the statements of a transaction for MySQL. It has no time limit for one: before the COMMIT stands
 // an error once it is too late, that of a value that sql_mode cannot have.
 const (
-	beforeAlone  = "SET @late=NOW(6) + INTERVAL ? MICROSECOND; BEGIN; "
+	beforeAlone  = "SET @late=UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND; BEGIN; "
 	beforeShared = "SET @lock=@@innodb_lock_wait_timeout, @table=@@lock_wait_timeout, innodb_lock_wait_timeout=1, " +
-		"lock_wait_timeout=1, @late=NOW(6) + INTERVAL ? MICROSECOND; BEGIN; "
-	afterAlone  = "SET sql_mode=IF(NOW(6)>@late, 'late', @@sql_mode); COMMIT"
+		"lock_wait_timeout=1, @late=UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND; BEGIN; "
+	afterAlone  = "SET sql_mode=IF(UTC_TIMESTAMP(6)>@late, 'late', @@sql_mode); COMMIT"
 	afterShared = afterAlone + "; SET innodb_lock_wait_timeout=@lock, lock_wait_timeout=@table"
 )
 

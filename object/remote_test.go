@@ -41,6 +41,25 @@ func TestRemoteID(t *testing.T) {
 	assert.NotEqual(t, fixed, remoteID("else", "wechat-oA1"))
 }
 
+// A gateway adopts whom the remote way has made: Casdoor notes that an administrator has added them.
+func TestRemoteUsersAreNotDoubted(t *testing.T) {
+	t.Parallel()
+	for _, openID := range []string{"oA1", "oA--b"} {
+		name := remoteName("wechat", openID)
+		made := claimant{
+			owner: "shop", name: name, id: remoteID("shop", name), column: openID, openID: openID, registered: "Add User",
+		}
+		_, reason := made.doubted()
+		assert.Empty(t, reason)
+		other, another, edited := made, made, made
+		other.id, another.openID, another.column, edited.column = remoteID("shop", "wechat-oA2"), "oA2", "oA2", "oA2"
+		for _, c := range []claimant{other, another, edited} {
+			_, reason := c.doubted()
+			assert.NotEmpty(t, reason)
+		}
+	}
+}
+
 func TestCamelCase(t *testing.T) {
 	t.Parallel()
 	user, err := json.Marshal(sdk.User{})

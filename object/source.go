@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -178,6 +179,13 @@ func mysqlDSN(cfg StoreConfig) (*mysql.Config, error) {
 	}
 	// Another server has taken the place of one that may only be read: the driver is to look for that one.
 	dsn.RejectReadOnly = true
+	if dsn.Params == nil {
+		dsn.Params = map[string]string{}
+	}
+	// What a server may have otherwise: a value that does not fit is refused, and not cut; an UPDATE or DELETE needs no
+	// key; a statement is a transaction.
+	dsn.Params["sql_mode"] = "CONCAT(" + cmp.Or(dsn.Params["sql_mode"], "@@sql_mode") + ", ',STRICT_TRANS_TABLES')"
+	dsn.Params["sql_safe_updates"], dsn.Params["autocommit"] = "0", "1"
 	dsn.ColumnsWithAlias = false // a column is asked for by its name
 	dsn.ClientFoundRows = false  // rows affected are rows changed: an INSERT that met another row affects none
 	if dsn.DBName == "" {

@@ -89,12 +89,12 @@ func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 		if missing, ok := errors.AsType[NotMadeError](err); ok && cfg.Beside {
 			return nil, nil, fmt.Errorf("%w: there is no %s", ErrNoCasdoor, string(missing))
 		}
-		return nil, nil, fmt.Errorf("open database: %w", err)
+		return nil, nil, fmt.Errorf("open database: %w", d.explain(err))
 	}
 	first, err := s.prepare(ctx, cfg)
 	if err != nil {
 		s.Close()
-		return nil, nil, fmt.Errorf("set up database: %w", err)
+		return nil, nil, fmt.Errorf("set up database: %w", d.explain(err))
 	}
 	return s, first, nil
 }

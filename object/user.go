@@ -23,13 +23,16 @@ const (
 	unionIDProperty = "UnionId"
 )
 
+// randomEnd is how long the random end of a user's name is.
+const randomEnd = 8
+
 // makeUser prepares the user of an OpenID that has none, with what organization and application give to new users.
 // The name gets a random end when somebody has it already: an account made otherwise or, in a database that ignores
 // case, another OpenID's.
 func (s *Service) makeUser(p *person) {
 	name := cmp.Or(p.name, p.userName())
 	if p.nameTaken {
-		name += "-" + strings.ToLower(rand.Text()[:8])
+		name += "-" + strings.ToLower(rand.Text()[:randomEnd])
 	}
 	app, org, stamp := p.request.Client.Application, p.request.Client.Organization, s.stamp()
 	user := &sdk.User{

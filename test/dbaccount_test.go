@@ -136,6 +136,21 @@ func TestDatabaseReadOnly(t *testing.T) {
 	})
 }
 
+// A start on a server that may only be read says so.
+func TestStartOnReplica(t *testing.T) {
+	t.Parallel()
+	cfg := testdb.MySQL(t)
+	var version string
+	require.NoError(t, testdb.Connect(t, dbserver.Server(cfg)).QueryRowContext(t.Context(), "SELECT VERSION()").Scan(&version))
+	readOnly := "transaction_read_only=1"
+	if strings.Contains(version, "MariaDB") {
+		readOnly = "tx_read_only=1"
+	}
+	cfg.DataSourceName += "?" + readOnly
+	_, _, err := object.Open(t.Context(), cfg)
+	require.ErrorContains(t, err, "may only be read")
+}
+
 // requireRead waits until the server reads the database: what it finds broken connections, it makes new ones.
 func requireRead(t *testing.T, f *ailing) {
 	t.Helper()

@@ -27,6 +27,7 @@ func (s *besideSuite) testConflicts(t *testing.T) {
 	b.addUser(t, "column", "oColumn", "")
 	b.addUser(t, "broken", "oBroken", "{no JSON")
 	b.addUser(t, "wechat-oThief", "oStolen", openIDProperty("oStolen"))
+	again := b.addUser(t, "wechat-oagain-abcd2345", "oAgain", openIDProperty("oAgain")) // whose name was taken
 	if s.kind != V141 {
 		b.addUser(t, "signed-up", "oSignedUp", openIDProperty("oSignedUp"))
 		b.exec(t, 1, `UPDATE "user" SET register_type=? WHERE name=?`, "Application Signup", "signed-up")
@@ -60,12 +61,13 @@ func (s *besideSuite) testConflicts(t *testing.T) {
 	}
 
 	assert.Equal(t, union, b.principal(t, b.signIn(t, "oUnion")).User.Id, "Casdoor takes the UnionID there too")
+	assert.Equal(t, again, b.principal(t, b.signIn(t, "oAgain")).User.Id)
 	token := b.signIn(t, "oColumn")
 	assert.True(t, token.NewUser, "the column alone binds nobody")
 	state, err := b.store.AdoptionState(t.Context())
 	require.NoError(t, err)
 	assert.True(t, state.Done)
-	assert.Equal(t, 3, state.Adopted, "oShopper1, oShopper2 and oUnion")
+	assert.Equal(t, 4, state.Adopted, "oShopper1, oShopper2, oAgain and oUnion")
 	assert.Equal(t, len(reasons), state.Conflicts)
 	assert.Equal(t, state.Users, state.Seen)
 	assert.NotEmpty(t, twin)

@@ -70,6 +70,14 @@ func testManageUsers(t *testing.T, n *tenant) {
 		_, err := users.Update(t.Context(), app, n.name, "user-0", nil, jsonOf(t, row{"name": bad}))
 		assertRefused(t, err, object.InvalidRequest)
 	}
+	for _, names := range [][2]string{{"user-6", "USER-6"}, {"USER-6", "ÜSER-6"}} { // which MySQL takes for the same
+		renamed, err := users.Update(t.Context(), app, n.name, names[0], nil, jsonOf(t, row{"name": names[1]}))
+		require.NoError(t, err)
+		assert.True(t, renamed)
+		user, err := users.Get(t.Context(), app, n.name, names[1])
+		require.NoError(t, err)
+		assert.Equal(t, names[1], user.Name)
+	}
 	_, err = users.Update(t.Context(), app, n.name, "user-0", nil, jsonOf(t, row{"bio": 1}))
 	assertRefused(t, err, object.InvalidRequest, "bio is of the wrong kind")
 	assertRefused(t, users.Add(t.Context(), app, jsonOf(t, row{"owner": n.name, "name": "x", "address": "y"})),

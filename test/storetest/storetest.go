@@ -67,10 +67,13 @@ func open(t *testing.T, cfg object.StoreConfig) *suite {
 	t.Helper()
 	s := &suite{cfg: cfg, sealer: newSealer(t, 1)}
 	var err error
+	if cfg.DriverName == "mysql" && !strings.Contains(cfg.DataSourceName, "?") { // as some servers are set
+		cfg.DataSourceName += "?sql_mode=''&sql_safe_updates=1&autocommit=0"
+	}
 	s.store, _, err = object.Open(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(s.store.Close)
-	s.db = testdb.Connect(t, cfg)
+	s.db = testdb.Connect(t, s.cfg)
 	s.apply(t, row{"certs": []row{{"owner": "admin", "name": fastCert, "cryptoAlgorithm": "ES256"}}})
 	return s
 }

@@ -41,7 +41,8 @@ func (k Kind) Casdoor(t testing.TB) object.StoreConfig {
 	dump := strings.NewReplacer(
 		"@CERTIFICATE@", k.quoted(certificate), "@PRIVATE_KEY@", k.quoted(private)).Replace(string(text))
 	dump = regexp.MustCompile(`(?m)^\\(un)?restrict .*$`).ReplaceAllString(dump, "") // words of psql's own
-	if k.Name == "mysql" { // on MySQL 8 Casdoor's tables have another collation than those that somebody else makes
+	if k.Name == "mysql" {
+		// On MySQL 8 Casdoor's tables have another collation than those that somebody else makes.
 		dump = strings.ReplaceAll(dump, "utf8mb4_general_ci", "utf8mb4_unicode_ci")
 	}
 	k.load(t, cfg, dump)
