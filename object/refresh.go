@@ -44,7 +44,7 @@ func (a *Authority) refresh(ctx context.Context, c *Client, refreshToken, issuer
 	if err != nil {
 		return nil, err
 	}
-	next.Owner, next.Organization, next.User = row.Owner, row.Organization, row.User
+	next.Owner = row.Owner
 	return token, a.rotate(ctx, next, a.tables.tokenBy.ofRefresh(row))
 }
 

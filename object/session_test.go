@@ -18,14 +18,15 @@ import (
 
 // oneUser is a platform on which everybody is the same user, and which answers about their session when it is let.
 type oneUser struct {
+	unionID string
 	asked   atomic.Int32
 	release chan struct{}
 }
 
 func (*oneUser) Type() string { return "Test" }
 
-func (*oneUser) Exchange(context.Context, string) (provider.Session, error) {
-	return provider.Session{OpenID: "oMe", SessionKey: "key"}, nil
+func (u *oneUser) Exchange(context.Context, string) (provider.Session, error) {
+	return provider.Session{OpenID: "oMe", UnionID: u.unionID, SessionKey: "key"}, nil
 }
 
 func (u *oneUser) CheckSession(context.Context, string, provider.Secret) error {

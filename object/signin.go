@@ -42,7 +42,6 @@ type person struct {
 	user      *sdk.User // of one who exists the common claim columns only or, where whole or more, all
 	more      bool      // the user has claim columns filled that are not common
 	isNew     bool      // user is to be made
-	asItWas   bool      // user has just signed in: what is to be written is there already
 	unionUser string    // id of the user to whom the UnionID is stored to belong, who may be gone
 	name, id  string    // of the user to be made, where the directory has rules for them; empty: as makeUser has it
 
@@ -207,7 +206,6 @@ func (p *person) unionKey() string { return p.platform.Prefix + unionIDProperty 
 
 // applyTo writes to the user what this sign-in brings, and returns the columns that it changed.
 func (p *person) applyTo(user *sdk.User, clientIP, stamp string) []string {
-	p.asItWas = user.LastSigninTime == stamp && user.LastSigninIp == clientIP
 	user.LastSigninTime, user.LastSigninIp = stamp, clientIP
 	changed := []string{"last_signin_time", "last_signin_ip"}
 	updated := len(changed)
@@ -224,7 +222,6 @@ func (p *person) applyTo(user *sdk.User, clientIP, stamp string) []string {
 		changed = append(changed, "properties")
 	}
 	if len(changed) > updated {
-		p.asItWas = false
 		user.UpdatedTime = stamp
 		changed = append(changed, "updated_time")
 	}

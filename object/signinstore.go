@@ -125,11 +125,11 @@ func (t *tables) readWhole(ctx context.Context, p *person) error {
 func (t *tables) admit(ctx context.Context, p *person, changed []string, token *sdk.Token) error {
 	var met int64
 	err := t.write(ctx, func(tx *txn) error { return t.storeSignIn(tx, p, changed, token, &met) })
-	if err != nil || met > 0 || p.isNew || p.asItWas { // MySQL counts what changes
+	if err != nil || met > 0 || p.isNew {
 		return err
 	}
-	// The user has another name since, which the token lacks, or is not usable any more; or MySQL met what another
-	// sign-in had just written.
+	// The user has another name since, which the token lacks, or is not usable any more; or MySQL, which counts what
+	// changes, met what a sign-in had just written.
 	there, err := exists(t.read(ctx), t.users.name+" WHERE "+stillUsable, p.user.Owner, p.user.Name, p.user.Id)
 	return raced(there, err)
 }

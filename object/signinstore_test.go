@@ -25,7 +25,8 @@ func (i *interrupted) admit(ctx context.Context, p *person, changed []string, to
 // A sign-in whose user has changed since the look at them looks again, and gives out no token that nobody could use.
 func TestSignInOfUserWhoChanges(t *testing.T) {
 	t.Parallel()
-	a, p := signInAt(t, &oneUser{})
+	platform := &oneUser{}
+	a, p := signInAt(t, platform)
 	client, err := a.Client(t.Context(), "app")
 	require.NoError(t, err)
 	inner := a.directory
@@ -48,6 +49,14 @@ func TestSignInOfUserWhoChanges(t *testing.T) {
 	assert.Equal(t, p.User.Id, renamed.User.Id)
 	assert.Equal(t, "first", renamed.User.DisplayName)
 
+	platform.unionID = "uMe"
+	_, err = signIn("", "UPDATE "+users+" SET properties=? WHERE id=?", `{"tier":"gold"}`, p.User.Id)
+	require.NoError(t, err)
+	renamed, err = a.Authenticate(t.Context(), token.AccessToken)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"tier": "gold", "wechatUnionId": "uMe"}, renamed.User.Properties)
+
+	platform.unionID = "uOther"
 	_, err = signIn("second", "UPDATE "+users+" SET id='another' WHERE id=?", p.User.Id) // who has got the name
 	require.NoError(t, err)
 	another, err := a.tables.users.named(a.tables.read(t.Context()), builtInName, "renamed")

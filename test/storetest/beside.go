@@ -253,9 +253,12 @@ func (s *besideSuite) testSettings(t *testing.T) {
 }
 
 // testRenamedOrganization gives an organization another name, as Casdoor's pages can: its users are who they were, also
-// those who sign in for the first time since they were adopted, and where nobody may sign up.
+// those who sign in for the first time since they were adopted, and where nobody may sign up. A name alone proves
+// nothing: it may be another user's.
 func (s *besideSuite) testRenamedOrganization(t *testing.T) {
 	b := s.start(t)
+	b.signIn(t, "oLeft")
+	b.signIn(t, "oThief")
 	old := map[string]string{
 		"oKnown":    b.principal(t, b.signIn(t, "oKnown")).User.Id,
 		"oShopper1": b.row(t, `SELECT id FROM "user" WHERE wechat=?`, "oShopper1")["id"],
@@ -273,6 +276,9 @@ func (s *besideSuite) testRenamedOrganization(t *testing.T) {
 		}
 	}
 	assertRefused(t, b.refused(t, "oStranger"), object.AccessDenied, "sign up")
+	b.exec(t, 1, `UPDATE "user" SET name='left' WHERE name='wechat-oLeft'`)
+	b.exec(t, 1, `UPDATE "user" SET name='wechat-oLeft' WHERE name='wechat-oThief'`)
+	assertRefused(t, b.refused(t, "oLeft"), object.AccessDenied, "sign up")
 	p := b.principal(t, b.signIn(t, "oKnown"))
 	require.NoError(t, b.service.Delete(t.Context(), p, "", "oKnown"))
 	assert.Empty(t, b.rows(t, `SELECT open_id FROM mini_program_identity WHERE open_id='oKnown'`))

@@ -34,6 +34,9 @@ func (s *besideSuite) testMemberBeside(t *testing.T, b *beside) {
 	}
 	before := b.row(t, `SELECT COUNT(*) AS n FROM "user"`)
 	require.NoError(t, b.service.Delete(t.Context(), p, "", "oMember"))
+	if s.kind != FromSDK {
+		assert.Len(t, b.rows(t, `SELECT name FROM "record" WHERE action='delete-user' AND "user"=?`, p.User.Name), 1)
+	}
 	_, err = b.service.Authenticate(t.Context(), first.AccessToken)
 	assertRefused(t, err, object.InvalidToken)
 	assert.Empty(t, b.rows(t, `SELECT name FROM "user" WHERE name=?`, p.User.Name))

@@ -345,6 +345,7 @@ func (s *suite) testKnownBrowser(t *testing.T) {
 		assert.Equal(t, frozen(15), guess(browser, password))
 	}
 	assert.Empty(t, guess(again, password))
+	assert.Equal(t, frozen(15), guess(known, password), "each browser has chances of its own")
 	count := n.row(t, `SELECT signin_wrong_times FROM "user" WHERE owner=? AND name='boss'`, n.name)
 	assert.Equal(t, "5", count["signin_wrong_times"], "what a Casdoor counts is that of strangers")
 	n.clock.Advance(15 * time.Minute)
@@ -421,7 +422,13 @@ func (s *suite) testAdminSessionEnds(t *testing.T) {
 	require.NoError(t, n.service.EndSession(t.Context(), token))
 	ended(token, object.InvalidToken, "ended")
 	token = n.mustSignIn(t, "boss")
-	_, err := n.service.EndUserSessions(t.Context(), n.app(), n.name, "boss")
+	member := &object.Caller{
+		Role: object.Member, Organization: n.name, Name: "boss", UserID: n.find(t, "boss").Id,
+	}
+	_, err := n.service.EndUserSessions(t.Context(), member, n.name, "boss")
+	assertRefused(t, err, object.AccessDenied)
+	ended(token, "", "members do not look after users")
+	_, err = n.service.EndUserSessions(t.Context(), n.app(), n.name, "boss")
 	require.NoError(t, err)
 	ended(token, object.InvalidToken, "ended by another admin")
 

@@ -72,7 +72,7 @@ func testExport(t *testing.T, n *tenant) {
 // signed in by is not the user's, and does not end with it.
 func testExportAmongNamesakes(t *testing.T, n *tenant) {
 	user := n.principal(t, n.signIn(t, "oNamesake"))
-	other := n.suite.tenant(t, setup{})
+	other := n.suite.tenant(t, setup{provider: row{"clientId": "wx" + n.name}})
 	theirs := other.signIn(t, "oNamesake")
 	n.apply(t, row{"applications": []row{n.application("app-", "wx-", setup{application: row{
 		"name": user.User.Name, "clientId": "namesake-" + n.name,
@@ -90,7 +90,9 @@ func testExportAmongNamesakes(t *testing.T, n *tenant) {
 	require.NoError(t, n.service.Delete(t.Context(), user, "", "oNamesake"))
 	n.assertManages(t, application, user.User.Name)
 	other.principal(t, theirs)
-	assert.Len(t, n.rows(t, "SELECT id FROM mini_program_log WHERE organization=?", other.name), 1)
+	for _, table := range []string{"log", "session", "identity"} {
+		assert.Len(t, n.rows(t, "SELECT * FROM mini_program_"+table+" WHERE organization=?", other.name), 1, table)
+	}
 }
 
 // testManyTokens has one user sign in more often than one statement takes rows: all tokens follow a new name, and end.

@@ -88,7 +88,11 @@ func testWithdrawn(t *testing.T, n *tenant) {
 	alice, bob := n.fill(t, "oAlice"), n.fill(t, "oBob")
 	untouched := n.stored(t, bob)
 	whole := []string{"Alice", "https://example.com/a.png", "13800000000", "CN", "+8613800000000", "oalice@example.com", "Hi"}
-	require.Equal(t, whole, profile(n.find(t, alice.User.Name)))
+	before := n.find(t, alice.User.Name)
+	require.Equal(t, whole, profile(before))
+	n.exec(t, 1, `INSERT INTO mini_program_mark (user_id, field, reason, updated_time) VALUES (?, ?, ?, ?)`,
+		alice.User.Id, "displayName", "review", "")
+	n.clock.Advance(time.Minute)
 	for i, c := range []struct {
 		what provider.Withdrawn
 		gone []int
@@ -108,11 +112,17 @@ func testWithdrawn(t *testing.T, n *tenant) {
 		assert.Equal(t, whole, profile(user))
 		assert.Equal(t, c.what.Email, !user.EmailVerified)
 		assert.Equal(t, "oAlice", user.Properties["wechatOpenId"])
+		assert.Equal(t, len(c.gone) > 0, user.UpdatedTime > before.UpdatedTime)
 	}
+	assert.Empty(t, n.rows(t, "SELECT * FROM mini_program_mark WHERE user_id=?", alice.User.Id))
 	assert.Equal(t, untouched, n.stored(t, bob))
-	assert.NoError(t, n.push(t, n.service, provider.PushEvent{
-		Name: provider.PushProfileCleaned, OpenID: "oNobody", Withdrawn: provider.Withdrawn{Nickname: true}, Key: "z",
-	}))
+	n.signIn(t, "oGone")
+	n.exec(t, 1, `DELETE FROM "user" WHERE owner=? AND name='wechat-oGone'`, n.name)
+	for _, nobody := range []string{"oNobody", "oGone"} {
+		assert.NoError(t, n.push(t, n.service, provider.PushEvent{
+			Name: provider.PushProfileCleaned, OpenID: nobody, Withdrawn: provider.Withdrawn{Nickname: true}, Key: nobody,
+		}))
+	}
 }
 
 func testClosed(t *testing.T, n *tenant) {

@@ -165,10 +165,18 @@ func (s *suite) testNewKey(t *testing.T) {
 	n.apply(t, row{"certs": []row{{"owner": "admin", "name": next, "cryptoAlgorithm": "ES256"}}})
 	n.change(t, setup{application: row{"cert": next}})
 	here := n.service
-	n.service = n.newService(t, s.sealer) // the instance that knows already
-	token := n.signIn(t, "oAlice")
-	n.service = here
-	n.principal(t, token)
+	signInElsewhere := func() *object.Token { // at an instance that knows already
+		n.service = n.newService(t, s.sealer)
+		defer func() { n.service = here }()
+		return n.signIn(t, "oAlice")
+	}
+	n.principal(t, signInElsewhere())
+
+	other := n.row(t, `SELECT certificate, private_key FROM "cert" WHERE name=?`, fastCert)
+	n.exec(t, 1, `UPDATE "cert" SET certificate=?, private_key=? WHERE name=?`, other["certificate"], other["private_key"],
+		next)
+	n.clock.Advance(time.Second)
+	n.principal(t, signInElsewhere())
 }
 
 // testRulesAtSignIn has the nickname of a sign-in dropped where the organization does not let users choose one.

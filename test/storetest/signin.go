@@ -117,6 +117,15 @@ func testProfileSentAlong(t *testing.T, n *tenant) {
 		assert.Equal(t, "小明 👨‍👩‍👧‍👦🐼", user.DisplayName, name)
 		assert.Equal(t, avatar, user.Avatar, name)
 	}
+
+	n.exec(t, 1, `INSERT INTO mini_program_upload (file_key, organization, user_id, url, state, due, trace_id) `+
+		`VALUES (?, ?, ?, ?, 'used', '', '')`, n.name, n.name, user.Id, avatar)
+	req.Avatar = "https://example.com/other.png"
+	n.clock.Advance(time.Minute)
+	n.send(t, req)
+	assert.Greater(t, n.find(t, user.Name).UpdatedTime, user.UpdatedTime)
+	former := n.row(t, "SELECT state FROM mini_program_upload WHERE user_id=?", user.Id)
+	assert.Equal(t, "dropped", former["state"], "the files of a former avatar go")
 }
 
 // testNoBinding signs in beside accounts that an attacker, or an admin, has made to look like the one who signs in.

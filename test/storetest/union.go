@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -42,7 +43,11 @@ func (s *suite) testUnionLater(t *testing.T) {
 	n := s.tenant(t, setup{})
 	assert.Equal(t, map[string]string{"wechatOpenId": "oAlice", "wechatUnionId": ""}, n.user(t, "oAlice").Properties)
 	want := map[string]string{"wechatOpenId": "oAlice", "wechatUnionId": "uAlice"}
-	assert.Equal(t, want, n.user(t, "oAlice uAlice").Properties)
+	token, claims := n.signIn(t, "oAlice uAlice"), jwt.MapClaims{}
+	_, _, err := jwt.NewParser().ParseUnverified(token.AccessToken, claims)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{"wechatOpenId": "oAlice", "wechatUnionId": "uAlice"}, claims["properties"])
+	assert.Equal(t, want, n.find(t, token.UserName).Properties)
 	assert.Equal(t, want, n.user(t, "oAlice").Properties, "one that is missing now is not forgotten")
 	identity := n.row(t, "SELECT * FROM mini_program_identity WHERE organization=?", n.name)
 	assert.Equal(t, "uAlice", identity["union_id"])
