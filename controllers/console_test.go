@@ -151,7 +151,8 @@ func TestNextStaysInTheConsole(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
 		"/console/users?after=x": "/console/users?after=x", "/console": "/console", "": "/console",
-		"https://evil.example/console": "/console", "//evil.example/console": "/console", "/console/../api": "/console",
+		"https://evil.example/console/users": "/console", "//evil.example/console/users": "/console",
+		"https:/console/users": "/console", "/console/../api": "/console", "/console/%zz": "/console",
 		"/consolex": "/console", "/api/logout": "/console", `/console\@evil`: "/console",
 		"javascript:alert(1)": "/console",
 		"/console/%2e%2e/api": "/console",

@@ -1,7 +1,13 @@
 package controllers_test
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/controllers"
 	"github.com/minidoor/minidoor/test/harness"
@@ -23,4 +29,24 @@ func TestDraining(t *testing.T) {
 		}.run(t, s.Handler)
 	}
 	scenario{body: signIn(s.NewCode("oLate")), status: 200, reply: map[string]string{"Connection": "close"}}.run(t, s.Handler)
+}
+
+// A gateway lets go of those whom its Casdoor answers, too.
+func TestDrainingGateway(t *testing.T) {
+	t.Parallel()
+	casdoor := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(casdoor.Close)
+	upstream, err := url.Parse(casdoor.URL)
+	require.NoError(t, err)
+	draining := make(chan struct{})
+	door := controllers.New(controllers.Deps{Upstream: upstream, Draining: draining})
+	connection := func() string {
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/login", nil))
+		assert.Equal(t, http.StatusOK, w.Code)
+		return w.Header().Get("Connection")
+	}
+	assert.Empty(t, connection())
+	close(draining)
+	assert.Equal(t, "close", connection())
 }

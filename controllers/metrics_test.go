@@ -76,6 +76,14 @@ func TestMetricsWithoutAToken(t *testing.T) {
 	}
 }
 
+// Where there is no console, a cookie of one is nobody's.
+func TestMetricsWithoutAConsole(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{Deps: func(deps *controllers.Deps) { deps.Console, deps.Authority = nil, nil }})
+	cookie := map[string]string{"Cookie": "minidoor_session=made-up"}
+	scenario{method: "GET", path: harness.PathMetrics, header: cookie, status: 401}.run(t, s.Handler)
+}
+
 func TestMetricsOff(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Options{Deps: func(deps *controllers.Deps) { deps.Metrics = nil }})

@@ -81,9 +81,6 @@ func (d *Deps) forward(in *http.Request, out http.Header) {
 		return
 	}
 	hops, proto, name := []string{host}, "http", in.Host
-	if in.TLS != nil {
-		proto = "https"
-	}
 	if d.trusts(host) {
 		hops = append(in.Header.Values("X-Forwarded-For"), host)
 		for header, value := range map[string]*string{"X-Forwarded-Proto": &proto, "X-Forwarded-Host": &name} {

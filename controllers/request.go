@@ -53,12 +53,8 @@ func (d *Deps) clientIP(r *http.Request) string {
 	if err != nil {
 		return ""
 	}
-	said := r.Header.Values("X-Forwarded-For")
-	if len(said) == 0 {
-		return host
-	}
 	address := host
-	hops := strings.Split(strings.Join(said, ","), ",")
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && d.trusts(address); i-- {
 		hop, err := parseHop(strings.TrimSpace(hops[i]))
 		if err != nil {
@@ -95,9 +91,6 @@ func (d *Deps) origin(r *http.Request) string {
 		return d.Origin
 	}
 	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil && d.trusts(host) {
 		if r.Header.Get("X-Forwarded-Proto") == "https" {
 			scheme = "https"

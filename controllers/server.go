@@ -3,7 +3,6 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"mime/multipart"
 	"net/http"
@@ -166,9 +165,6 @@ func (s *server) recover(w http.ResponseWriter, r *http.Request) {
 	cause := recover()
 	if cause == nil {
 		return
-	}
-	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(cause)
 	}
 	s.deps.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", provider.PanicError(cause),
 		"stack", string(debug.Stack()))

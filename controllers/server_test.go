@@ -216,6 +216,7 @@ func TestForwardedFor(t *testing.T) {
 		"mapped proxy":         {trusting, "[::ffff:10.1.2.3]:5", "198.51.100.1", "198.51.100.1"},
 		"proxy says nothing":   {trusting, "10.1.2.3:5", "", "10.1.2.3"},
 		"two proxies":          {trusting, "10.1.2.3:5", "198.51.100.1, 10.9.9.9", "198.51.100.1"},
+		"proxies alone":        {trusting, "10.1.2.3:5", "10.9.9.9", "10.9.9.9"},
 		"client lies to proxy": {trusting, "10.1.2.3:5", "127.0.0.1, 198.51.100.1", "198.51.100.1"},
 		"port":                 {trusting, "10.1.2.3:5", "198.51.100.1:5678, 10.9.9.9:1", "198.51.100.1"},
 		"port of IPv6":         {trusting, "10.1.2.3:5", "[2001:db8::1]:5678", "2001:db8::1"},

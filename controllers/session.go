@@ -61,7 +61,7 @@ func (b *Base) signOut() error {
 // endSession ends the session of the request's cookie.
 func (b *Base) endSession() error {
 	token, ok := b.Deps.sessionToken(b.Ctx.Request)
-	if !ok || b.Deps.Console == nil {
+	if !ok {
 		return nil
 	}
 	ctx := b.Ctx.Request.Context()

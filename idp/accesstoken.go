@@ -74,7 +74,6 @@ func (w *WeChat) callWithToken(ctx context.Context, r request, out validator) er
 			return err
 		}
 		w.tokens.invalidate(token)
-		w.shelf.drop(ctx, token)
 	}
 }
 
@@ -91,8 +90,8 @@ func (w *WeChat) accessToken(ctx context.Context) (string, error) {
 	return shared(ctx, w, opStableToken, "token", w.findToken)
 }
 
-// findToken takes the token that another instance has fetched, or fetches one. A refused one may still be on the shelf,
-// when that could not be reached.
+// findToken takes the token that another instance has fetched, or fetches one. A refused one is on the shelf until a new
+// one takes its place.
 func (w *WeChat) findToken(ctx context.Context) (string, error) {
 	t, found := w.shelf.get(ctx, w.now())
 	if !found || w.tokens.isRefused(t.Token) {

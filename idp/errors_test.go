@@ -94,7 +94,15 @@ func TestNoFaultShowsASecret(t *testing.T) {
 		}
 	}
 	faults := map[string]fakewechat.Fault{
-		"echo errmsg":  echo(func(u string) string { return fmt.Sprintf(`{"errcode":-1,"errmsg":%q}`, u) }),
+		"echo errmsg": echo(func(u string) string { return fmt.Sprintf(`{"errcode":-1,"errmsg":%q}`, u) }),
+		"echo query": func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+			var said []string
+			for _, values := range r.URL.Query() {
+				said = append(said, values...)
+			}
+			text := fmt.Sprintf(`{"errcode":-1,"errmsg":%q}`, strings.Join(said, " "))
+			fakewechat.Body(http.StatusOK, "", text)(w, r, nil)
+		},
 		"echo errcode": echo(func(u string) string { return fmt.Sprintf(`{"errcode":%q}`, u) }),
 		"echo openid":  echo(func(u string) string { return fmt.Sprintf(`{"openid":%q,"access_token":[%q]}`, u, u) }),
 		"echo text":    echo(func(u string) string { return u }),

@@ -143,9 +143,9 @@ func TestOpenPushRefuses(t *testing.T) {
 		"empty":          {pushPlain, signed("1"), "", errPushShape},
 		"no object":      {pushPlain, signed("1"), "[]", errPushShape},
 		"probe":          {pushPlain, signed("1"), `{"action":"CheckContainerPath"}`, errPushShape},
-		"wrong types":    {pushPlain, signed("1"), `{"Event":{},"MsgType":1}`, errPushShape},
+		"wrong types":    {pushPlain, signed("1"), `{"MsgType":"event","Event":"a","CreateTime":{}}`, errPushShape},
 		"truncated":      {pushPlain, signed("1"), plainBody[:60], errPushShape},
-		"truncated XML":  {pushPlain, signed("1"), "<xml><Event>a</Event>", errPushShape},
+		"truncated XML":  {pushPlain, signed("1"), "<xml><MsgType>event</MsgType><Event>a</Event>", errPushShape},
 		"another root":   {pushPlain, signed("1"), "<x><MsgType>event</MsgType><Event>a</Event></x>", errPushShape},
 		"long":           {pushPlain, signed("1"), plainBody + strings.Repeat(" ", 64<<10), errPushShape},
 		"bad OpenID":     {pushPlain, signed("1"), `{"MsgType":"event","Event":"a","OpenID":"o:1"}`, errPushShape},
@@ -180,7 +180,7 @@ func TestPushMisconfigured(t *testing.T) {
 	w := newApp(t, pushAppID, safeTime)
 	for name, c := range map[string]provider.PushConfig{
 		"no token": {EncodingAESKey: pushSafe.EncodingAESKey}, "no key": {Token: pushToken},
-		"short key": {Token: pushToken, EncodingAESKey: "AAAA"},
+		"short key": {Token: pushToken, EncodingAESKey: provider.Secret(strings.Repeat("A", 39))},
 		"bad key":   {Token: pushToken, EncodingAESKey: provider.Secret(strings.Repeat("!", 43))},
 	} {
 		_, err := w.OpenPush(c, query(t, safeQuery), safeBody(t))

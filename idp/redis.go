@@ -17,9 +17,6 @@ import (
 
 const redisPrefix = "minidoor:access-token:"
 
-// deleteIfSame is one step for Redis, in which nobody else can write.
-const deleteIfSame = `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0`
-
 // Redis is a TokenStore in Redis, under "minidoor:access-token:<AppID>".
 type Redis struct{ client *redis.Client }
 
@@ -85,9 +82,4 @@ func (r *Redis) Get(ctx context.Context, appID string) (string, error) {
 // Set implements TokenStore.
 func (r *Redis) Set(ctx context.Context, appID, value string, life time.Duration) error {
 	return r.client.Set(ctx, redisPrefix+appID, value, max(life, time.Millisecond)).Err()
-}
-
-// Delete implements TokenStore.
-func (r *Redis) Delete(ctx context.Context, appID, value string) error {
-	return r.client.Eval(ctx, deleteIfSame, []string{redisPrefix + appID}, value).Err()
 }

@@ -64,13 +64,9 @@ func testStore(t *testing.T, s TokenStore) {
 	require.NoError(t, s.Set(ctx, a, "1\x00\xff", time.Minute))
 	require.NoError(t, s.Set(ctx, b, "2", time.Minute))
 	assert.Equal(t, "1\x00\xff", get(a))
-	require.NoError(t, s.Delete(ctx, a, "other"))
-	assert.Equal(t, "1\x00\xff", get(a))
-	require.NoError(t, s.Delete(ctx, a, "1\x00\xff"))
-	assert.Empty(t, get(a))
+	require.NoError(t, s.Set(ctx, a, "3", time.Minute))
+	assert.Equal(t, "3", get(a))
 	assert.Equal(t, "2", get(b))
-	require.NoError(t, s.Delete(ctx, b, "2"))
-	require.NoError(t, s.Delete(ctx, b, "2"), "it is gone")
 }
 
 func TestRedisStore(t *testing.T) {
@@ -80,7 +76,7 @@ func TestRedisStore(t *testing.T) {
 	r := newRedis(t, server.Addr()+",2,p4ss,word")
 	testStore(t, r)
 	require.NoError(t, r.Set(t.Context(), testAppID, "1", time.Minute))
-	assert.Equal(t, []string{"minidoor:access-token:" + testAppID}, server.DB(2).Keys())
+	assert.Contains(t, server.DB(2).Keys(), "minidoor:access-token:"+testAppID)
 	server.FastForward(time.Minute)
 	assert.Empty(t, server.DB(2).Keys(), "a value ends by itself")
 }
@@ -89,7 +85,13 @@ func TestRealRedis(t *testing.T) {
 	t.Parallel()
 	endpoint := testdb.Redis(t)
 	r := newRedis(t, endpoint)
-	require.NoError(t, r.client.Del(t.Context(), redisPrefix+testAppID).Err()) // that of another run
+	clean := func() {
+		for _, appID := range []string{testAppID, "wxtestA", "wxtestB"} {
+			require.NoError(t, r.client.Del(context.WithoutCancel(t.Context()), redisPrefix+appID).Err())
+		}
+	}
+	clean() // after another run, which was cut off
+	defer clean()
 	testStore(t, r)
 	require.NoError(t, checkBand(t, newRedisFixture(t, endpoint).wechat))
 }
@@ -105,10 +107,6 @@ func (p patientStore) Set(ctx context.Context, appID, value string, life time.Du
 	return p.store.Set(context.WithoutCancel(ctx), appID, value, life)
 }
 
-func (p patientStore) Delete(ctx context.Context, appID, value string) error {
-	return p.store.Delete(context.WithoutCancel(ctx), appID, value)
-}
-
 func newRedisFixture(t *testing.T, endpoint string) *fixture {
 	t.Helper()
 	r := newRedis(t, endpoint)
@@ -120,7 +118,6 @@ func newRedisFixture(t *testing.T, endpoint string) *fixture {
 	require.NoError(t, checkBand(t, f.wechat))
 	require.NoError(t, checkBand(t, second))
 	assert.Equal(t, 2, f.fake.Calls(fakewechat.PathStableToken))
-	f.wechat.shelf.drop(context.WithoutCancel(t.Context()), f.token(t))
 	return f
 }
 

@@ -21,7 +21,7 @@ import (
 
 func TestExchange(t *testing.T) {
 	t.Parallel()
-	for _, unionID := range []string{"", "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"} {
+	for _, unionID := range []string{"", "ocMvos6NjeKLIBqg5Mr9QjxrP1FA", "ocMvos_NjeKLIBqg5-r9QjxrP1FA"} {
 		f := newFixture(t, nil)
 		code := f.fake.NewCode(fakewechat.User{OpenID: testOpenID, UnionID: unionID})
 		s, err := f.wechat.Exchange(t.Context(), code)

@@ -31,9 +31,6 @@ type TokenStore interface {
 
 	// Set replaces the value of appID, which ends by itself after life.
 	Set(ctx context.Context, appID, value string, life time.Duration) error
-
-	// Delete removes the value of appID, if it still is value.
-	Delete(ctx context.Context, appID, value string) error
 }
 
 // tokenShelf is one mini program's place in a TokenStore. Without a store it is always empty; one that fails is as good
@@ -109,26 +106,6 @@ func (s *tokenShelf) put(ctx context.Context, t sharedToken, now time.Time) {
 	defer cancel()
 	if err := s.store.Set(ctx, s.appID, s.seal(t), t.RenewAt.Sub(now)); err != nil {
 		s.warn("set", err)
-	}
-}
-
-// drop removes token, unless another one took its place.
-func (s *tokenShelf) drop(ctx context.Context, token string) {
-	if s.store == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	value, err := s.store.Get(ctx, s.appID)
-	if err == nil {
-		t, ok := s.open(value)
-		if !ok || t.Token != token {
-			return
-		}
-		err = s.store.Delete(ctx, s.appID, value)
-	}
-	if err != nil {
-		s.warn("delete", err)
 	}
 }
 

@@ -62,18 +62,6 @@ func (m *memoryStore) Set(ctx context.Context, appID, value string, _ time.Durat
 	return nil
 }
 
-func (m *memoryStore) Delete(ctx context.Context, appID, value string) error {
-	leave, err := m.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	if m.values[appID] == value {
-		delete(m.values, appID)
-	}
-	return nil
-}
-
 // newInstances returns a fixture, whose provider is the first of two instances with one store.
 func newInstances(t *testing.T, store TokenStore) (f *fixture, second *WeChat) {
 	t.Helper()
@@ -92,11 +80,15 @@ func checkBand(t *testing.T, w *WeChat) error {
 
 func TestInstancesShareAToken(t *testing.T) {
 	t.Parallel()
-	f, second := newInstances(t, newMemoryStore())
+	store := newMemoryStore()
+	f, second := newInstances(t, store)
 	tokens := func() int { return f.fake.Calls(fakewechat.PathStableToken) }
 	require.NoError(t, checkBand(t, f.wechat))
 	require.NoError(t, checkBand(t, second))
 	assert.Equal(t, 1, tokens())
+	asked := store.asked
+	require.NoError(t, checkBand(t, second))
+	assert.Equal(t, asked, store.asked, "the second has it in memory now, too")
 
 	f.clock.Advance(2*time.Hour - 4*time.Minute)
 	require.NoError(t, f.exchange(t, 1))
@@ -126,9 +118,10 @@ func TestRefusedTokenThatIsStillOnTheShelf(t *testing.T) {
 	require.NoError(t, checkBand(t, f.wechat))
 	old := store.values[testAppID]
 	f.fake.ExpireTokens()
-	f.wechat.tokens.invalidate(f.token(t)) // without a word to the store
+	f.wechat.tokens.invalidate(f.token(t))
 	require.NoError(t, checkBand(t, f.wechat))
 	assert.NotEqual(t, old, store.values[testAppID])
+	assert.Equal(t, 2, f.fake.Calls(fakewechat.PathCheckText), "WeChat is not asked with it again")
 }
 
 func TestStoredTokenIsSealed(t *testing.T) {
@@ -163,18 +156,6 @@ func TestStoredTokenIsSealed(t *testing.T) {
 		assert.False(t, ok, name)
 	}
 	assert.NotContains(t, f.logs.String(), "not shared", "none of this is an outage")
-}
-
-func TestDropLeavesANewToken(t *testing.T) {
-	t.Parallel()
-	store := newMemoryStore()
-	f, _ := newInstances(t, store)
-	f.token(t)
-	value := store.values[testAppID]
-	f.wechat.shelf.drop(t.Context(), "old")
-	assert.Equal(t, value, store.values[testAppID])
-	f.wechat.shelf.drop(t.Context(), f.token(t))
-	assert.Empty(t, store.values)
 }
 
 func TestDeadStoreFailsNoCall(t *testing.T) {

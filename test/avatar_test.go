@@ -453,6 +453,8 @@ func TestAvatarInTheGateway(t *testing.T) {
 			user := reply.Map(t)["data"].(map[string]any)
 			assert.Equal(t, "小明", user["displayName"])
 			assert.Equal(t, http.StatusOK, fetch(t, s, user["avatar"].(string)).Status)
+			_, path, _ := strings.Cut(user["avatar"].(string), "/avatars/")
+			assert.Zero(t, casdoor.Calls("/avatars/"+path), "the Casdoor has nothing there")
 			assert.Len(t, filesIn(t, s), 2)
 			s.Call(t, "POST", harness.PathResource+"?tag=avatar", token, uploadForm(t, picturePart(photo())))
 			assert.Equal(t, 1, casdoor.Calls(harness.PathResource), "resources are the Casdoor's")
