@@ -185,10 +185,10 @@ function createClient({ server, clientId, getCode = loginCode }) {
   async function signOut() {
     for (const pending of Object.values(running)) await pending.catch(() => {}) // its tokens must end too
     if (!tokens) return
-    const header = { Authorization: `Bearer ${tokens.access}` }
+    const hint = { id_token_hint: tokens.access } // a Casdoor behind the server leaves that of a header alive
     keep(null)
     try {
-      await send(`${server}/api/logout`, { method: 'POST', header })
+      await post('/api/logout', hint)
     } catch (err) {
       if (!isTokenError(err)) throw err
     }
