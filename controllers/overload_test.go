@@ -279,6 +279,9 @@ func TestClientsThatSendTooMuch(t *testing.T) {
 		sent string
 		want string
 	}{
+		"header that fits": {
+			"GET /made-up HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", "404",
+		},
 		"header":       {post + "X-Long: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "431"},
 		"many headers": {post + strings.Repeat("X-Many: x\r\n", 8<<10) + "\r\n", "431"},
 		"path":         {"GET /" + strings.Repeat("x", 64<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", "431"},

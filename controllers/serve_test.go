@@ -82,26 +82,3 @@ func TestServeTellsThatNoConnectionIsTaken(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(log.String(), `level=ERROR msg="no connection is taken" cause="accept: too many open files"`),
 		log.String())
 }
-
-// A header of any length would be in memory before anybody looks at the request.
-func TestServeTakesNoLongHeader(t *testing.T) {
-	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- Serve(ctx, listener, http.NotFoundHandler(), slog.New(slog.DiscardHandler)) }()
-	for length, want := range map[int]int{
-		16 << 10: http.StatusNotFound, 64 << 10: http.StatusRequestHeaderFieldsTooLarge,
-	} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String(), nil)
-		require.NoError(t, err)
-		r.Header.Set("X-Long", strings.Repeat("x", length))
-		reply, err := http.DefaultClient.Do(r)
-		require.NoError(t, err)
-		assert.NoError(t, reply.Body.Close())
-		assert.Equal(t, want, reply.StatusCode)
-	}
-	stop()
-	assert.NoError(t, <-ended)
-}

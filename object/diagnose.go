@@ -253,7 +253,7 @@ func (s *Store) DiagnoseTexts(ctx context.Context) ([]Finding, error) {
 	if s.dialect.driver != "mysql" {
 		return nil, nil
 	}
-	charset, _, err := s.userText(ctx, "display_name")
+	charset, _, err := s.textOf(ctx, s.engine.TableName(new(sdk.User)), "display_name")
 	if err != nil || charset == "utf8mb4" {
 		return nil, err
 	}

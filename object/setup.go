@@ -39,7 +39,7 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 	if err := s.syncTables(session); err != nil {
 		return nil, fmt.Errorf("tables: %w", err)
 	}
-	if err := s.distinguishCase(session); err != nil {
+	if err := s.distinguishCase(ctx, session); err != nil {
 		return nil, err
 	}
 	if err := s.leaveRoom(session); err != nil || s.beside {
@@ -105,7 +105,7 @@ func (s *Store) unlock(session *xorm.Session, commit bool) error {
 }
 
 // distinguishCase makes MySQL tell OpenIDs apart that differ in case only: they are different people.
-func (s *Store) distinguishCase(session *xorm.Session) error {
+func (s *Store) distinguishCase(ctx context.Context, session *xorm.Session) error {
 	if s.dialect.driver != "mysql" {
 		return nil
 	}
@@ -116,20 +116,16 @@ func (s *Store) distinguishCase(session *xorm.Session) error {
 		{new(Identity), "open_id"}, {new(Session), "open_id"}, {new(Union), "union_id"}, {new(Conflict), "open_id"},
 		{new(Media), "trace_id"}, {new(Upload), "trace_id"},
 	} {
-		if err := s.collateExactly(session, s.engine.TableName(c.row), c.column); err != nil {
+		if err := s.collateExactly(ctx, session, s.engine.TableName(c.row), c.column); err != nil {
 			return fmt.Errorf("collation of %s: %w", c.column, err)
 		}
 	}
 	return nil
 }
 
-// collateExactly changes one column and not the table: user ids must compare as they do in Casdoor's tables, or else
-// MySQL cannot use the index of those.
-func (s *Store) collateExactly(session *xorm.Session, table, column string) error {
+func (s *Store) collateExactly(ctx context.Context, session *xorm.Session, table, column string) error {
 	const exact = "utf8mb4_bin"
-	var current string
-	_, err := session.SQL("SELECT collation_name FROM information_schema.columns "+
-		"WHERE table_schema=DATABASE() AND table_name=? AND column_name=?", table, column).Get(&current)
+	_, current, err := s.textOf(ctx, table, column)
 	if err != nil || current == exact {
 		return err
 	}
@@ -138,22 +134,22 @@ func (s *Store) collateExactly(session *xorm.Session, table, column string) erro
 	return err
 }
 
+// textOf returns of which characters MySQL makes a column, and how it compares them.
+func (s *Store) textOf(ctx context.Context, table, column string) (charset, collation string, err error) {
+	err = scanOne(s.read(ctx), []any{&charset, &collation},
+		"SELECT character_set_name, collation_name FROM information_schema.columns "+
+			"WHERE table_schema=DATABASE() AND table_name=? AND column_name=?", table, column)
+	return charset, collation, err
+}
+
 // findUsersText finds how MySQL compares the texts of users, for asUsers.
 func (s *Store) findUsersText(ctx context.Context) error {
 	if s.dialect.driver != "mysql" {
 		return nil
 	}
-	charset, collation, err := s.userText(ctx, "id")
+	charset, collation, err := s.textOf(ctx, s.engine.TableName(new(sdk.User)), "id")
 	s.usersText = "CONVERT(%s USING " + charset + ") COLLATE " + collation
 	return err
-}
-
-// userText returns of which characters MySQL makes a column of users, and how it compares them.
-func (s *Store) userText(ctx context.Context, column string) (charset, collation string, err error) {
-	err = scanOne(s.read(ctx), []any{&charset, &collation},
-		"SELECT character_set_name, collation_name FROM information_schema.columns "+
-			"WHERE table_schema=DATABASE() AND table_name=? AND column_name=?", s.engine.TableName(new(sdk.User)), column)
-	return charset, collation, err
 }
 
 // asUsers has MySQL compare a text as the columns of users are compared. A Casdoor that has moved to a newer server has
