@@ -177,7 +177,7 @@ func (a *Authority) judgeApplication(tx *txn, c *Caller, row, old *sdk.Applicati
 	}
 	stored := cmp.Or(old, row)
 	err = refuseIf(tx, refuse(InvalidRequest, "another application has this clientId"),
-		a.tables.applications.name+" WHERE client_id=? AND NOT ("+byName+")", row.ClientId, stored.Owner, stored.Name)
+		a.tables.applications.name+" WHERE client_id=?"+butFor, row.ClientId, stored.Owner, stored.Name)
 	if err != nil {
 		return err
 	}

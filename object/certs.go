@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"slices"
@@ -69,8 +70,9 @@ func completeManagedCert(row, old *sdk.Cert) error {
 // of a cert that is used stay: tokens that it has signed could not be verified.
 func (a *Authority) judgeCert(tx *txn, _ *Caller, row, old *sdk.Cert) error {
 	if old == nil || old.Name != row.Name {
+		stored := cmp.Or(old, row)
 		err := refuseIf(tx, refuse(InvalidRequest, "The cert: %s already exists", row.Name),
-			a.tables.certs.name+" WHERE name=?", row.Name)
+			a.tables.certs.name+" WHERE name=?"+butFor, row.Name, stored.Owner, stored.Name)
 		if err != nil {
 			return err
 		}

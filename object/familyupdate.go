@@ -83,9 +83,7 @@ func (f *Family[T]) replace(ctx context.Context, c *Caller, row, old *T) error {
 			return false, err
 		}
 		if *id.owner != *was.owner || *id.name != *was.name {
-			// To MySQL names that differ in case or accents only are equal: then it is the row itself that has it.
-			err := refuseIf(tx, f.taken(id), f.table.name+" WHERE "+byName+" AND NOT ("+byName+")",
-				*id.owner, *id.name, *was.owner, *was.name)
+			err := refuseIf(tx, f.taken(id), f.table.name+" WHERE "+byName+butFor, *id.owner, *id.name, *was.owner, *was.name)
 			if err != nil {
 				return false, err
 			}

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -47,8 +48,9 @@ func (a *Authority) Providers() *Family[sdk.Provider] {
 // owner. One that applications use stays with its owner, lest it gets out of their reach.
 func (a *Authority) judgeProviderID(tx *txn, row, old *sdk.Provider) error {
 	if old == nil || old.Name != row.Name {
+		stored := cmp.Or(old, row)
 		return refuseIf(tx, refuse(InvalidRequest, "The provider: %s already exists", row.Name),
-			a.tables.providers.name+" WHERE name=?", row.Name)
+			a.tables.providers.name+" WHERE name=?"+butFor, row.Name, stored.Owner, stored.Name)
 	}
 	users, err := a.applicationsWith(tx, row.Name)
 	if err == nil && len(users) > 0 && row.Owner != adminOwner {

@@ -236,6 +236,10 @@ func (t *table[T]) findReadable(
 // byName is the condition that names a row, by the key that all of Casdoor's tables have.
 const byName = "owner=? AND name=?"
 
+// butFor is the end of a condition that leaves a row out. To MySQL a name that differs in case or accents only is equal:
+// where somebody is to have another name, the row that has it already may be their own.
+const butFor = " AND NOT (" + byName + ")"
+
 // named reads the row of that owner and name, or returns ErrNotFound.
 func (t *table[T]) named(q querier, owner, name string) (*T, error) {
 	return t.get(q, "WHERE "+byName, owner, name)

@@ -159,8 +159,10 @@ func testManageTokens(t *testing.T, n *tenant, token *object.Token) {
 func testManageSettings(t *testing.T, n *tenant) {
 	app, ctx := n.app(), t.Context()
 	require.NoError(t, n.service.Certs().Add(ctx, app, jsonOf(t, row{
-		"owner": n.name, "name": "cert-" + n.name, "cryptoAlgorithm": "ES256",
+		"owner": n.name, "name": "Cert-" + n.name, "cryptoAlgorithm": "ES256",
 	})))
+	_, err := n.service.Certs().Update(ctx, app, n.name, "Cert-"+n.name, nil, jsonOf(t, row{"name": "cert-" + n.name}))
+	require.NoError(t, err, "which MySQL takes for the same")
 	require.NoError(t, n.service.Providers().Add(ctx, app, jsonOf(t, row{
 		"owner": n.name, "name": "p-" + n.name, "type": "WeChatMiniProgram", "clientSecret": "s",
 	})))
@@ -168,8 +170,12 @@ func testManageSettings(t *testing.T, n *tenant) {
 		"owner": "admin", "name": "second-" + n.name, "organization": n.name, "cert": "cert-" + n.name,
 		"providers": []row{{"name": "p-" + n.name}},
 	})))
-	_, err := n.service.Providers().Update(ctx, app, n.name, "p-"+n.name, nil, jsonOf(t, row{
-		"name": "renamed-" + n.name, "clientSecret": "***",
+	_, err = n.service.Providers().Update(ctx, app, n.name, "p-"+n.name, nil, jsonOf(t, row{
+		"name": "Renamed-" + n.name, "clientSecret": "***",
+	}))
+	require.NoError(t, err)
+	_, err = n.service.Providers().Update(ctx, app, n.name, "Renamed-"+n.name, nil, jsonOf(t, row{
+		"name": "renamed-" + n.name,
 	}))
 	require.NoError(t, err)
 	second, err := n.service.Applications().Get(ctx, app, "admin", "second-"+n.name)
