@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/minidoor/minidoor/conf"
@@ -49,6 +51,7 @@ func check(ctx context.Context, c workplace) error {
 	for _, f := range c.store.DiagnoseWaiting(c.cfg.DataSourceName.Reveal()) {
 		r.add(f)
 	}
+	r.run(ctx, "database", c.store.DiagnoseWriting)
 	r.run(ctx, "texts", c.store.DiagnoseTexts)
 	r.sealed(ctx, c.store, sealer)
 	r.run(ctx, "applications", c.store.DiagnoseApplications)
@@ -61,8 +64,36 @@ func check(ctx context.Context, c workplace) error {
 	r.run(ctx, "clock", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseClock(ctx, time.Now())
 	})
+	if c.cfg.CasdoorUpstream != "" {
+		r.run(ctx, "casdoorUpstream", func(ctx context.Context) ([]object.Finding, error) {
+			served, err := servedKeys(ctx, c.cfg.CasdoorUpstream)
+			if err != nil {
+				return nil, err
+			}
+			return c.store.DiagnoseUpstream(ctx, served)
+		})
+	}
 	r.wechatClock()
 	return errors.Join(checkAdoption(ctx, c), r.err())
+}
+
+// servedKeys asks a Casdoor for its public keys. It follows no redirect, as the gateway does not.
+func servedKeys(ctx context.Context, base string) ([]jose.JSONWebKey, error) {
+	const path = "/.well-known/jwks"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = reply.Body.Close() }()
+	var set jose.JSONWebKeySet
+	if err := json.NewDecoder(reply.Body).Decode(&set); err != nil || reply.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s, which is not Casdoor's", path, reply.Status)
+	}
+	return set.Keys, nil
 }
 
 // checkRemote is the rest of check where the users are behind a Casdoor's API.

@@ -123,11 +123,13 @@ func parseKey(row *sdk.Cert) (*key, error) {
 
 // matches reports whether private and public key are one pair.
 func (k *key) matches() bool {
-	if k.private == nil {
-		return true
-	}
-	public, ok := k.private.Public().(interface{ Equal(x crypto.PublicKey) bool })
-	return ok && public.Equal(k.public)
+	return k.private == nil || k.isPublic(k.private.Public())
+}
+
+// isPublic reports whether the key's public half is that one.
+func (k *key) isPublic(other crypto.PublicKey) bool {
+	public, ok := k.public.(interface{ Equal(x crypto.PublicKey) bool })
+	return ok && public.Equal(other)
 }
 
 // minRSABits is what crypto/rsa signs and verifies with.

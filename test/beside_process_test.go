@@ -32,7 +32,12 @@ func testBeside(t *testing.T, binary string) {
 				_, err := db.ExecContext(t.Context(), statement)
 				require.NoError(t, err)
 			}
-			casdoor := fakecasdoor.New(fakecasdoor.Options{KeyBits: 1024})
+			certificate := ""
+			err := db.QueryRowContext(t.Context(), "SELECT certificate FROM cert WHERE name='cert-built-in'").Scan(&certificate)
+			require.NoError(t, err)
+			casdoor := fakecasdoor.New(fakecasdoor.Options{KeyBits: 1024, Rows: func(rows *fakecasdoor.Rows) {
+				rows.Certs[0].Certificate = certificate
+			}})
 			w := newWorld(t, binary, store)
 			w.cfg.Args = []string{"-conf", casdoorConf(t, store.DriverName, store.DataSourceName, store.DBName)}
 			for _, key := range []string{"driverName", "dataSourceName", "dbName", "initDataFile"} {
@@ -43,7 +48,7 @@ func testBeside(t *testing.T, binary string) {
 			output, failed := w.command(t, "-adopt")
 			assert.True(t, failed)
 			assert.Contains(t, output, "there are no tables of minidoor's yet: they are made at the first start")
-			_, err := db.ExecContext(t.Context(), "SELECT * FROM mini_program_state")
+			_, err = db.ExecContext(t.Context(), "SELECT * FROM mini_program_state")
 			require.Error(t, err, "a command makes none")
 			c := w.start(t)
 			assert.Contains(t, c.process.Output(), "4 of 4 seen, 0 adopted, 2 conflicts")
@@ -73,7 +78,17 @@ func testBeside(t *testing.T, binary string) {
 			output, failed = w.command(t, "-check")
 			assert.False(t, failed, output)
 			assert.NotContains(t, output, "conflict: ")
+			assert.Contains(t, output, "ok: casdoorUpstream: it serves the keys of this database\n")
 			c.stop(t)
+
+			w.cfg.Env["casdoorUpstream"] = harness.Serve(t, fakecasdoor.New(fakecasdoor.Options{KeyBits: 1024}))
+			output, failed = w.command(t, "-check")
+			assert.True(t, failed)
+			assert.Contains(t, output, "problem: casdoorUpstream: none of the keys that it serves is in this database")
+			w.cfg.Env["casdoorUpstream"] = c.URL
+			output, failed = w.command(t, "-check")
+			assert.True(t, failed)
+			assert.Contains(t, output, "problem: casdoorUpstream: ")
 		})
 	}
 }

@@ -116,7 +116,7 @@ func TestDatabaseReadOnly(t *testing.T) {
 			f.endure(t, func() {
 				f.exec(t, set+"SET default_transaction_read_only=on")
 				a.disconnect(t, f)
-				requireRead(t, f)
+				a.requireRead(t, f)
 			}, func() { f.exec(t, set+"RESET default_transaction_read_only") })
 			return
 		}
@@ -131,7 +131,7 @@ func TestDatabaseReadOnly(t *testing.T) {
 		f.exec(t, fmt.Sprintf("GRANT SELECT ON `%s`.* TO '%s'@'%%'", direct.DBName, a.name))
 		f.exec(t, fmt.Sprintf("GRANT INSERT, UPDATE, DELETE ON `%s`.mini_program_mark TO '%s'@'%%'", direct.DBName, a.name))
 		a.disconnect(t, f)
-		f.endure(t, func() { writing("REVOKE %s FROM '%s'@'%%'"); requireRead(t, f) },
+		f.endure(t, func() { writing("REVOKE %s FROM '%s'@'%%'"); a.requireRead(t, f) },
 			func() { writing("GRANT %s TO '%s'@'%%'") })
 	})
 }
@@ -151,11 +151,17 @@ func TestStartOnReplica(t *testing.T) {
 	require.ErrorContains(t, err, "may only be read")
 }
 
-// requireRead waits until the server reads the database: what it finds broken connections, it makes new ones.
-func requireRead(t *testing.T, f *ailing) {
+// requireRead waits until the server reads the database: what it finds broken connections, it makes new ones. -check
+// says that it cannot be written to.
+func (a account) requireRead(t *testing.T, f *ailing) {
 	t.Helper()
 	require.Eventually(t, func() bool { return f.Call(t, "GET", "/api/health", "", nil).Status == 200 },
 		time.Minute, 10*time.Millisecond)
+	store, err := object.OpenAsItIs(t.Context(), a.store)
+	require.NoError(t, err)
+	defer store.Close()
+	_, err = store.DiagnoseWriting(t.Context())
+	require.ErrorContains(t, err, "cannot be written to")
 }
 
 // Of two transactions that wait for each other the database ends one. A sign-in that it has ended is run again.

@@ -74,6 +74,9 @@ func (s *suite) testDiagnose(t *testing.T) {
 		Severity: object.Warning, Text: "options are set for the provider admin/none-" + n.name + ", which does not exist",
 	})
 
+	_, err = s.store.DiagnoseWriting(t.Context())
+	require.NoError(t, err)
+
 	right, err := s.store.DiagnoseClock(t.Context(), time.Now())
 	require.NoError(t, err)
 	late, err := s.store.DiagnoseClock(t.Context(), time.Now().Add(2*time.Minute))
