@@ -194,10 +194,11 @@ func itemsOf(app *sdk.Application) []*sdk.ProviderItem {
 }
 
 // keys reads the certs that sign tokens.
-func (s *Store) keys(ctx context.Context) ([]*key, error) {
+func (s *Store) keys(ctx context.Context) (*keySet, error) {
 	rows, err := s.certs.find(s.read(ctx), "ORDER BY owner, name")
 	if err != nil {
 		return nil, err
 	}
-	return s.keyring.parseAll(ctx, s.log, rows), nil
+	s.keyring.makeRoom(len(rows))
+	return s.keyring.setOf(s.log, rows), nil
 }

@@ -35,7 +35,7 @@ func (s *settings) client(ctx context.Context, clientID string) (*Client, error)
 }
 
 // keys returns the keys that tokens are signed with.
-func (s *settings) keys(ctx context.Context) ([]*key, error) {
+func (s *settings) keys(ctx context.Context) (*keySet, error) {
 	return load(ctx, s.cache, "keys", s.directory.keys)
 }
 
@@ -44,7 +44,7 @@ const keysRenewal = time.Second
 
 // newKeys is keys for a token that the known ones do not verify: it may be signed with one that has just been made,
 // here or on another instance.
-func (s *settings) newKeys(ctx context.Context) ([]*key, error) {
+func (s *settings) newKeys(ctx context.Context) (*keySet, error) {
 	s.mu.Lock()
 	if now := s.now(); now.Sub(s.renewed) >= keysRenewal {
 		s.renewed = now

@@ -70,7 +70,7 @@ type keysOf struct {
 	reads int
 }
 
-func (d *keysOf) keys(context.Context) ([]*key, error) {
+func (d *keysOf) keys(context.Context) (*keySet, error) {
 	d.reads++
 	return nil, nil
 }
