@@ -136,8 +136,18 @@ type rowName struct{ owner, name string }
 // maxClients bounds the client ids whose applications' names are remembered, at about 200 bytes each.
 const maxClients = 20_000
 
+// learnClients finds out where the applications are, all at once.
+func (s *Store) learnClients(ctx context.Context) error {
+	apps, err := s.applications.findColumns(s.read(ctx), s.applications.pick("owner", "name", "client_id"),
+		s.applications.name)
+	for _, app := range apps {
+		s.clients.Add(app.ClientId, rowName{app.Owner, app.Name})
+	}
+	return err
+}
+
 // applicationOf returns the application with that client id. Casdoor has no index of them: the whole table is read for
-// the first one who asks, and the others look where it was found.
+// one that is new or has moved, and any other is where it was last seen.
 func (s *Store) applicationOf(ctx context.Context, clientID string) (*sdk.Application, error) {
 	if id, known := s.clients.Get(clientID); known {
 		app, err := s.applications.named(s.read(ctx), id.owner, id.name)

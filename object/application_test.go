@@ -74,6 +74,7 @@ func TestClientsAreLookedUpByName(t *testing.T) {
 		}
 		return nil
 	}))
+	assert.Equal(t, 1, store.clients.Len(), "of those that there were at the start")
 	assert.Equal(t, "two", nameOf("two"))
 	change("UPDATE " + apps + " SET client_id='two' WHERE name='one'")
 	assert.Equal(t, "two", nameOf("two"), "a look at the whole table would find the other one")

@@ -132,6 +132,9 @@ func (s *Store) prepare(ctx context.Context, cfg StoreConfig) (*FirstStart, erro
 	if err == nil {
 		err = s.findUsersText(ctx)
 	}
+	if err == nil && !cfg.asItIs {
+		err = s.learnClients(ctx)
+	}
 	return first, err
 }
 
