@@ -24,8 +24,12 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// checkTimeout is for each thing that is tried.
-const checkTimeout = 10 * time.Second
+// What is tried is given up after a while. Applications and providers are many things: WeChat is asked about each
+// provider, and may be slow.
+const (
+	checkTimeout     = 10 * time.Second
+	checkManyTimeout = time.Hour
+)
 
 // check tries all settings and writes a line about each; what does not work is an error, and so is what an admin has to
 // decide. It changes nothing, and opens the store itself.
@@ -54,8 +58,8 @@ func check(ctx context.Context, c workplace) error {
 	r.run(ctx, "database", c.store.DiagnoseWriting)
 	r.run(ctx, "texts", c.store.DiagnoseTexts)
 	r.sealed(ctx, c.store, sealer)
-	r.run(ctx, "applications", c.store.DiagnoseApplications)
-	r.run(ctx, "providers", func(ctx context.Context) ([]object.Finding, error) {
+	r.runFor(ctx, checkManyTimeout, "applications", c.store.DiagnoseApplications)
+	r.runFor(ctx, checkManyTimeout, "providers", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseProviders(ctx, r.registry(c))
 	})
 	r.run(ctx, "certs", func(ctx context.Context) ([]object.Finding, error) {
@@ -142,7 +146,13 @@ func (r *report) add(f object.Finding) {
 
 // run writes what look has found. That it could not look is a problem.
 func (r *report) run(ctx context.Context, what string, look func(context.Context) ([]object.Finding, error)) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	r.runFor(ctx, checkTimeout, what, look)
+}
+
+func (r *report) runFor(
+	ctx context.Context, timeout time.Duration, what string, look func(context.Context) ([]object.Finding, error),
+) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	all, err := look(ctx)
 	if err != nil {

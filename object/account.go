@@ -69,10 +69,13 @@ func (a *Authority) Userinfo(ctx context.Context, p *Principal, issuer string) (
 
 // Keys returns the public keys of all certs that sign tokens, for JWKS (RFC 7517).
 func (s *Service) Keys(ctx context.Context) (jose.JSONWebKeySet, error) {
-	keys, err := s.settings.keys(ctx)
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	for _, k := range keys {
+	keys, err := s.settings.keys(ctx)
+	if err != nil {
+		return set, err
+	}
+	for _, k := range keys.all(ctx) {
 		set.Keys = append(set.Keys, k.jwk())
 	}
-	return set, err
+	return set, nil
 }

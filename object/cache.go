@@ -68,6 +68,7 @@ func load[T any](
 			return value, err
 		}
 		c.known.Add(name, cached{value, c.now().Add(c.life), age})
+		c.tidy()
 		return value, nil
 	})
 }
@@ -79,6 +80,18 @@ func recent[T any](c *cache, name string) (value T, ok bool) {
 		return value, false
 	}
 	return known.value.(T), true
+}
+
+// tidy removes values of which the life is over, from the one on that was used least recently: with thousands of
+// applications, each used now and then, they would fill the memory, and be swept around without pause.
+func (c *cache) tidy() {
+	for now := c.now(); ; {
+		name, oldest, ok := c.known.GetOldest()
+		if !ok || now.Before(oldest.until) {
+			return
+		}
+		c.known.Remove(name) // if somebody has just read it anew, the next one does so again
+	}
 }
 
 // forget has everything read anew, so that a change made here counts at once.

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
-	"slices"
 	"strings"
 	"time"
 
@@ -48,8 +47,12 @@ type keyring struct {
 	keys *lru.Cache[sdk.Cert, *key]
 }
 
-// maxKeys bounds the certs that are kept: some come and go.
+// maxKeys bounds the certs that are kept beside those that there are: some come and go.
 const maxKeys = 1000
+
+// makeRoom lets the ring keep so many certs that there are: of more than it keeps, read one after the other, it would
+// know none the next time.
+func (r *keyring) makeRoom(certs int) { r.keys.Resize(maxKeys + certs) }
 
 func newKeyring() *keyring { return &keyring{newLRU[sdk.Cert, *key](maxKeys)} }
 
@@ -67,20 +70,47 @@ func (r *keyring) parse(row *sdk.Cert) (*key, error) {
 	return k, nil
 }
 
-// parseAll returns the keys of the certs that sign tokens, each name once. One that cannot be read is left out, with a
-// warning.
-func (r *keyring) parseAll(ctx context.Context, log *slog.Logger, rows []*sdk.Cert) []*key {
-	var keys []*key
+// keySet are the keys of certs that sign tokens, each name once. A key is parsed when somebody asks for it: with the
+// certs of thousands of organizations that takes seconds. One that cannot be read is left out, with a warning.
+type keySet struct {
+	ring  *keyring
+	log   *slog.Logger
+	names []string // in the order of the certs
+	certs map[string][]*sdk.Cert
+}
+
+// setOf returns the keys of those of the certs that sign tokens.
+func (r *keyring) setOf(log *slog.Logger, rows []*sdk.Cert) *keySet {
+	set := &keySet{ring: r, log: log, certs: map[string][]*sdk.Cert{}}
 	for _, row := range rows {
 		if !SignsTokens(row) {
 			continue
 		}
-		k, err := r.parse(row)
-		if err != nil {
-			log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
-			continue
+		if set.certs[row.Name] == nil {
+			set.names = append(set.names, row.Name)
 		}
-		if !slices.ContainsFunc(keys, func(other *key) bool { return other.name == k.name }) {
+		set.certs[row.Name] = append(set.certs[row.Name], row)
+	}
+	return set
+}
+
+// named returns the key of that name, or nil.
+func (s *keySet) named(ctx context.Context, name string) *key {
+	for _, row := range s.certs[name] {
+		k, err := s.ring.parse(row)
+		if err == nil {
+			return k
+		}
+		s.log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
+	}
+	return nil
+}
+
+// all returns the keys in the order of the certs.
+func (s *keySet) all(ctx context.Context) []*key {
+	var keys []*key
+	for _, name := range s.names {
+		if k := s.named(ctx, name); k != nil {
 			keys = append(keys, k)
 		}
 	}

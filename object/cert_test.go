@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"slices"
 	"testing"
@@ -232,4 +233,39 @@ func TestKeyring(t *testing.T) {
 	assert.NotSame(t, first, other)
 	_, err = ring.parse(&sdk.Cert{Name: "bad"})
 	assert.Error(t, err)
+}
+
+// However many certs there are, a key is parsed once, and when somebody asks for it.
+func TestKeysOfManyCerts(t *testing.T) {
+	t.Parallel()
+	row := sdk.Cert{CryptoAlgorithm: "ES256"}
+	require.NoError(t, fillCert(&row))
+	var rows []*sdk.Cert
+	for i := range maxKeys + 10 {
+		cert := row
+		cert.Name = fmt.Sprint("cert-", i)
+		rows = append(rows, &cert)
+	}
+	store := openStore(t)
+	require.NoError(t, store.write(t.Context(), func(tx *txn) error {
+		for _, cert := range rows {
+			if _, err := store.certs.insert(tx, cert, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	known := store.keyring.keys.Len()
+	keys, err := store.keys(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, known, store.keyring.keys.Len(), "nobody has asked for one")
+	all := keys.all(t.Context())
+	assert.Len(t, all, len(rows)+1)
+	again, err := store.keys(t.Context())
+	require.NoError(t, err)
+	again.all(t.Context())
+	for _, k := range all {
+		require.Same(t, k, again.named(t.Context(), k.name))
+	}
+	assert.Nil(t, again.named(t.Context(), ""))
 }

@@ -13,7 +13,7 @@ type directory interface {
 	client(ctx context.Context, clientID string) (*Client, error)
 
 	// keys returns the keys that tokens are signed with.
-	keys(ctx context.Context) ([]*key, error)
+	keys(ctx context.Context) (*keySet, error)
 
 	// organization returns an organization.
 	organization(ctx context.Context, name string) (*sdk.Organization, error)

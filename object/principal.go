@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -65,16 +64,17 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 		return nil, err
 	}
 	hash := sha256.Sum256([]byte(token))
-	if claims, ok := s.verified.Get(hash); ok && slices.Contains(keys, claims.key) && s.now().Before(claims.ExpiresAt.Time) {
+	if claims, ok := s.verified.Get(hash); ok && keys.named(ctx, claims.key.name) == claims.key &&
+		s.now().Before(claims.ExpiresAt.Time) {
 		return claims, nil
 	}
-	claims, err := s.checkSignature(token, keys)
+	claims, err := s.checkSignature(ctx, token, keys)
 	if errors.Is(err, jwt.ErrTokenUnverifiable) || errors.Is(err, jwt.ErrTokenSignatureInvalid) {
 		fresh, failed := s.settings.newKeys(ctx)
 		if failed != nil {
 			err = failed
-		} else if !slices.Equal(fresh, keys) {
-			claims, err = s.checkSignature(token, fresh)
+		} else if fresh != keys {
+			claims, err = s.checkSignature(ctx, token, fresh)
 		}
 	}
 	if err != nil {
@@ -88,15 +88,14 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 // be refused (nbf) to the one who uses it at once. A token does not live longer for it.
 const clockSkew = 30 * time.Second
 
-func (s *Service) checkSignature(token string, keys []*key) (*tokenClaims, error) {
+func (s *Service) checkSignature(ctx context.Context, token string, keys *keySet) (*tokenClaims, error) {
 	claims := &tokenClaims{}
 	parser := jwt.NewParser(jwt.WithTimeFunc(s.now), jwt.WithLeeway(clockSkew), jwt.WithExpirationRequired())
 	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
-		for _, k := range keys {
-			if k.name == t.Header["kid"] && k.supports(t.Method.Alg()) {
-				claims.key = k
-				return k.public, nil
-			}
+		kid, _ := t.Header["kid"].(string)
+		if k := keys.named(ctx, kid); k != nil && k.supports(t.Method.Alg()) {
+			claims.key = k
+			return k.public, nil
 		}
 		return nil, errors.New("no cert of ours signs so")
 	})

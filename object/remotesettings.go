@@ -207,7 +207,7 @@ func (r *remote) certs(ctx context.Context, organization string) ([]*sdk.Cert, e
 }
 
 // keys implements directory.
-func (r *remote) keys(ctx context.Context) ([]*key, error) {
+func (r *remote) keys(ctx context.Context) (*keySet, error) {
 	home, err := r.homeOf(ctx)
 	if err != nil {
 		return nil, err
@@ -216,5 +216,6 @@ func (r *remote) keys(ctx context.Context) ([]*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.keyring.parseAll(ctx, r.log, certs), nil
+	r.keyring.makeRoom(len(certs))
+	return r.keyring.setOf(r.log, certs), nil
 }

@@ -112,9 +112,12 @@ func (s *Service) withRights(ctx context.Context, format string, user *sdk.User)
 	}
 	name := "rights/" + user.Owner
 	r, err := load(ctx, s.settings.cache, name, func(ctx context.Context) (*rights, error) {
-		last, _ := s.settings.known.Peek(name)
-		known, _ := last.value.(*rights)
-		return t.rights(ctx, user.Owner, known)
+		last, _ := s.settings.rights.Get(user.Owner)
+		r, err := t.rights(ctx, user.Owner, last)
+		if err == nil {
+			s.settings.rights.Add(user.Owner, r)
+		}
+		return r, err
 	})
 	if err != nil {
 		return nil, err

@@ -49,6 +49,9 @@ func TestSettings(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, maxCached, s.known.Len())
+	clock.Advance(settingsTTL)
+	get()
+	assert.Equal(t, 1, s.known.Len(), "what is too old to be used takes no memory")
 }
 
 func TestSettingsOutlivePanics(t *testing.T) {
@@ -70,7 +73,7 @@ type keysOf struct {
 	reads int
 }
 
-func (d *keysOf) keys(context.Context) ([]*key, error) {
+func (d *keysOf) keys(context.Context) (*keySet, error) {
 	d.reads++
 	return nil, nil
 }
