@@ -33,6 +33,7 @@ func TestDemoPage(t *testing.T) {
 		{"zh-CN", 1440, "欢迎", "登录成功：已创建新用户。", "（还没有昵称）", "bob 的手机"},
 	} {
 		t.Run(fmt.Sprintf("%s %d", v.language, v.width), func(t *testing.T) {
+			t.Parallel()
 			c, _ := startDemo(t, binary)
 			p := openPage(t, browser, c.URL, "/demo", v)
 			p.walk()
@@ -62,7 +63,7 @@ type visit struct {
 	welcome, created, noName, nextHolder string
 }
 
-// page is a browser tab.
+// page is a browser tab, with cookies of its own.
 type page struct {
 	t     *testing.T
 	ctx   context.Context
@@ -81,7 +82,7 @@ func openPage(t *testing.T, browser context.Context, url, path string, v visit) 
 	t.Helper()
 	p := &page{t: t, url: url, visit: v, steps: []string{}}
 	var cancel context.CancelFunc
-	p.ctx, cancel = chromedp.NewContext(browser, chromedp.WithListener(p.listen))
+	p.ctx, cancel = chromedp.NewContext(browser, chromedp.WithListener(p.listen), chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	require.NoError(t, chromedp.Do(p.ctx)) // the tab lives as long as the context that it is opened with
 	var device []chromedp.EmulateViewportOption

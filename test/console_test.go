@@ -97,7 +97,6 @@ func (a *admin) done(path string, pairs ...string) string {
 	return a.get(reply.header.Get("Location"))
 }
 
-// signIn signs in, which must work.
 // kept requires that neither the question whether to delete a row is asked nor its answer obeyed, and returns why.
 func (a *admin) kept(path, id string) string {
 	a.t.Helper()
@@ -108,6 +107,7 @@ func (a *admin) kept(path, id string) string {
 	return unasked.body
 }
 
+// signIn signs in, which must work.
 func (a *admin) signIn(organization, name, password string) {
 	a.t.Helper()
 	reply := a.post("/console/sign-in", "organization", organization, "username", name, "password", password)

@@ -23,11 +23,14 @@ func TestConsoleWalk(t *testing.T) {
 	needProgram(t, "chromium")
 	axe := readAxe(t)
 	browser := startBrowser(t)
-	for _, v := range []visit{
-		{language: "en", width: 375}, {language: "en", width: 1440}, {language: "zh-CN", width: 375},
-		{language: "zh-CN", width: 1440},
+	for v, axe := range map[visit]string{ // axe sees each language and each width once
+		{language: "en", width: 375}:     axe,
+		{language: "en", width: 1440}:    "",
+		{language: "zh-CN", width: 375}:  "",
+		{language: "zh-CN", width: 1440}: axe,
 	} {
 		t.Run(fmt.Sprintf("%s %d", v.language, v.width), func(t *testing.T) {
+			t.Parallel()
 			s := startConsole(t)
 			fillConsole(t, s)
 			w := &consoleWalk{openPage(t, browser, s.URL, "/console", v), s, axe}
@@ -52,7 +55,7 @@ type consoleWalk struct {
 	*page
 
 	server *harness.Server
-	axe    string
+	axe    string // empty: do without
 }
 
 // at waits for a page that has got some element, and checks what holds of all pages.
@@ -69,7 +72,9 @@ func (w *consoleWalk) at(name, element string) {
 	headings := get(w.page, chromedp.Evaluate[int](`document.querySelectorAll("h1").length`))
 	assert.Equal(w.t, 1, headings, name)
 	w.checkWidth(name)
-	w.checkAccess(w.axe, name)
+	if w.axe != "" {
+		w.checkAccess(w.axe, name)
+	}
 	w.screenshot(name)
 }
 
@@ -119,7 +124,6 @@ func (w *consoleWalk) send(name, element string) {
 
 func (w *consoleWalk) signIn() {
 	w.do(chromedp.WaitReady(chromedp.CSS(`main[data-page="sign-in"]`)))
-	// Walks share a browser, and its cookies: those of an earlier server open nothing.
 	if w.visit.language != get(w.page, chromedp.Evaluate[string](`document.documentElement.lang`)) {
 		w.choose("language", w.visit.language, `html[lang="`+w.visit.language+`"]`)
 	}
