@@ -107,10 +107,10 @@ func (s *Store) organization(ctx context.Context, name string) (*sdk.Organizatio
 
 func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
 	id, organization, _ := strings.Cut(clientID, sharedInfix)
-	app, err := s.applicationOf(ctx, id)
+	app, err := s.clients.find(ctx, id)
 	if organization != "" && (errors.Is(err, ErrNotFound) || err == nil && !app.IsShared) {
 		id, organization = clientID, "" // an admin of a Casdoor may have put the infix into a name of their own
-		app, err = s.applicationOf(ctx, id)
+		app, err = s.clients.find(ctx, id)
 	}
 	if err != nil {
 		return nil, err
@@ -128,42 +128,6 @@ func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
 		return nil, ErrNotFound
 	}
 	return c, err
-}
-
-// rowName is what a row of Casdoor's is known by.
-type rowName struct{ owner, name string }
-
-// maxClients bounds the client ids whose applications' names are remembered, at about 200 bytes each.
-const maxClients = 20_000
-
-// learnClients finds out where the applications are, all at once.
-func (s *Store) learnClients(ctx context.Context) error {
-	apps, err := s.applications.findColumns(s.read(ctx), s.applications.pick("owner", "name", "client_id"),
-		s.applications.name)
-	for _, app := range apps {
-		s.clients.Add(app.ClientId, rowName{app.Owner, app.Name})
-	}
-	return err
-}
-
-// applicationOf returns the application with that client id. Casdoor has no index of them: the whole table is read for
-// one that is new or has moved, and any other is where it was last seen.
-func (s *Store) applicationOf(ctx context.Context, clientID string) (*sdk.Application, error) {
-	if id, known := s.clients.Get(clientID); known {
-		app, err := s.applications.named(s.read(ctx), id.owner, id.name)
-		if err == nil && app.ClientId == clientID {
-			return app, nil
-		}
-		if ignoreMissing(err) != nil {
-			return nil, err
-		}
-	}
-	app, err := s.applications.get(s.read(ctx), "WHERE client_id=?", clientID)
-	if err != nil {
-		return nil, err
-	}
-	s.clients.Add(app.ClientId, rowName{app.Owner, app.Name})
-	return app, nil
 }
 
 func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string) (*Client, error) {

@@ -44,49 +44,6 @@ func TestClientOfBrokenApplications(t *testing.T) {
 	assert.True(t, errors.As(err, &refusal) && refusal.Code == InvalidClient, "%v", err)
 }
 
-// An application is first looked for where it was last found: Casdoor has no index of client ids.
-func TestClientsAreLookedUpByName(t *testing.T) {
-	t.Parallel()
-	store := openStore(t)
-	apps := store.applications.name
-	change := func(statement string) {
-		t.Helper()
-		require.NoError(t, store.write(t.Context(), func(tx *txn) error {
-			_, err := tx.exec(statement)
-			return err
-		}))
-	}
-	nameOf := func(clientID string) string {
-		t.Helper()
-		c, err := store.client(t.Context(), clientID)
-		if errors.Is(err, ErrNotFound) {
-			return ""
-		}
-		require.NoError(t, err)
-		return c.Application.Name
-	}
-	require.NoError(t, store.write(t.Context(), func(tx *txn) error {
-		for _, name := range []string{"one", "two"} {
-			row := &sdk.Application{Owner: "admin", Name: name, ClientId: name, Organization: builtInName}
-			if _, err := store.applications.insert(tx, row, ""); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-	assert.Equal(t, 1, store.clients.Len(), "of those that there were at the start")
-	assert.Equal(t, "two", nameOf("two"))
-	change("UPDATE " + apps + " SET client_id='two' WHERE name='one'")
-	assert.Equal(t, "two", nameOf("two"), "a look at the whole table would find the other one")
-	change("UPDATE " + apps + " SET client_id='second' WHERE name='two'")
-	assert.Equal(t, "one", nameOf("two"), "it has another client id since")
-	assert.Equal(t, "two", nameOf("second"))
-	change("UPDATE " + apps + " SET name='renamed' WHERE name='one'")
-	assert.Equal(t, "renamed", nameOf("two"))
-	change("DELETE FROM " + apps + " WHERE name='renamed'")
-	assert.Empty(t, nameOf("two"))
-}
-
 func TestClientDurations(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ access, refresh, wantAccess, wantRefresh float64 }{

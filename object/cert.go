@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"math/big"
 	"strings"
+	"sync"
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -77,6 +78,7 @@ type keySet struct {
 	log   *slog.Logger
 	names []string // in the order of the certs
 	certs map[string][]*sdk.Cert
+	told  sync.Map // the *sdk.Cert that have been warned of
 }
 
 // setOf returns the keys of those of the certs that sign tokens.
@@ -101,7 +103,9 @@ func (s *keySet) named(ctx context.Context, name string) *key {
 		if err == nil {
 			return k
 		}
-		s.log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
+		if _, told := s.told.LoadOrStore(row, true); !told { // strangers ask for names, too
+			s.log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
+		}
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
-	lru "github.com/hashicorp/golang-lru/v2"
 	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver "pgx"
 	_ "modernc.org/sqlite"             // the database/sql driver "sqlite"
 	"xorm.io/xorm"
@@ -44,12 +43,12 @@ type Store struct {
 	log         *slog.Logger
 	observer    Observer // may be nil
 	keyring     *keyring
-	clients     *lru.Cache[string, rowName] // where the applications with these client ids were last seen
-	beside      bool                        // the tables are a Casdoor's
-	bare        bool                        // ours are not there yet
-	tokenBy     tokenColumns                // what a row knows its tokens by
-	groupRules  string                      // the table, quoted; empty but beside a Casdoor that has one
-	usersText   string                      // see asUsers
+	clients     *clients
+	beside      bool         // the tables are a Casdoor's
+	bare        bool         // ours are not there yet
+	tokenBy     tokenColumns // what a row knows its tokens by
+	groupRules  string       // the table, quoted; empty but beside a Casdoor that has one
+	usersText   string       // see asUsers
 
 	organizations *table[sdk.Organization]
 	applications  *table[sdk.Application]
@@ -86,8 +85,8 @@ func Open(ctx context.Context, cfg StoreConfig) (*Store, *FirstStart, error) {
 		return nil, nil, err
 	}
 	log := cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	s := &Store{dialect: d, log: log, observer: cfg.Observer, keyring: newKeyring(),
-		clients: newLRU[string, rowName](maxClients)}
+	s := &Store{dialect: d, log: log, observer: cfg.Observer, keyring: newKeyring()}
+	s.clients = newClients(s)
 	if err := s.connect(ctx, cfg); err != nil {
 		if missing, ok := errors.AsType[NotMadeError](err); ok && cfg.Beside {
 			return nil, nil, fmt.Errorf("%w: there is no %s", ErrNoCasdoor, string(missing))
@@ -131,9 +130,6 @@ func (s *Store) prepare(ctx context.Context, cfg StoreConfig) (*FirstStart, erro
 	}
 	if err == nil {
 		err = s.findUsersText(ctx)
-	}
-	if err == nil && !cfg.asItIs {
-		err = s.learnClients(ctx)
 	}
 	return first, err
 }
