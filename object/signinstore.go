@@ -205,7 +205,7 @@ func (t *tables) storeUser(tx *txn, p *person, changed []string, met *int64) err
 			return err
 		}
 	}
-	return t.users.sendUpdate(tx, p.user, met, changed, stillUsable, p.user.Owner, p.user.Name, p.user.Id)
+	return t.users.sendUpdate(tx, p.user, met, changed, t.stillUsableByID(), p.user.Owner, p.user.Name, p.user.Id)
 }
 
 // keepProperties has the sign-in change the UnionID alone: one column holds all properties, and others may have set

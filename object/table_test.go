@@ -249,3 +249,16 @@ func TestUpdateByKey(t *testing.T) {
 		assert.Equal(t, c.want, s.query)
 	}
 }
+
+// A sign-in updates its user by the index that it has found the user by.
+func TestSignInUpdatesByID(t *testing.T) {
+	t.Parallel()
+	s := &tables{Store: openStore(t)}
+	update, err := s.users.updateSQL(&sdk.User{}, []string{"last_signin_time"}, s.stillUsableByID(), []any{"o", "n", "id"})
+	require.NoError(t, err)
+	var id, parent, unused int
+	var plan string
+	require.NoError(t, scanOne(s.read(t.Context()), []any{&id, &parent, &unused, &plan},
+		"EXPLAIN QUERY PLAN "+update.query, update.args...))
+	assert.Contains(t, plan, "IDX_user_id")
+}

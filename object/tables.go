@@ -156,7 +156,19 @@ func (t *tables) userByID(tx *txn, organization, id string) (*sdk.User, error) {
 // stillUsable selects a user by owner, name and id, who is usable. The id keeps a change from whoever has got the name
 // since, and the rest from who was deleted: nothing of a person is to come back. A Casdoor may have left the columns
 // empty.
-const stillUsable = byName + " AND id=? AND NOT COALESCE(is_forbidden, FALSE) AND NOT COALESCE(is_deleted, FALSE)"
+const stillUsable = byName + stillThere
+
+const stillThere = " AND id=? AND NOT COALESCE(is_forbidden, FALSE) AND NOT COALESCE(is_deleted, FALSE)"
+
+// stillUsableByID is stillUsable for one who has just found the user by the id: the functions leave the index of ids
+// only, whose pages are at hand. Where there are millions of users those of another index would have to be fetched.
+// MySQL has the whole rows in the index of the names.
+func (t *tables) stillUsableByID() string {
+	if t.dialect.driver == "mysql" {
+		return stillUsable
+	}
+	return "COALESCE(owner, '')=? AND COALESCE(name, '')=?" + stillThere
+}
 
 // updateUser is update inside a transaction; met is how many users it met, once that is committed, and may be nil.
 func (t *tables) updateUser(tx *txn, p *Principal, columns []string, met *int64) error {
