@@ -24,11 +24,12 @@ import (
 	"github.com/minidoor/minidoor/provider"
 )
 
-// What is tried is given up after a while. Applications and providers are many things: WeChat is asked about each
-// provider, and may be slow.
+// What is tried is given up after a while. There may be thousands of applications and providers, and WeChat, which is
+// asked about each provider, may be slow.
 const (
-	checkTimeout     = 10 * time.Second
-	checkManyTimeout = time.Hour
+	checkTimeout             = 10 * time.Second
+	checkApplicationsTimeout = time.Minute
+	checkProvidersTimeout    = time.Hour
 )
 
 // check tries all settings and writes a line about each; what does not work is an error, and so is what an admin has to
@@ -58,8 +59,8 @@ func check(ctx context.Context, c workplace) error {
 	r.run(ctx, "database", c.store.DiagnoseWriting)
 	r.run(ctx, "texts", c.store.DiagnoseTexts)
 	r.sealed(ctx, c.store, sealer)
-	r.runFor(ctx, checkManyTimeout, "applications", c.store.DiagnoseApplications)
-	r.runFor(ctx, checkManyTimeout, "providers", func(ctx context.Context) ([]object.Finding, error) {
+	r.runFor(ctx, checkApplicationsTimeout, "applications", c.store.DiagnoseApplications)
+	r.runFor(ctx, checkProvidersTimeout, "providers", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseProviders(ctx, r.registry(c))
 	})
 	r.run(ctx, "certs", func(ctx context.Context) ([]object.Finding, error) {
@@ -81,40 +82,56 @@ func check(ctx context.Context, c workplace) error {
 	return errors.Join(checkAdoption(ctx, c), r.err())
 }
 
-// servedKeys asks a Casdoor for its public keys. It follows no redirect, as the gateway does not.
+// servedKeys asks a Casdoor for its public keys, as directly as the gateway does: by no proxy, and following no
+// redirect.
 func servedKeys(ctx context.Context, base string) ([]jose.JSONWebKey, error) {
 	const path = "/.well-known/jwks"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	reply, err := http.DefaultTransport.RoundTrip(request)
+	transport := &http.Transport{DisableKeepAlives: true}
+	reply, err := transport.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = reply.Body.Close() }()
-	var set jose.JSONWebKeySet
-	if err := json.NewDecoder(reply.Body).Decode(&set); err != nil || reply.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s, which is not Casdoor's", path, reply.Status)
+	if to := reply.Header.Get("Location"); reply.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s %s", path, reply.Status, to)
+	}
+	var set struct {
+		jose.JSONWebKeySet
+		Msg string `json:"msg"` // of Casdoor's errors
+	}
+	if err := json.NewDecoder(reply.Body).Decode(&set); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(set.Keys) == 0 {
+		return nil, fmt.Errorf("%s has no keys: %s", path, set.Msg)
 	}
 	return set.Keys, nil
 }
 
 // checkRemote is the rest of check where the users are behind a Casdoor's API.
 func checkRemote(ctx context.Context, c workplace, r *report) error {
-	r.run(ctx, "Casdoor", func(ctx context.Context) ([]object.Finding, error) {
-		service, err := object.NewRemoteService(ctx, remoteConfig(c.cfg),
+	var service *object.Service
+	r.run(ctx, "Casdoor", func(ctx context.Context) (_ []object.Finding, err error) {
+		service, err = object.NewRemoteService(ctx, remoteConfig(c.cfg),
 			object.ServiceConfig{Registry: r.registry(c), Logger: c.log})
+		if err == nil {
+			err = service.Ping(ctx)
+		}
 		if err != nil {
+			service = nil
 			return nil, err
 		}
-		if err := service.Ping(ctx); err != nil {
-			return nil, err
-		}
-		answers := object.Finding{Severity: object.Fine, Text: "Casdoor: " + c.cfg.CasdoorEndpoint + " answers"}
-		all, err := service.DiagnoseProviders(ctx, c.cfg.CasdoorClientID)
-		return append([]object.Finding{answers}, all...), err
+		return []object.Finding{{Severity: object.Fine, Text: "Casdoor: " + c.cfg.CasdoorEndpoint + " answers"}}, nil
 	})
+	if service != nil {
+		r.runFor(ctx, checkProvidersTimeout, "providers", func(ctx context.Context) ([]object.Finding, error) {
+			return service.DiagnoseProviders(ctx, c.cfg.CasdoorClientID)
+		})
+	}
 	r.wechatClock()
 	return r.err()
 }

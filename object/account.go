@@ -74,7 +74,7 @@ func (s *Service) Keys(ctx context.Context) (jose.JSONWebKeySet, error) {
 	if err != nil {
 		return set, err
 	}
-	for _, k := range keys.all(ctx) {
+	for _, k := range keys.all() {
 		set.Keys = append(set.Keys, k.jwk())
 	}
 	return set, nil

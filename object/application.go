@@ -106,11 +106,12 @@ func (s *Store) organization(ctx context.Context, name string) (*sdk.Organizatio
 }
 
 func (s *Store) client(ctx context.Context, clientID string) (*Client, error) {
+	came := time.Now()
 	id, organization, _ := strings.Cut(clientID, sharedInfix)
-	app, err := s.clients.find(ctx, id)
+	app, err := s.clients.find(ctx, came, id)
 	if organization != "" && (errors.Is(err, ErrNotFound) || err == nil && !app.IsShared) {
 		id, organization = clientID, "" // an admin of a Casdoor may have put the infix into a name of their own
-		app, err = s.clients.find(ctx, id)
+		app, err = s.clients.find(ctx, came, id)
 	}
 	if err != nil {
 		return nil, err

@@ -2,15 +2,16 @@ package object
 
 import (
 	"cmp"
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -78,12 +79,14 @@ type keySet struct {
 	log   *slog.Logger
 	names []string // in the order of the certs
 	certs map[string][]*sdk.Cert
-	told  sync.Map // the *sdk.Cert that have been warned of
+	bad   sync.Map      // the *sdk.Cert that cannot be read
+	all   func() []*key // the keys in the order of the certs
 }
 
 // setOf returns the keys of those of the certs that sign tokens.
 func (r *keyring) setOf(log *slog.Logger, rows []*sdk.Cert) *keySet {
 	set := &keySet{ring: r, log: log, certs: map[string][]*sdk.Cert{}}
+	set.all = sync.OnceValue(set.parseAll)
 	for _, row := range rows {
 		if !SignsTokens(row) {
 			continue
@@ -96,25 +99,27 @@ func (r *keyring) setOf(log *slog.Logger, rows []*sdk.Cert) *keySet {
 	return set
 }
 
-// named returns the key of that name, or nil.
-func (s *keySet) named(ctx context.Context, name string) *key {
+// named returns the key of that name, or nil. Strangers ask, too: what cannot be read is looked at once.
+func (s *keySet) named(name string) *key {
 	for _, row := range s.certs[name] {
+		if _, bad := s.bad.Load(row); bad {
+			continue
+		}
 		k, err := s.ring.parse(row)
 		if err == nil {
 			return k
 		}
-		if _, told := s.told.LoadOrStore(row, true); !told { // strangers ask for names, too
-			s.log.WarnContext(ctx, "cert is left out", "cert", row.Name, "reason", err)
+		if _, told := s.bad.LoadOrStore(row, true); !told {
+			s.log.Warn("cert is left out", "cert", row.Name, "reason", err)
 		}
 	}
 	return nil
 }
 
-// all returns the keys in the order of the certs.
-func (s *keySet) all(ctx context.Context) []*key {
+func (s *keySet) parseAll() []*key {
 	var keys []*key
 	for _, name := range s.names {
-		if k := s.named(ctx, name); k != nil {
+		if k := s.named(name); k != nil {
 			keys = append(keys, k)
 		}
 	}
@@ -164,6 +169,16 @@ func (k *key) matches() bool {
 func (k *key) isPublic(other crypto.PublicKey) bool {
 	public, ok := k.public.(interface{ Equal(x crypto.PublicKey) bool })
 	return ok && public.Equal(other)
+}
+
+// casdoorsOwn is the SHA-256 of a public key, in DER, whose private half anybody may read: it is in Casdoor's repository
+// (object/token_jwt_key.key), and a Casdoor that finds the file beside it makes its cert-built-in of it.
+const casdoorsOwn = "e9750c7433124b38d6d3c7aee87a65b64e80c3b6ec2cade26a9a9fadad061b4a"
+
+func (k *key) isCasdoorsOwn() bool {
+	der, err := x509.MarshalPKIXPublicKey(k.public)
+	hash := sha256.Sum256(der)
+	return err == nil && hex.EncodeToString(hash[:]) == casdoorsOwn
 }
 
 // minRSABits is what crypto/rsa signs and verifies with.

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -259,13 +260,37 @@ func TestKeysOfManyCerts(t *testing.T) {
 	keys, err := store.keys(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, known, store.keyring.keys.Len(), "nobody has asked for one")
-	all := keys.all(t.Context())
+	all := keys.all()
 	assert.Len(t, all, len(rows)+1)
 	again, err := store.keys(t.Context())
 	require.NoError(t, err)
-	again.all(t.Context())
+	again.all()
 	for _, k := range all {
-		require.Same(t, k, again.named(t.Context(), k.name))
+		require.Same(t, k, again.named(k.name))
 	}
-	assert.Nil(t, again.named(t.Context(), ""))
+	assert.Nil(t, again.named(""))
+}
+
+// casdoorsKey is the public key of object/token_jwt_key.pem in Casdoor's repository, as it is from v1.41 to v3.158.
+const casdoorsKey = "MIICIjANBgkqhkiG9w0BAQEFAAOCAg8AMIICCgKCAgEAsInpb5E1/ym0f1RfSDSSE8IR7y+lw+RJjI74e5ejrq4b8zMYk7HeHCyZ" +
+	"r/hmNEwEVXnhXu1P0mBeQ5ypp/QGo8vgEmjAETNmzkI1NjOQCjCYwUrasO/f/MnI1C0j13vx6mV1kHZjSrKsMhYY1vaxTEP3+VB8" +
+	"Hjg3MHFWrb07uvFMCJe5W8+0rKErZCKTR8+9VB3janeBz//zQePFVh79bFZate/hLirPK0Go9P1gOvwIoC1A3sarHTP4Qm/LQRt0" +
+	"rHqZFybdySpyWAQvhNaDFE7mTstRSBb/wUjNCUBDPTSLVjC04WllSf6Nkfx0Z7KvmbPstSj+btvcqsvRAGtvdsB9h62Kptjs1Yn7" +
+	"GAuoI3qt/4zoKbiURYxkQJXIvwCQsEftUuk5ew5zuPSlDRLoLByQTLbx0JqLAFNfW3g/pzSDjgd/60d6HTmvbZni4SmjdyFhXCDb" +
+	"1Kn7N+xTojnfaNkwep2REV+RMc0fx4GuhRsnLsmkmUDeyIZ9aBL9oj11YEQfM2JZEq+RVtUx+wB4y8K/tD1bcY+IfnG5rBpwIDpS" +
+	"262boq4SRSvb3Z7bB0w4ZxvOfJ/1VLoRftjPbLIf0bhfr/AeZMHpIKOXvfz4yE+hqzi68wdF0VR9xYc/RbSAf7323OsjYnjjEgIn" +
+	"UtRohnRgCpjIk/Mt2Kt84Kb0wn8CAwEAAQ=="
+
+func TestCasdoorsOwnKey(t *testing.T) {
+	t.Parallel()
+	der, err := base64.StdEncoding.DecodeString(casdoorsKey)
+	require.NoError(t, err)
+	public, err := x509.ParsePKIXPublicKey(der)
+	require.NoError(t, err)
+	assert.True(t, (&key{public: public}).isCasdoorsOwn())
+	row := sdk.Cert{CryptoAlgorithm: "ES256"}
+	require.NoError(t, fillCert(&row))
+	another, err := parseKey(&row)
+	require.NoError(t, err)
+	assert.False(t, another.isCasdoorsOwn())
 }

@@ -14,8 +14,14 @@ import (
 // has moved, together for all who ask for such at that time; any other is where it was last seen.
 type clients struct {
 	store *Store
-	seen  atomic.Pointer[map[string]rowName]
+	seen  atomic.Pointer[sight]
 	looks *queue[struct{}]
+}
+
+// sight is what a look has seen, which began then.
+type sight struct {
+	began time.Time
+	names map[string]rowName // by the client ids
 }
 
 // rowName is what a row of Casdoor's is known by.
@@ -23,27 +29,30 @@ type rowName struct{ owner, name string }
 
 func newClients(s *Store) *clients {
 	c := &clients{store: s}
-	c.seen.Store(&map[string]rowName{})
+	c.seen.Store(new(sight))
 	const most = 1 << 20 // one look answers everybody
 	c.looks = newQueue(1, most, c.look)
 	c.looks.free = true
 	return c
 }
 
-// find returns the application with a client id, or ErrNotFound. Of two the first in the table has it, as for Casdoor.
-func (c *clients) find(ctx context.Context, clientID string) (*sdk.Application, error) {
+// find returns the application with a client id, for one who has come at that time, or ErrNotFound. Of two it is
+// the one that was seen first, until that has moved.
+func (c *clients) find(ctx context.Context, came time.Time, clientID string) (*sdk.Application, error) {
 	app, err := c.whereSeen(ctx, clientID)
 	if !errors.Is(err, ErrNotFound) {
 		return app, err
 	}
-	if err := c.looks.do(ctx, struct{}{}); err != nil {
-		return nil, err
+	if !c.seen.Load().began.After(came) {
+		if err := c.looks.do(ctx, struct{}{}); err != nil {
+			return nil, err
+		}
 	}
 	return c.whereSeen(ctx, clientID)
 }
 
 func (c *clients) whereSeen(ctx context.Context, clientID string) (*sdk.Application, error) {
-	id, known := (*c.seen.Load())[clientID]
+	id, known := c.seen.Load().names[clientID]
 	if !known {
 		return nil, ErrNotFound
 	}
@@ -54,31 +63,35 @@ func (c *clients) whereSeen(ctx context.Context, clientID string) (*sdk.Applicat
 	return app, err
 }
 
-// clientsShare is which part of the time the applications are looked through at most, however many client ids
-// strangers make up.
-const clientsShare = 10
+// A look rests for nine times as long as it took, but no longer than a second: whoever makes client ids up is not to
+// keep the database at it.
+const (
+	lookRest    = 9
+	maxLookRest = time.Second
+)
 
 // look sees where all applications are.
 func (c *clients) look(batch []*job[struct{}]) {
-	ctx, cancel := untilLast(batch, cachePatience)
+	ctx, cancel := untilLast(batch, lookupPatience)
 	defer cancel()
-	begin := time.Now()
-	seen := map[string]rowName{}
+	found := sight{time.Now(), map[string]rowName{}}
 	err := eachRow(c.store.read(ctx), func(rows *sql.Rows) error {
 		var clientID sql.NullString
 		var id rowName
 		err := rows.Scan(&clientID, &id.owner, &id.name)
-		if _, taken := seen[clientID.String]; !taken {
-			seen[clientID.String] = id
+		if _, taken := found.names[clientID.String]; !taken {
+			found.names[clientID.String] = id
 		}
 		return err
-	}, "SELECT client_id, owner, name FROM "+c.store.applications.name)
+	}, "SELECT client_id, owner, name FROM "+c.store.applications.name+" ORDER BY owner, name")
 	if err == nil {
-		c.seen.Store(&seen)
+		c.seen.Store(&found)
 	}
-	rest := min((clientsShare-1)*time.Since(begin), time.Second)
+	took := time.Since(found.began)
 	for _, j := range batch {
 		j.done <- err
 	}
-	time.Sleep(rest)
+	if err == nil { // else the next one is not to wait for longer
+		time.Sleep(min(lookRest*took, maxLookRest))
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
@@ -81,7 +80,6 @@ func TestMadeUpClientIDs(t *testing.T) {
 	a.store.clients.looks.serve = func(batch []*job[struct{}]) {
 		looks++
 		look(batch)
-		time.Sleep(time.Millisecond)
 	}
 	for n := range strangers {
 		all.Go(func() {

@@ -73,12 +73,13 @@ func (s *Service) DiagnoseProviders(ctx context.Context, clientID string) ([]Fin
 	if err != nil {
 		return nil, err
 	}
-	var all []Finding
+	var rows []*sdk.Provider
 	for _, m := range client.miniPrograms {
-		if platform, ours := s.registry.ByType(m.row.Type); ours {
-			all = append(all, diagnose(ctx, platform, m.row))
+		if _, ours := s.registry.ByType(m.row.Type); ours {
+			rows = append(rows, m.row)
 		}
 	}
+	all := diagnoseAll(ctx, s.registry, rows)
 	if len(all) == 0 {
 		all = append(all, found(Warning, "the application %s has no provider of a mini program", client.Application.Name))
 	}
@@ -152,6 +153,10 @@ func (s *Store) diagnoseCert(row *sdk.Cert, now time.Time) Finding {
 	}
 	if !key.pair {
 		return found(Problem, "%s: %s", name, noPair)
+	}
+	if key.isCasdoorsOwn() {
+		return found(Warning, "%s: its private key is in Casdoor's public repository, so anybody can make tokens that your "+
+			"back ends take: make a new one and choose it in the applications", name)
 	}
 	if key.certificate == nil {
 		return found(Fine, "%s: a bare key, without an end", name)

@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,25 +12,68 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// DiagnoseWriting tries whether a server lets us write where sign-ins do, by statements that reach no row.
+// DiagnoseWriting tries whether a server lets us write where sign-ins do, by statements that reach no row, in a
+// transaction that is undone.
 func (s *Store) DiagnoseWriting(ctx context.Context) ([]Finding, error) {
 	if s.dialect.driver == "sqlite" {
 		return nil, nil // it was opened to be read
 	}
-	columns := map[string]string{s.users.name: "owner", s.tokens.name: "owner"} // one of each table
-	if !s.bare {
-		columns[s.identities.name], columns[s.sessions.name] = "open_id", "open_id"
+	tried := slices.Concat(tries(s.users), tries(s.tokens))
+	if s.records != nil {
+		tried = append(tried, tries(s.records)...)
 	}
-	for table, column := range columns {
-		for _, query := range []string{
-			"INSERT INTO %[1]s SELECT * FROM %[1]s WHERE 1=0", "UPDATE %[1]s SET %[2]s=%[2]s WHERE 1=0",
-		} {
-			if _, err := s.writes.db.ExecContext(ctx, fmt.Sprintf(query, table, column)); err != nil {
-				return nil, fmt.Errorf("%s cannot be written to: %w", table, s.dialect.explain(err))
+	if !s.bare {
+		tried = slices.Concat(tried, tries(s.identities), tries(s.sessions), tries(s.unions), tries(s.marks))
+	}
+	errUndo := errors.New("all is undone")
+	err := s.writes.transact(ctx, func(tx *txn) error {
+		for _, query := range tried {
+			if _, err := tx.execOnce(query); err != nil {
+				return fmt.Errorf("%s: %w", query, s.dialect.explain(err))
 			}
 		}
+		return errUndo
+	})
+	if !errors.Is(err, errUndo) {
+		return nil, err
 	}
-	return []Finding{found(Fine, "database: it can be written to")}, nil
+	return s.diagnoseRights(ctx)
+}
+
+// tries returns statements that write to a table, and change nothing.
+func tries[T any](t *table[T]) []string {
+	column := t.dialect.quote(t.columns[0].name)
+	return []string{
+		fmt.Sprintf("INSERT INTO %[1]s (%[2]s) SELECT %[2]s FROM %[1]s WHERE 1=0", t.name, t.list(t.columns, "")),
+		fmt.Sprintf("UPDATE %[1]s SET %[2]s=%[2]s WHERE 1=0", t.name, column),
+		fmt.Sprintf("DELETE FROM %s WHERE 1=0", t.name),
+	}
+}
+
+// diagnoseRights asks PostgreSQL for the rights that only a row would show, or the first start.
+func (s *Store) diagnoseRights(ctx context.Context) ([]Finding, error) {
+	asked := map[string]string{}
+	if s.dialect.driver == "pgx" && s.records != nil {
+		asked["the sequence of the ids of records cannot be used"] =
+			"SELECT COALESCE(has_sequence_privilege(pg_get_serial_sequence('" + s.records.name + "', 'id'), 'USAGE'), TRUE)"
+	}
+	if s.dialect.driver == "pgx" && s.bare {
+		asked["no tables can be made in the schema"] = "SELECT has_schema_privilege(current_schema(), 'CREATE')"
+	}
+	all := []Finding{}
+	for wrong, query := range asked {
+		var allowed bool
+		if err := scanOne(s.read(ctx), []any{&allowed}, query); err != nil {
+			return nil, err
+		}
+		if !allowed {
+			all = append(all, found(Problem, "database: %s", wrong))
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, found(Fine, "database: it can be written to"))
+	}
+	return all, nil
 }
 
 // DiagnoseUpstream compares the keys that the Casdoor behind a gateway serves with those of the database: they must be
@@ -39,14 +83,19 @@ func (s *Store) DiagnoseUpstream(ctx context.Context, served []jose.JSONWebKey) 
 	if err != nil {
 		return nil, err
 	}
+	finding := found(Problem, "casdoorUpstream: none of the keys that it serves is in this database: "+
+		"it has another one, or is no Casdoor")
 	for _, row := range rows {
 		key, err := s.keyring.parse(row)
-		if err == nil && slices.ContainsFunc(served, func(k jose.JSONWebKey) bool { return key.isPublic(k.Key) }) {
+		if err != nil || !slices.ContainsFunc(served, func(k jose.JSONWebKey) bool { return key.isPublic(k.Key) }) {
+			continue
+		}
+		if !key.isCasdoorsOwn() {
 			return []Finding{found(Fine, "casdoorUpstream: it serves the keys of this database")}, nil
 		}
+		finding = found(Fine, "casdoorUpstream: it answers; whether it is on this database its keys do not tell")
 	}
-	return []Finding{found(Problem, "casdoorUpstream: none of the keys that it serves is in this database: "+
-		"it has another one, or is no Casdoor")}, nil
+	return []Finding{finding}, nil
 }
 
 // maxSkew is how far clocks may be apart.

@@ -64,17 +64,17 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 		return nil, err
 	}
 	hash := sha256.Sum256([]byte(token))
-	if claims, ok := s.verified.Get(hash); ok && keys.named(ctx, claims.key.name) == claims.key &&
+	if claims, ok := s.verified.Get(hash); ok && keys.named(claims.key.name) == claims.key &&
 		s.now().Before(claims.ExpiresAt.Time) {
 		return claims, nil
 	}
-	claims, err := s.checkSignature(ctx, token, keys)
+	claims, err := s.checkSignature(token, keys)
 	if errors.Is(err, jwt.ErrTokenUnverifiable) || errors.Is(err, jwt.ErrTokenSignatureInvalid) {
 		fresh, failed := s.settings.newKeys(ctx)
 		if failed != nil {
 			err = failed
 		} else if fresh != keys {
-			claims, err = s.checkSignature(ctx, token, fresh)
+			claims, err = s.checkSignature(token, fresh)
 		}
 	}
 	if err != nil {
@@ -88,12 +88,12 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 // be refused (nbf) to the one who uses it at once. A token does not live longer for it.
 const clockSkew = 30 * time.Second
 
-func (s *Service) checkSignature(ctx context.Context, token string, keys *keySet) (*tokenClaims, error) {
+func (s *Service) checkSignature(token string, keys *keySet) (*tokenClaims, error) {
 	claims := &tokenClaims{}
 	parser := jwt.NewParser(jwt.WithTimeFunc(s.now), jwt.WithLeeway(clockSkew), jwt.WithExpirationRequired())
 	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
-		if k := keys.named(ctx, kid); k != nil && k.supports(t.Method.Alg()) {
+		if k := keys.named(kid); k != nil && k.supports(t.Method.Alg()) {
 			claims.key = k
 			return k.public, nil
 		}

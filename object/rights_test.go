@@ -3,18 +3,26 @@ package object
 import (
 	"errors"
 	"testing"
+	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// Roles and permissions that have not changed are not taken apart anew: a role may have hundreds of thousands of users.
-func TestRightsAreReadWhenTheyChange(t *testing.T) {
-	t.Parallel()
+// openWithRights opens a store that has roles and permissions, as beside a Casdoor.
+func openWithRights(t *testing.T) *Store {
+	t.Helper()
 	s := openStore(t)
 	require.NoError(t, s.engine.Sync(new(sdk.Role), new(sdk.Permission)))
 	require.NoError(t, errors.Join(mapTable(s, &s.roles, nil), mapTable(s, &s.permissions, nil)))
+	return s
+}
+
+// Roles and permissions that have not changed are not taken apart anew: a role may have hundreds of thousands of users.
+func TestRightsAreReadWhenTheyChange(t *testing.T) {
+	t.Parallel()
+	s := openWithRights(t)
 	write := func(fn func(tx *txn) error) { require.NoError(t, s.write(t.Context(), fn)) }
 	read := func(last *rights) *rights {
 		r, err := s.rights(t.Context(), "shop", last)
@@ -45,4 +53,21 @@ func TestRightsAreReadWhenTheyChange(t *testing.T) {
 	third := read(second)
 	assert.Len(t, third.permissions.toUser["shop/alice"], 1)
 	assert.Same(t, third, read(third))
+}
+
+// What an organization's roles and permissions were taken apart into is kept for longer than it may be used unseen.
+func TestRightsAreKept(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := &Service{tables: &tables{Store: openWithRights(t)}, settings: newSettings(nil, func() time.Time { return now })}
+	read := func() *rights {
+		_, err := s.withRights(t.Context(), "JWT", &sdk.User{Owner: "shop", Name: "alice"})
+		require.NoError(t, err)
+		r, _ := s.settings.rights.Get("shop")
+		require.NotNil(t, r)
+		return r
+	}
+	first := read()
+	now = now.Add(2 * settingsTTL)
+	assert.Same(t, first, read())
 }

@@ -92,7 +92,7 @@ func (a *Authority) keysOf(ctx context.Context, app *sdk.Application) (jose.JSON
 			return set, err
 		}
 	}
-	for _, k := range a.tables.keyring.setOf(a.log, certs).all(ctx) {
+	for _, k := range a.tables.keyring.setOf(a.log, certs).all() {
 		jwk := k.jwk()
 		if signsOtherwise(k, uses) {
 			jwk.Algorithm = "" // it is optional, and many verifiers take the key for this algorithm only

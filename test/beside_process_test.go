@@ -45,6 +45,10 @@ func testBeside(t *testing.T, binary string) {
 			}
 			w.cfg.Env["casdoorUpstream"] = harness.Serve(t, casdoor)
 
+			output, _ := w.command(t, "-check")
+			if kind.Name != "sqlite" {
+				assert.Contains(t, output, "ok: database: it can be written to\n")
+			}
 			output, failed := w.command(t, "-adopt")
 			assert.True(t, failed)
 			assert.Contains(t, output, "there are no tables of minidoor's yet: they are made at the first start")
@@ -85,6 +89,11 @@ func testBeside(t *testing.T, binary string) {
 			output, failed = w.command(t, "-check")
 			assert.True(t, failed)
 			assert.Contains(t, output, "problem: casdoorUpstream: none of the keys that it serves is in this database")
+			none := fakecasdoor.New(fakecasdoor.Options{Rows: func(rows *fakecasdoor.Rows) { rows.Certs = nil }})
+			w.cfg.Env["casdoorUpstream"] = harness.Serve(t, none)
+			output, failed = w.command(t, "-check")
+			assert.True(t, failed)
+			assert.Contains(t, output, "problem: casdoorUpstream: /.well-known/jwks has no keys")
 			w.cfg.Env["casdoorUpstream"] = c.URL
 			output, failed = w.command(t, "-check")
 			assert.True(t, failed)
