@@ -72,51 +72,52 @@ func (r *keyring) parse(row *sdk.Cert) (*key, error) {
 	return k, nil
 }
 
-// keySet are the keys of certs that sign tokens, each name once. A key is parsed when somebody asks for it: with the
-// certs of thousands of organizations that takes seconds. One that cannot be read is left out, with a warning.
+// keySet are the keys of certs that sign tokens, each name once. A key is parsed when somebody asks for it, once: with
+// the certs of thousands of organizations that takes seconds. One that cannot be read is left out, with a warning.
 type keySet struct {
-	ring  *keyring
-	log   *slog.Logger
 	names []string // in the order of the certs
-	certs map[string][]*sdk.Cert
-	bad   sync.Map      // the *sdk.Cert that cannot be read
-	all   func() []*key // the keys in the order of the certs
+	keys  map[string]func() *key
 }
 
 // setOf returns the keys of those of the certs that sign tokens.
 func (r *keyring) setOf(log *slog.Logger, rows []*sdk.Cert) *keySet {
-	set := &keySet{ring: r, log: log, certs: map[string][]*sdk.Cert{}}
-	set.all = sync.OnceValue(set.parseAll)
+	set := &keySet{keys: map[string]func() *key{}}
+	certs := map[string][]*sdk.Cert{}
 	for _, row := range rows {
 		if !SignsTokens(row) {
 			continue
 		}
-		if set.certs[row.Name] == nil {
+		if certs[row.Name] == nil {
 			set.names = append(set.names, row.Name)
+			set.keys[row.Name] = sync.OnceValue(func() *key { return r.first(log, certs[row.Name]) })
 		}
-		set.certs[row.Name] = append(set.certs[row.Name], row)
+		certs[row.Name] = append(certs[row.Name], row)
 	}
 	return set
 }
 
-// named returns the key of that name, or nil. Strangers ask, too: what cannot be read is looked at once.
-func (s *keySet) named(name string) *key {
-	for _, row := range s.certs[name] {
-		if _, bad := s.bad.Load(row); bad {
-			continue
-		}
-		k, err := s.ring.parse(row)
+// first returns the key of the first of the certs that can be read, or nil.
+func (r *keyring) first(log *slog.Logger, rows []*sdk.Cert) *key {
+	for _, row := range rows {
+		k, err := r.parse(row)
 		if err == nil {
 			return k
 		}
-		if _, told := s.bad.LoadOrStore(row, true); !told {
-			s.log.Warn("cert is left out", "cert", row.Name, "reason", err)
-		}
+		log.Warn("cert is left out", "cert", row.Name, "reason", err)
 	}
 	return nil
 }
 
-func (s *keySet) parseAll() []*key {
+// named returns the key of that name, or nil.
+func (s *keySet) named(name string) *key {
+	if parsed := s.keys[name]; parsed != nil {
+		return parsed()
+	}
+	return nil
+}
+
+// all returns the keys in the order of the certs.
+func (s *keySet) all() []*key {
 	var keys []*key
 	for _, name := range s.names {
 		if k := s.named(name); k != nil {
