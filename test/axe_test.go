@@ -36,7 +36,9 @@ func (p *page) checkAccess(axe, view string) {
 	if !get(p, chromedp.Evaluate[bool](`typeof axe === "object"`)) {
 		p.do(chromedp.Evaluate[chromedp.Void](axe + ";undefined"))
 	}
-	for theme, rules := range map[string]string{"light": "", "dark": `runOnly: ["color-contrast"]`} { // only colours differ
+	for theme, rules := range map[string]string{
+		"light": "", "dark": `runOnly: ["color-contrast", "link-in-text-block"]`, // colours are all that differs
+	} {
 		p.do(chromedp.Evaluate[chromedp.Void](`document.documentElement.dataset.theme = "` + theme + `";undefined`))
 		found := get(p, chromedp.Evaluate[[]string](fmt.Sprintf(run, rules), chromedp.EvalAwaitPromise))
 		assert.Empty(p.t, found, "%s, %s: %s", view, theme, strings.Join(found, "\n"))

@@ -139,24 +139,19 @@ func TestDatabaseReadOnly(t *testing.T) {
 // On PostgreSQL the right to a table does not bring that to the sequence of its ids.
 func TestDatabaseWithoutSequence(t *testing.T) {
 	t.Parallel()
-	servers(t, func(t *testing.T, direct object.StoreConfig) {
-		if direct.DriverName != "postgres" {
-			return
-		}
-		a := newAccount(t, direct)
-		store, _, err := object.Open(t.Context(), a.store)
+	a := newAccount(t, testdb.Postgres(t))
+	store, _, err := object.Open(t.Context(), a.store)
+	require.NoError(t, err)
+	defer store.Close()
+	diagnose := func() object.Severity {
+		found, err := store.DiagnoseWriting(t.Context())
 		require.NoError(t, err)
-		defer store.Close()
-		diagnose := func() object.Severity {
-			found, err := store.DiagnoseWriting(t.Context())
-			require.NoError(t, err)
-			require.Len(t, found, 1)
-			return found[0].Severity
-		}
-		assert.Equal(t, object.Fine, diagnose())
-		require.NoError(t, dbserver.Exec(t.Context(), direct, "REVOKE ALL ON SEQUENCE record_id_seq FROM "+a.name))
-		assert.Equal(t, object.Problem, diagnose())
-	})
+		require.Len(t, found, 1)
+		return found[0].Severity
+	}
+	assert.Equal(t, object.Fine, diagnose())
+	require.NoError(t, dbserver.Exec(t.Context(), a.direct, "REVOKE ALL ON SEQUENCE record_id_seq FROM "+a.name))
+	assert.Equal(t, object.Problem, diagnose())
 }
 
 // A start on a server that may only be read says so.
