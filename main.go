@@ -23,7 +23,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/minidoor/minidoor/conf"
-	_ "github.com/minidoor/minidoor/conf/prelude" // before beego
+	"github.com/minidoor/minidoor/conf/prelude" // before beego
 	"github.com/minidoor/minidoor/controllers"
 	"github.com/minidoor/minidoor/test/demo"
 )
@@ -46,6 +46,7 @@ const memoryTarget = 150 << 20
 const syncingThreads = 2
 
 func main() {
+	prelude.End()
 	logging.Disable()              // go-redis would write lines in a form of its own, about what it returns too
 	signal.Ignore(syscall.SIGPIPE) // a log whose reader has gone is no reason to end
 	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
