@@ -61,7 +61,7 @@ func TestWordsAreThoseOfThePages(t *testing.T) {
 	w := allWords(t)["en"]
 	// Keys that are made of a form's or confirmation's name, or of an answer's status.
 	begins := []string{
-		"provider.", "application.", "cert.", "users.", "records.", "log.", "signIn.", "providerAdd.", "providerEdit.",
+		"provider.", "application.", "cert.", "find.", "users.", "records.", "log.", "signIn.", "providerAdd.", "providerEdit.",
 		"providerOptions.", "applicationAdd.", "applicationEdit.", "certAdd.", "rotate.", "error.", "confirm.",
 	}
 	named := map[string]bool{}

@@ -15,11 +15,15 @@ import (
 
 // applicationForm returns the form of an application, with the choices that the caller has; row is nil for a new one.
 func (v *visit) applicationForm(row *sdk.Application) (*form, error) {
-	providers, err := v.miniPrograms()
+	var organization string // of a new one it is chosen in the form
+	if row != nil {
+		organization = row.Organization
+	}
+	providers, err := v.miniPrograms(organization)
 	if err != nil {
 		return nil, err
 	}
-	certs, err := v.certs()
+	certs, err := v.certs(organization)
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +81,8 @@ func certSelect(row *sdk.Application, certs []*sdk.Cert) *field {
 
 // judgeCert marks a cert that is another organization's than a new application.
 func (v *visit) judgeCert(f *form) error {
-	certs, err := v.certs()
-	usable := func(c *sdk.Cert) bool {
-		return c.Name == f.value("cert") && (c.Owner == sharedOwner || c.Owner == f.value("organization"))
-	}
-	if !slices.ContainsFunc(certs, usable) {
+	certs, err := v.certs(f.value("organization"))
+	if !slices.ContainsFunc(certs, func(c *sdk.Cert) bool { return c.Name == f.value("cert") }) {
 		f.wrong("cert", "cert")
 	}
 	return err
@@ -99,9 +100,9 @@ func hoursIn(f *form, name string) float64 {
 	return hours
 }
 
-// readApplication returns the columns of an application that a form sets.
-func (v *visit) readApplication(f *form, before []*sdk.ProviderItem) (columns []string, row map[string]any, err error) {
-	rows, err := v.miniPrograms()
+// readApplication returns the columns of an application that a form sets; app is what it has been, empty for a new one.
+func (v *visit) readApplication(f *form, app *sdk.Application) (columns []string, row map[string]any, err error) {
+	rows, err := v.miniPrograms(app.Organization)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,7 +110,7 @@ func (v *visit) readApplication(f *form, before []*sdk.ProviderItem) (columns []
 		"displayName": f.value("displayName"), "enableSignUp": f.on("enableSignUp"),
 		"tokenFormat":   f.value("tokenFormat"),
 		"expireInHours": hoursIn(f, "expireInHours"), "refreshExpireInHours": hoursIn(f, "refreshExpireInHours"),
-		"cert": f.value("cert"), "providers": chosenItems(f.field("providers"), rows, before),
+		"cert": f.value("cert"), "providers": chosenItems(f.field("providers"), rows, app.Providers),
 	}
 	for name := range row {
 		columns = append(columns, name)
@@ -158,7 +159,7 @@ func (v *visit) addApplication() error {
 		return err
 	}
 	name := f.value("name")
-	_, row, err := v.readApplication(f, nil)
+	_, row, err := v.readApplication(f, &sdk.Application{})
 	if err != nil {
 		return err
 	}
@@ -219,7 +220,7 @@ func (v *visit) changeApplication() error {
 		return v.outdated(data)
 	}
 	data.Form.fill(in)
-	columns, row, err := v.readApplication(data.Form, app.Providers)
+	columns, row, err := v.readApplication(data.Form, app)
 	if err != nil {
 		return err
 	}

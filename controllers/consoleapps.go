@@ -30,7 +30,7 @@ func applicationPages() []consolePage {
 
 // applications returns all that the caller looks after.
 func (v *visit) applications() ([]*sdk.Application, error) {
-	return rowsOf(v, v.Deps.Console.Applications())
+	return rowsOf(v, v.Deps.Console.Applications(), object.ListQuery{})
 }
 
 // applicationsOf returns those that name a provider.
@@ -45,11 +45,11 @@ func uses(app *sdk.Application, provider string) bool {
 
 // application returns one that the caller looks after, without its secret: anybody may read others.
 func (v *visit) application(owner, name string) (*sdk.Application, error) {
-	list, err := v.Deps.Console.Applications().List(v.r.Context(), v.caller, object.ListQuery{Field: "name", Value: name})
+	rows, err := rowsOf(v, v.Deps.Console.Applications(), object.ListQuery{Name: name})
 	if err != nil {
 		return nil, err
 	}
-	for _, app := range list.Rows {
+	for _, app := range rows {
 		if app.Name == name && app.Owner == owner {
 			return app, nil
 		}
@@ -58,11 +58,12 @@ func (v *visit) application(owner, name string) (*sdk.Application, error) {
 }
 
 func (v *visit) listApplications() error {
-	apps, err := v.applications()
+	f := v.searchForm("find", searchBy(labelled("application.", "displayName", "name", "clientId", "organization"))...)
+	data, err := list(v, f, v.Deps.Console.Applications(), object.ListQuery{})
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "applications", apps)
+	return v.showList("applications", f, data)
 }
 
 // applicationData is what the page of an application shows.
@@ -87,7 +88,7 @@ func (v *visit) viewApplication() error {
 		Row: row, Server: server, Code: miniProgramCode(server, row.ClientId), Insecure: !v.Deps.isHTTPS(v.r),
 		Lifetime: hoursOf(row), Refresh: max(row.RefreshExpireInHours, 0), Cert: object.CertOf(row),
 	}
-	certs, err := v.certs()
+	certs, err := v.certs(row.Organization)
 	if err != nil {
 		return err
 	}

@@ -20,36 +20,67 @@ func certPages() []consolePage {
 	}
 }
 
-// certs returns all that the caller may use, without their private keys.
-func (v *visit) certs() ([]*sdk.Cert, error) {
-	return rowsOf(v, v.Deps.Console.Certs())
+// certs returns those that an organization may use, as far as the caller reaches, without their private keys; empty: all
+// of them.
+func (v *visit) certs(organization string) ([]*sdk.Cert, error) {
+	return rowsOf(v, v.Deps.Console.Certs(), object.ListQuery{Owner: organization})
+}
+
+// certsData is what the list of certs shows.
+type certsData struct {
+	listData[sdk.Cert]
+
+	Lines []certData // one for each row
 }
 
 // certData is a line of the list.
 type certData struct {
 	Row       *sdk.Cert
-	Users     []*sdk.Application // that sign with it
+	Users     []*sdk.Application // that sign with it, maxShown at most
+	Others    int                // how many more do
 	Until     time.Time          // when the last token ends that it may have signed; the zero time: nobody knows
 	MayDelete bool
 }
 
 func (v *visit) listCerts() error {
-	certs, err := v.certs()
+	f := v.searchForm("find", searchBy(labelled("cert.", "name"))...)
+	page, err := list(v, f, v.Deps.Console.Certs(), object.ListQuery{Field: "name"})
 	if err != nil {
 		return err
+	}
+	certs, apps, err := v.signing()
+	if err != nil {
+		return err
+	}
+	data := certsData{listData: page}
+	until := formerUntil(certs, apps...)
+	for _, c := range page.Rows {
+		row := certData{Row: c, Until: until}
+		users := signingWith(apps, c)
+		row.Users, row.Others = firstOf(users)
+		row.MayDelete = len(users) == 0 && (v.caller.Role == object.Global || c.Owner == v.caller.Organization)
+		data.Lines = append(data.Lines, row)
+	}
+	return v.showList("certs", f, data)
+}
+
+// signing returns all certs and applications that the caller reaches.
+func (v *visit) signing() ([]*sdk.Cert, []*sdk.Application, error) {
+	certs, err := v.certs("")
+	if err != nil {
+		return nil, nil, err
 	}
 	apps, err := v.applications()
-	if err != nil {
-		return err
-	}
-	until := formerUntil(certs, apps...)
-	var rows []certData
-	for _, c := range certs {
-		row := certData{Row: c, Users: signingWith(apps, c), Until: until}
-		row.MayDelete = len(row.Users) == 0 && (v.caller.Role == object.Global || c.Owner == v.caller.Organization)
-		rows = append(rows, row)
-	}
-	return v.render(http.StatusOK, "certs", rows)
+	return certs, apps, err
+}
+
+// maxShown is how many users of a cert or provider are named.
+const maxShown = 20
+
+// firstOf returns as many as are named, and how many others there are.
+func firstOf(apps []*sdk.Application) (named []*sdk.Application, others int) {
+	named = apps[:min(len(apps), maxShown)]
+	return named, len(apps) - len(named)
 }
 
 // signingWith returns the applications that sign with a cert.
@@ -69,14 +100,16 @@ func signingCert(certs []*sdk.Cert, app *sdk.Application) *sdk.Cert {
 // formerUntil returns when the last token of the applications' former keys ends at the latest: none is younger than the
 // key that is used now. The zero time: all have ended.
 func formerUntil(certs []*sdk.Cert, apps ...*sdk.Application) time.Time {
+	since := map[string]time.Time{} // when each cert was made
+	for _, c := range certs {
+		if made, err := time.Parse(time.RFC3339, c.CreatedTime); err == nil {
+			since[c.Name] = made
+		}
+	}
 	var until time.Time
 	for _, app := range apps {
-		current := signingCert(certs, app)
-		if current == nil {
-			continue
-		}
-		since, err := time.Parse(time.RFC3339, current.CreatedTime)
-		if end := since.Add(object.TokenLife(app)); err == nil && end.After(until) {
+		made, known := since[object.CertOf(app)]
+		if end := made.Add(object.TokenLife(app)); known && end.After(until) {
 			until = end
 		}
 	}
@@ -86,23 +119,23 @@ func formerUntil(certs []*sdk.Cert, apps ...*sdk.Application) time.Time {
 	return until
 }
 
-// cert returns one that the caller may use, and all of them.
-func (v *visit) cert(in url.Values) (*sdk.Cert, []*sdk.Cert, error) {
+// cert returns one that the caller may use.
+func (v *visit) cert(in url.Values) (*sdk.Cert, error) {
 	owner, name := idOf(in)
-	certs, err := v.certs()
+	certs, err := rowsOf(v, v.Deps.Console.Certs(), object.ListQuery{Owner: owner, Name: name})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Owner == owner && c.Name == name })
 	if i < 0 {
-		return nil, nil, object.ErrNotFound
+		return nil, object.ErrNotFound
 	}
-	return certs[i], certs, nil
+	return certs[i], nil
 }
 
 // downloadCert sends the certificate, which is public. The private key never leaves the server this way.
 func (v *visit) downloadCert() error {
-	c, _, err := v.cert(v.r.URL.Query())
+	c, err := v.cert(v.r.URL.Query())
 	if err == nil && c.Certificate == "" {
 		err = object.ErrNotFound
 	}
@@ -160,11 +193,11 @@ func (v *visit) makeCert(owner, name, algorithm string) error {
 }
 
 func (v *visit) askDeleteCert() error {
-	c, certs, err := v.cert(v.r.URL.Query())
+	c, err := v.cert(v.r.URL.Query())
 	if err != nil {
 		return err
 	}
-	apps, err := v.applications()
+	certs, apps, err := v.signing()
 	if err != nil {
 		return err
 	}

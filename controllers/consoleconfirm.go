@@ -57,8 +57,12 @@ type refusedData struct {
 
 // usedBy names applications that use something.
 func (v *visit) usedBy(apps []*sdk.Application) (facts []string) {
-	for _, app := range apps {
+	named, others := firstOf(apps)
+	for _, app := range named {
 		facts = append(facts, v.words.text("cannot.usedBy", titleOf(app.DisplayName, app.Name)))
+	}
+	if others > 0 {
+		facts = append(facts, v.words.text("list.others", grouped(others)))
 	}
 	return facts
 }

@@ -81,6 +81,16 @@ func (f *form) field(name string) *field {
 
 func (f *form) value(name string) string { return f.field(name).Value }
 
+// valueIfAny is value of a field that may not be there: it is empty then.
+func (f *form) valueIfAny(name string) string {
+	for _, field := range f.Fields {
+		if field.Name == name {
+			return field.Value
+		}
+	}
+	return ""
+}
+
 func (f *form) on(name string) bool { return f.value(name) == "on" }
 
 // wrong marks a field.

@@ -43,17 +43,19 @@ func outcomes() []string {
 }
 
 func (v *visit) logForm() (*form, object.LogQuery, error) {
-	f, err := v.searchForm("log",
-		&field{Name: "outcome", Kind: "select", Options: labelled("outcome.", outcomes()...)},
-		&field{Name: "errcode", Kind: "search"},
-		&field{Name: "user", Kind: "search", Max: 200},
-		&field{Name: "from", Kind: "datetime-local"},
-		&field{Name: "to", Kind: "datetime-local"})
+	organization, err := v.byOrganization()
 	if err != nil {
 		return nil, object.LogQuery{}, err
 	}
+	f := v.searchForm("log", append([]*field{
+		{Name: "outcome", Kind: "select", Options: labelled("outcome.", outcomes()...)},
+		{Name: "errcode", Kind: "search"},
+		{Name: "user", Kind: "search", Max: 200},
+		{Name: "from", Kind: "datetime-local"},
+		{Name: "to", Kind: "datetime-local"},
+	}, organization...)...)
 	q := object.LogQuery{
-		Organization: f.organizationIn(), Outcome: f.value("outcome"), User: f.value("user"),
+		Organization: f.valueIfAny("organization"), Outcome: f.value("outcome"), User: f.value("user"),
 		From: timeIn(f, "from"), To: timeIn(f, "to"), Limit: consolePageSize, After: v.r.URL.Query().Get("after"),
 	}
 	if text := f.value("errcode"); text != "" {

@@ -3,7 +3,6 @@ package controllers
 import (
 	"net/http"
 	"net/url"
-	"slices"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 
@@ -22,18 +21,21 @@ func providerPages() []consolePage {
 	}
 }
 
-// miniPrograms returns the providers that are mini programs, as far as the caller reaches.
-func (v *visit) miniPrograms() ([]*sdk.Provider, error) {
-	rows, err := rowsOf(v, v.Deps.Console.Providers())
-	return slices.DeleteFunc(rows, func(p *sdk.Provider) bool { return !v.Deps.Service.IsMiniProgram(p) }), err
+// miniPrograms returns the providers that are mini programs and that an organization may use, as far as the caller
+// reaches; empty: all of them.
+func (v *visit) miniPrograms(organization string) ([]*sdk.Provider, error) {
+	return rowsOf(v, v.Deps.Console.Providers(), object.ListQuery{
+		Owner: organization, Types: v.Deps.Service.MiniProgramTypes(),
+	})
 }
 
 func (v *visit) listProviders() error {
-	rows, err := v.miniPrograms()
+	f := v.searchForm("find", searchBy(labelled("provider.", "displayName", "name", "clientId"))...)
+	data, err := list(v, f, v.Deps.Console.Providers(), object.ListQuery{Types: v.Deps.Service.MiniProgramTypes()})
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "providers", rows)
+	return v.showList("providers", f, data)
 }
 
 // providerData is what the page of a provider shows.
@@ -70,14 +72,14 @@ func (v *visit) showProvider(in url.Values, test *testResult) error {
 
 // provider returns a provider that is in the caller's list: any user may read the bare rows of others.
 func (v *visit) provider(owner, name string) (*sdk.Provider, error) {
-	list, err := v.Deps.Console.Providers().List(v.r.Context(), v.caller, object.ListQuery{
-		Owner: owner, Field: "name", Value: name,
+	rows, err := rowsOf(v, v.Deps.Console.Providers(), object.ListQuery{
+		Owner: owner, Name: name, Types: v.Deps.Service.MiniProgramTypes(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range list.Rows {
-		if row.Name == name && row.Owner == owner && v.Deps.Service.IsMiniProgram(row) {
+	for _, row := range rows {
+		if row.Name == name && row.Owner == owner {
 			return row, nil
 		}
 	}

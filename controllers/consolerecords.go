@@ -21,18 +21,20 @@ type recordsData struct {
 
 // listRecords shows who changed what.
 func (v *visit) listRecords() error {
-	f, err := v.searchForm("records",
-		&field{Name: "user", Kind: "search"},
-		&field{Name: "action", Kind: "search"})
+	organization, err := v.byOrganization()
 	if err != nil {
 		return err
 	}
+	f := v.searchForm("records", append([]*field{
+		{Name: "user", Kind: "search"},
+		{Name: "action", Kind: "search"},
+	}, organization...)...)
 	data := recordsData{Form: f}
 	if f.Wrong {
 		return v.invalid("records", data)
 	}
 	q := object.ListQuery{
-		Organization: f.organizationIn(), User: f.value("user"), PageSize: consolePageSize,
+		Organization: f.valueIfAny("organization"), User: f.value("user"), PageSize: consolePageSize,
 		After: v.r.URL.Query().Get("after"),
 	}
 	if action := f.value("action"); action != "" {

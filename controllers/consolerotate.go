@@ -17,7 +17,7 @@ func (v *visit) keyForm(in url.Values) (formData, *sdk.Application, error) {
 		return formData{}, nil, err
 	}
 	f := &form{Name: "cert", Fields: algorithmFields()}
-	certs, err := v.certs()
+	certs, err := v.certs(app.Organization)
 	if err != nil {
 		return formData{}, nil, err
 	}

@@ -31,13 +31,13 @@ func idQuery(owner, name string) url.Values { return url.Values{"id": {owner + "
 // titleOf returns what people call a row.
 func titleOf(displayName, name string) string { return cmp.Or(displayName, name) }
 
-// rowsOf returns all rows of a family that the caller reaches.
-func rowsOf[T any](v *visit, f *object.Family[T]) ([]*T, error) {
-	list, err := f.List(v.r.Context(), v.caller, object.ListQuery{})
+// rowsOf returns all rows of a family that a query selects and the caller reaches.
+func rowsOf[T any](v *visit, f *object.Family[T], q object.ListQuery) ([]*T, error) {
+	found, err := f.List(v.r.Context(), v.caller, q)
 	if err != nil {
 		return nil, err
 	}
-	return list.Rows, nil
+	return found.Rows, nil
 }
 
 // organizationNames returns those that the caller may look after.

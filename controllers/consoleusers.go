@@ -21,37 +21,18 @@ func userPages() []consolePage {
 	}
 }
 
-// usersData is what the list of users shows.
-type usersData struct {
-	Form  *form
-	Rows  []*sdk.User
-	Total int    // 0 behind the first page
-	Next  string // the address of the next page; empty: there is none
-}
-
 func (v *visit) listUsers() error {
-	f, err := v.searchForm("users",
-		&field{Name: "value", Kind: "search"},
-		&field{Name: "by", Kind: "select", Options: labelled("users.by.", "displayName", "name", "wechat", "phone")})
+	organization, err := v.byOrganization()
 	if err != nil {
 		return err
 	}
-	data := usersData{Form: f}
-	if by := f.field("by"); by.Problem == "choice" && by.Value == "" {
-		by.Value, by.Problem, f.Wrong = "displayName", "", false
-	}
-	if f.Wrong {
-		return v.invalid("users", data)
-	}
-	page, err := v.Deps.Console.Users().List(v.r.Context(), v.caller, object.ListQuery{
-		Organization: f.organizationIn(), Field: f.value("by"), Value: f.value("value"),
-		PageSize: consolePageSize, After: v.r.URL.Query().Get("after"),
-	})
+	columns := labelled("users.by.", "displayName", "name", "wechat", "phone")
+	f := v.searchForm("users", append(searchBy(columns), organization...)...)
+	data, err := list(v, f, v.Deps.Console.Users(), object.ListQuery{})
 	if err != nil {
 		return err
 	}
-	data.Rows, data.Total, data.Next = page.Rows, page.Total, v.next(page.Next)
-	return v.render(http.StatusOK, "users", data)
+	return v.showList("users", f, data)
 }
 
 // userData is what the page of a user shows.

@@ -177,7 +177,8 @@ func (s *Store) diagnoseCert(row *sdk.Cert, now time.Time) Finding {
 // certs that cannot sign as they want, and for rows that cannot be read.
 func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 	var all []Finding
-	applications, err := s.applications.findReadable(s.read(ctx), func(app *sdk.Application, columns []string) bool {
+	t := s.applications
+	applications, err := t.findReadable(s.read(ctx), t.columns, func(app *sdk.Application, columns []string) bool {
 		all = append(all, found(Problem, "application %s/%s: it cannot be used: what cannot be read is %s", app.Owner, app.Name,
 			strings.Join(columns, ", ")))
 		return false

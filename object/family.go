@@ -26,6 +26,7 @@ type Family[T any] struct {
 type trait[T any] struct {
 	name       string              // Casdoor's, as in its paths: "provider"; required
 	listing    string              // the last part of the path that lists it; empty: "get-" + name + "s"
+	only       []string            // the columns that lists have; empty: all
 	home       func(row *T) home   // whom a row belongs to; required
 	id         func(row *T) *rowID // where a row keeps owner and name; required
 	homeColumn string              // the column that says which organization a row is home in; required

@@ -12,15 +12,17 @@ import (
 
 // ListQuery selects rows of a family, as Casdoor's paths do. The zero value of a field means what its comment says.
 type ListQuery struct {
-	Owner        string // rows of one owner; empty: of all
-	Organization string // rows of one organization, in families that say so; empty: of all
-	User         string // rows of one user, in families that say so; empty: of all
-	Field, Value string // rows whose column Field contains Value, by JSON's or the column's name; empty: all
-	SortField    string // as Field; empty: by the time of creation
-	SortOrder    string // "ascend"; else descending
-	Page         int    // from 1; 0: the first
-	PageSize     int    // 1 to maxPageSize; 0: all rows, up to maxListed
-	After        string // the Next of the page before, whose sorting must be the same; then Page is unused
+	Owner        string   // rows of one owner; empty: of all
+	Organization string   // rows of one organization, in families that say so; empty: of all
+	User         string   // rows of one user, in families that say so; empty: of all
+	Name         string   // rows of one name; empty: of all
+	Types        []string // rows of these types, in families that have any; empty: of all
+	Field, Value string   // rows whose column Field contains Value, by JSON's or the column's name; empty: all
+	SortField    string   // as Field; empty: by the time of creation
+	SortOrder    string   // "ascend"; else descending
+	Page         int      // from 1; 0: the first
+	PageSize     int      // 1 to maxPageSize; 0: all rows, up to maxListed
+	After        string   // the Next of the page before, whose sorting must be the same; then Page is unused
 }
 
 // Page is a part of a list.
@@ -50,6 +52,13 @@ const (
 func (f *Family[T]) ListedAs(action string) *Family[T] {
 	other := *f
 	other.listing = action
+	return &other
+}
+
+// withOnly returns the family whose lists have these columns alone, the key among them.
+func (f *Family[T]) withOnly(columns ...string) *Family[T] {
+	other := *f
+	other.only = columns
 	return &other
 }
 
@@ -184,7 +193,11 @@ func (f *Family[T]) rows(ctx context.Context, s *selection, order order, w windo
 
 // readable reads rows for a list. A damaged one is listed too, without what cannot be read.
 func (f *Family[T]) readable(ctx context.Context, from string, args ...any) ([]*T, error) {
-	return f.table.findReadable(f.authority.tables.readOnce(ctx), func(row *T, columns []string) bool {
+	columns := f.table.columns
+	if len(f.only) > 0 {
+		columns = f.table.pick(f.only...)
+	}
+	return f.table.findReadable(f.authority.tables.readOnce(ctx), columns, func(row *T, columns []string) bool {
 		id := f.id(row)
 		f.authority.log.WarnContext(ctx, damagedRow, "table", f.name,
 			"row", *id.owner+"/"+*id.name, "columns", strings.Join(columns, ", "))

@@ -63,14 +63,10 @@ func (a *Authority) organizationUnused(q querier, name, done string) error {
 
 // OrganizationNames returns the organizations that the caller reaches, with their names only.
 func (a *Authority) OrganizationNames(ctx context.Context, c *Caller) ([]*sdk.Organization, error) {
-	page, err := a.Organizations().ListedAs("get-organization-names").List(ctx, c,
-		ListQuery{SortField: "name", SortOrder: "ascend"})
+	named := a.Organizations().ListedAs("get-organization-names").withOnly("owner", "name", "display_name")
+	page, err := named.List(ctx, c, ListQuery{SortField: "name", SortOrder: "ascend"})
 	if err != nil {
 		return nil, err
 	}
-	names := []*sdk.Organization{}
-	for _, o := range page.Rows {
-		names = append(names, &sdk.Organization{Owner: o.Owner, Name: o.Name, DisplayName: o.DisplayName})
-	}
-	return names, nil
+	return append([]*sdk.Organization{}, page.Rows...), nil // no null of JSON where there are none
 }

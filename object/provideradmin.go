@@ -85,6 +85,9 @@ func (a *Authority) TestProvider(ctx context.Context, c *Caller, owner, name str
 	return tester.Diagnose(ctx)
 }
 
+// MiniProgramTypes returns the types of providers that are mini programs of platforms that are known here.
+func (s *Service) MiniProgramTypes() []string { return s.registry.Types() }
+
 // IsMiniProgram reports whether a provider is a mini program of a platform that is known here.
 func (s *Service) IsMiniProgram(p *sdk.Provider) bool {
 	_, known := s.registry.ByType(p.Type)

@@ -52,13 +52,13 @@ func (s *Store) rights(ctx context.Context, organization string, last *rights) (
 			"row", organization+"/"+name, "columns", strings.Join(columns, ", "))
 		return false
 	}
-	roles, err := s.roles.findReadable(s.read(ctx), func(row *sdk.Role, columns []string) bool {
+	roles, err := s.roles.findReadable(s.read(ctx), s.roles.columns, func(row *sdk.Role, columns []string) bool {
 		return leave("role", row.Name, columns)
 	}, s.roles.name+" WHERE owner=? ORDER BY created_time DESC, name", organization)
 	if err != nil {
 		return nil, err
 	}
-	permissions, err := s.permissions.findReadable(s.read(ctx), func(row *sdk.Permission, columns []string) bool {
+	permissions, err := s.permissions.findReadable(s.read(ctx), s.permissions.columns, func(row *sdk.Permission, columns []string) bool {
 		return leave("permission", row.Name, columns)
 	}, s.permissions.name+" WHERE owner=? ORDER BY name", organization)
 	if err != nil {

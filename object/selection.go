@@ -36,6 +36,15 @@ func (s *selection) add(text string, args ...any) {
 	s.where = append(s.where, condition{text, args})
 }
 
+// addOneOf adds that a column has one of some values.
+func (s *selection) addOneOf(column string, values []string) {
+	var args []any
+	for _, value := range values {
+		args = append(args, value)
+	}
+	s.add(column+" IN (?"+strings.Repeat(", ?", len(values)-1)+")", args...)
+}
+
 // unsorted keeps the database from taking an index that begins with a column, where another one is far better.
 // Databases do not know that, and like the one that has the order of the list.
 func (s *selection) unsorted(column string) {
@@ -94,6 +103,12 @@ func (f *Family[T]) selection(ctx context.Context, c *Caller, action string, q L
 	}
 	if q.User != "" && f.userColumn != "" {
 		s.add(f.table.dialect.quote(f.userColumn)+"=?", q.User)
+	}
+	if q.Name != "" {
+		s.add("name=?", q.Name)
+	}
+	if len(q.Types) > 0 {
+		s.addOneOf(f.table.dialect.quote("type"), q.Types)
 	}
 	if q.Field == "" || q.Value == "" {
 		return s, nil

@@ -201,15 +201,14 @@ func (t *table[T]) findColumns(q querier, columns []column, from string, args ..
 // damagedRow is what the log says of a row that findReadable has met.
 const damagedRow = "a row is damaged: columns of it cannot be read"
 
-// findReadable is findColumns of all columns, and goes on past damaged rows: what cannot be read of one, such as JSON
-// that was cut off, is left empty. damaged is called for each of them with the columns that are, and says whether the
-// row is wanted.
+// findReadable is findColumns that goes on past damaged rows: what cannot be read of one, such as JSON that was cut off,
+// is left empty. damaged is called for each of them with the columns that are, and says whether the row is wanted.
 func (t *table[T]) findReadable(
-	q querier, damaged func(row *T, columns []string) bool, from string, args ...any,
+	q querier, columns []column, damaged func(row *T, columns []string) bool, from string, args ...any,
 ) (found []*T, err error) {
 	err = eachRow(q, func(rows *sql.Rows) error {
 		row := new(T)
-		dest := t.dest(row, t.columns)
+		dest := t.dest(row, columns)
 		for _, d := range dest {
 			d.(*cell).lenient = true
 		}
@@ -219,14 +218,14 @@ func (t *table[T]) findReadable(
 		var empty []string
 		for i, d := range dest {
 			if d.(*cell).spoilt {
-				empty = append(empty, t.columns[i].name)
+				empty = append(empty, columns[i].name)
 			}
 		}
 		if len(empty) == 0 || damaged(row, empty) {
 			found = append(found, row)
 		}
 		return nil
-	}, "SELECT "+t.list(t.columns, "")+" FROM "+from, args...)
+	}, "SELECT "+t.list(columns, "")+" FROM "+from, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -77,6 +77,15 @@ func (r *Registry) ByPrefix(prefix string) (Platform, bool) {
 	return r.find(func(p Platform) bool { return p.Prefix == prefix })
 }
 
+// Types returns the types of Casdoor's providers that are known.
+func (r *Registry) Types() []string {
+	var types []string
+	for _, p := range r.platforms {
+		types = append(types, p.Type)
+	}
+	return types
+}
+
 // Prefixes returns what the users' names of each platform begin with.
 func (r *Registry) Prefixes() []string {
 	var prefixes []string

@@ -48,7 +48,7 @@ func testManageUsers(t *testing.T, n *tenant) {
 	assertRefused(t, users.Add(t.Context(), app, jsonOf(t, row{"owner": n.name, "name": "user-1"})), object.InvalidRequest)
 	for _, q := range []object.ListQuery{
 		{Field: "displayName", Value: "_3%"}, {Field: "name", Value: "user-3"}, {Field: "phone", Value: "00003"},
-		{Field: "score", Value: "3"},
+		{Field: "score", Value: "3"}, {Name: "user-3"}, {Name: "user-3", Types: []string{"normal-user", "other"}},
 	} {
 		q.Owner, q.PageSize = n.name, 5
 		page, err := users.List(t.Context(), app, q)
@@ -56,6 +56,11 @@ func testManageUsers(t *testing.T, n *tenant) {
 		assert.Equal(t, 1, page.Total, q.Field)
 		require.Len(t, page.Rows, 1, q.Field)
 		assert.Equal(t, "user-3", page.Rows[0].Name)
+	}
+	for _, q := range []object.ListQuery{{Name: "user"}, {Name: "user-3", Types: []string{"other"}}} {
+		page, err := users.List(t.Context(), app, q)
+		require.NoError(t, err)
+		assert.Empty(t, page.Rows, "%+v", q)
 	}
 	byOpenID, err := users.List(t.Context(), app, object.ListQuery{Field: "openId", Value: "oManaged", PageSize: 5})
 	require.NoError(t, err)
