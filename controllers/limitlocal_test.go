@@ -215,7 +215,7 @@ func TestSharesForget(t *testing.T) {
 func TestDeadRedisIsAskedSeldom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &sharedLimits{log: slog.New(slog.DiscardHandler)}
+		s := &sharedLimits{began: time.Now(), log: slog.New(slog.DiscardHandler)}
 		assert.True(t, s.mayAsk())
 		s.note(t.Context(), errors.New("no answer"))
 		assert.False(t, s.mayAsk())

@@ -24,7 +24,8 @@ type sharedLimits struct {
 	limiter  *redis_rate.Limiter
 	patience time.Duration
 	down     atomic.Bool
-	retryAt  atomic.Int64 // Unix time in ns, while down
+	began    time.Time
+	retryAt  atomic.Int64 // in ns since it began, which no setting of the clock changes; while down
 	log      *slog.Logger
 }
 
@@ -33,7 +34,8 @@ func newSharedLimits(cfg LimitsConfig) *sharedLimits {
 		return nil
 	}
 	return &sharedLimits{
-		limiter: redis_rate.NewLimiter(cfg.Redis), patience: cmp.Or(cfg.RedisPatience, redisPatience), log: cfg.Logger,
+		limiter: redis_rate.NewLimiter(cfg.Redis), patience: cmp.Or(cfg.RedisPatience, redisPatience), began: time.Now(),
+		log: cfg.Logger,
 	}
 }
 
@@ -62,8 +64,8 @@ func (s *sharedLimits) mayAsk() bool {
 	if !s.down.Load() {
 		return true
 	}
-	at, now := s.retryAt.Load(), time.Now()
-	return now.UnixNano() >= at && s.retryAt.CompareAndSwap(at, now.Add(redisPause).UnixNano())
+	at, now := s.retryAt.Load(), time.Since(s.began)
+	return int64(now) >= at && s.retryAt.CompareAndSwap(at, int64(now+redisPause))
 }
 
 // note remembers how Redis is, and logs when that changes.
@@ -74,7 +76,7 @@ func (s *sharedLimits) note(ctx context.Context, err error) {
 		}
 		return
 	}
-	s.retryAt.Store(time.Now().Add(redisPause).UnixNano())
+	s.retryAt.Store(int64(time.Since(s.began) + redisPause))
 	if s.down.CompareAndSwap(false, true) {
 		s.log.WarnContext(ctx, "Redis does not answer: each instance has its own limits until it does", "cause", err)
 	}
