@@ -170,6 +170,13 @@ const (
 	pgUniqueViolation  = "23505" // two transactions that took the same free key: the next run sees the other's row
 )
 
+// isLocked reports whether a transaction has waited for somebody else's lock for longer than it may.
+func isLocked(err error) bool {
+	const pgLockNotAvailable = "55P03"
+	my, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && my.Number == mysqlLockTimeout || sqlState(err) == pgLockNotAvailable
+}
+
 // pgDataException is the class of SQLSTATEs that blame a value.
 const pgDataException = "22"
 

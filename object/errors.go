@@ -78,7 +78,7 @@ func IsUnavailable(err error) bool {
 	}
 	for _, known := range []error{
 		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, mysql.ErrInvalidConn, io.EOF, io.ErrUnexpectedEOF,
-		context.DeadlineExceeded, context.Canceled, errClosed, errRaced,
+		context.DeadlineExceeded, context.Canceled, errClosed, errHeld, errRaced,
 	} {
 		if errors.Is(err, known) {
 			return true

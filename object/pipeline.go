@@ -13,11 +13,65 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
+// patience is how long a transaction waits for a row that somebody else holds.
+type patience int
+
+const (
+	hasty    patience = iota // hardly: those who share a message all wait for what is one's misfortune
+	brief                    // longer: it is sent again alone, though most likely it was undone for another's sake
+	tireless                 // for as long as the caller does, if not too many do: see waitingRoom
+)
+
+// waitingRoom is for those who find a row held. Whoever is not concerned must find a connection, and a turn in the
+// server, however many rows are held.
+type waitingRoom struct{ places, connections chan struct{} }
+
+const (
+	mostPatient        = 32
+	patientConnections = writeConnections / 4
+)
+
+func newWaitingRoom() waitingRoom {
+	return waitingRoom{make(chan struct{}, mostPatient), make(chan struct{}, patientConnections)}
+}
+
+// errHeld refuses whom the waiting room has no place for.
+var errHeld = errors.New("a row is held, and enough wait for such rows")
+
 // errAlone answers a job whose transaction was undone, for its own fault or that of one it was shared with.
 var errAlone = errors.New("send it alone")
 
-// sendBatch commits what the jobs of a batch have sent, on a server. A batch of one that is undone is sent again alone,
-// too: as others may be waiting for it, it has waited for locks for a second only.
+// wait runs fn, which waits on a connection.
+func (w waitingRoom) wait(ctx context.Context, fn func() error) error {
+	select {
+	case w.places <- struct{}{}:
+		defer func() { <-w.places }()
+	default:
+		return errHeld
+	}
+	select {
+	case w.connections <- struct{}{}:
+		defer func() { <-w.connections }()
+		return fn()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// send commits statements as one transaction, in one message, which they share with those of others if they can.
+func (s *statements) send(ctx context.Context, sent []statement) error {
+	err := s.sends.do(ctx, sent)
+	if errors.Is(err, errAlone) {
+		err = s.pipeline(ctx, sent, brief)
+	}
+	if isLocked(err) {
+		err = s.waiting.wait(ctx, func() error { return s.pipeline(ctx, sent, tireless) })
+	}
+	return err
+}
+
+// sendBatch commits what the jobs of a batch have sent. A batch of one that is undone is sent again alone, too: it has
+// not waited for long.
 func (s *statements) sendBatch(batch []*job[[]statement]) {
 	var sent []statement
 	for _, j := range batch {
@@ -25,7 +79,7 @@ func (s *statements) sendBatch(batch []*job[[]statement]) {
 	}
 	ctx, cancel := untilLast(batch, time.Minute)
 	defer cancel()
-	err := s.pipeline(ctx, sent, true)
+	err := s.pipeline(ctx, sent, hasty)
 	if (isUndone(err) || isUnsent(err)) && (len(batch) > 1 || !isDuplicate(err) && !isUnfit(err)) {
 		err = errAlone
 	}
@@ -39,7 +93,7 @@ func isUnsent(err error) bool { return isA[pgx.ErrPreprocessingBatch](err) && !I
 
 // pipeline runs statements as one transaction, in one round trip. The server has all of it then, but must not commit it
 // when ctx has ended: the caller was told that it failed, and may have done something else instead.
-func (s *statements) pipeline(ctx context.Context, sent []statement, shared bool) (err error) {
+func (s *statements) pipeline(ctx context.Context, sent []statement, p patience) (err error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -49,16 +103,15 @@ func (s *statements) pipeline(ctx context.Context, sent []statement, shared bool
 	if s.dialect.driver == "mysql" {
 		run = pipelineMySQL
 	}
-	return conn.Raw(func(c any) error { return run(ctx, c, sent, shared) })
+	return conn.Raw(func(c any) error { return run(ctx, c, sent, p) })
 }
 
 // pipelinePostgres leaves the transaction to the server: it makes one of all that comes before the client waits. When
-// ctx ends the driver has it cancelled. One that is shared does not wait long for a lock, which is one job's
-// misfortune.
-func pipelinePostgres(ctx context.Context, conn any, sent []statement, shared bool) error {
+// ctx ends the driver has it cancelled.
+func pipelinePostgres(ctx context.Context, conn any, sent []statement, p patience) error {
 	batch := &pgx.Batch{}
-	if shared {
-		batch.Queue("SELECT set_config('lock_timeout', '1s', true)")
+	if p != tireless {
+		batch.Queue("SELECT set_config('lock_timeout', '200ms', true)")
 	}
 	for _, s := range sent {
 		batch.Queue(dialect{numbered: true}.rebind(s.query), s.args...).Exec(func(result pgconn.CommandTag) error {
@@ -71,23 +124,30 @@ func pipelinePostgres(ctx context.Context, conn any, sent []statement, shared bo
 	return conn.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close()
 }
 
-// What stands around the statements of a transaction for MySQL. It has no time limit for one: before the COMMIT stands
-// an error once it is too late, that of a value that sql_mode cannot have.
-const (
-	beforeAlone  = "SET @late=UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND; BEGIN; "
-	beforeShared = "SET @lock=@@innodb_lock_wait_timeout, @table=@@lock_wait_timeout, innodb_lock_wait_timeout=1, " +
-		"lock_wait_timeout=1, @late=UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND; BEGIN; "
-	afterAlone  = "SET sql_mode=IF(UTC_TIMESTAMP(6)>@late, 'late', @@sql_mode); COMMIT"
-	afterShared = afterAlone + "; SET innodb_lock_wait_timeout=@lock, lock_wait_timeout=@table"
-)
+// mysqlAround returns what stands around the statements of a transaction for MySQL, and what undoes it. There is no time
+// limit for a transaction: before the COMMIT stands an error once it is too late, that of a value that sql_mode cannot
+// have. Locks are waited for for a second at least; MariaDB limits a statement to less, but not the COMMIT, which nobody
+// is to interrupt.
+func mysqlAround(p patience) (before, after, undo string) {
+	var limits, asBefore string
+	if p != tireless {
+		limits = "@lock=@@innodb_lock_wait_timeout, @table=@@lock_wait_timeout, innodb_lock_wait_timeout=1, " +
+			"lock_wait_timeout=1, "
+		asBefore = "innodb_lock_wait_timeout=@lock, lock_wait_timeout=@table, "
+	}
+	if p == hasty { // MySQL takes it for a comment
+		limits += "/*M! @statement=@@max_statement_time, max_statement_time=0.2, */ "
+		asBefore += "/*M! max_statement_time=@statement, */ "
+	}
+	return "SET " + limits + "@late=UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND; BEGIN; ",
+		"SET " + asBefore + "sql_mode=IF(UTC_TIMESTAMP(6)>@late, 'late', @@sql_mode); COMMIT",
+		"ROLLBACK; SET " + asBefore + "@late=NULL"
+}
 
 // pipelineMySQL needs a connection that takes several statements at once, with their arguments in them (see
 // mysqlSource).
-func pipelineMySQL(ctx context.Context, conn any, sent []statement, shared bool) error {
-	before, after := beforeAlone, afterAlone
-	if shared {
-		before, after = beforeShared, afterShared
-	}
+func pipelineMySQL(ctx context.Context, conn any, sent []statement, p patience) error {
+	before, after, undo := mysqlAround(p)
 	text := strings.Builder{}
 	args := []any{leftOf(ctx).Microseconds()}
 	text.WriteString(before)
@@ -106,11 +166,8 @@ func pipelineMySQL(ctx context.Context, conn any, sent []statement, shared bool)
 	}
 	exec := conn.(driver.ExecerContext)
 	result, err := exec.ExecContext(ctx, text.String(), named)
-	if err != nil && shared {
-		return errors.Join(err, driver.ErrBadConn) // its settings are what they should not stay
-	}
 	if err != nil {
-		return errors.Join(err, undoMySQL(ctx, exec))
+		return errors.Join(err, undoMySQL(ctx, exec, undo))
 	}
 	counts := result.(mysql.Result).AllRowsAffected()[strings.Count(before, ";"):]
 	for i, s := range sent {
@@ -130,10 +187,10 @@ func leftOf(ctx context.Context) time.Duration {
 }
 
 // undoMySQL ends the transaction whose statement failed, or the connection.
-func undoMySQL(ctx context.Context, conn driver.ExecerContext) error {
+func undoMySQL(ctx context.Context, conn driver.ExecerContext, undo string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if _, err := conn.ExecContext(ctx, "ROLLBACK", nil); err != nil {
+	if _, err := conn.ExecContext(ctx, undo, nil); err != nil {
 		return driver.ErrBadConn
 	}
 	return nil

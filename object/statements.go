@@ -15,14 +15,15 @@ type statements struct {
 	mu      sync.RWMutex
 	known   map[string]*sql.Stmt
 	sends   *queue[[]statement] // where transactions that are only sent share a round trip; nil for SQLite
-	closed  atomic.Bool         // database/sql has no error of its own for it
+	waiting waitingRoom
+	closed  atomic.Bool // database/sql has no error of its own for it
 }
 
 // maxPrepared bounds the statements that are kept: which columns an update has is up to its sender.
 const maxPrepared = 200
 
 func newStatements(db *sql.DB, d dialect) *statements {
-	return &statements{db: db, dialect: d, known: map[string]*sql.Stmt{}}
+	return &statements{db: db, dialect: d, known: map[string]*sql.Stmt{}, waiting: newWaitingRoom()}
 }
 
 // get returns the prepared query, or nil when it is not prepared.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 )
 
 // transact runs each fn, in order, in one transaction.
@@ -142,10 +141,7 @@ func (t *txn) run(s statement) error {
 // commit makes durable what was run and sent.
 func (t *txn) commit() error {
 	if t.tx == nil && len(t.sent) > 0 {
-		err := t.stmts.sends.do(t.ctx, t.sent)
-		if errors.Is(err, errAlone) {
-			err = t.stmts.pipeline(t.ctx, t.sent, false)
-		}
+		err := t.stmts.send(t.ctx, t.sent)
 		if !isDuplicate(err) {
 			return err
 		}

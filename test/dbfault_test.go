@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,28 +243,41 @@ func TestDatabaseLocked(t *testing.T) {
 	})
 }
 
-// Somebody holds the row of one user. Those who sign in at the same time, and may share a transaction with that user,
-// go on; and what was refused for the lock is not done later.
-func TestDatabaseLockedUser(t *testing.T) {
+// Somebody holds the rows of more users than there are connections. Others who sign in at the same time, and may share a
+// transaction with those users, go on; and what was refused for the lock is not done later.
+func TestDatabaseLockedUsers(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, cfg object.StoreConfig) {
 		f := newAiling(t, cfg, cfg)
-		const others = 8
-		f.SignIn(t, "oHeld")
+		const waiting, others = 60, 8
+		for n := range waiting {
+			f.SignIn(t, fmt.Sprintf("oHeld%d", n))
+		}
 		for n := range others {
 			f.SignIn(t, fmt.Sprintf("oOther%d", n))
 		}
 		holder, err := f.db.Begin()
 		require.NoError(t, err)
-		_, err = holder.Exec("UPDATE " + quotedUser(cfg) + " SET bio='held' WHERE owner='" + harness.Organization + "' AND name='wechat-oHeld'")
-		require.NoError(t, err)
+		for n := range waiting { // one by one: of a range MySQL locks the next row too
+			_, err = holder.Exec(fmt.Sprintf("UPDATE %s SET bio='held' WHERE owner='%s' AND name='wechat-oHeld%d'",
+				quotedUser(cfg), harness.Organization, n))
+			require.NoError(t, err)
+		}
 
 		signIn := func(openID string) harness.Reply {
 			return f.Call(t, "POST", harness.PathToken, "", harness.SignInForm(f.NewCode(openID)))
 		}
 		var held, rest sync.WaitGroup
-		held.Go(func() { unavailable(t, signIn("oHeld"), true) })
+		var early atomic.Int64
 		start := time.Now()
+		for n := range waiting {
+			held.Go(func() {
+				unavailable(t, signIn(fmt.Sprintf("oHeld%d", n)), true)
+				if time.Since(start) < 10*time.Second {
+					early.Add(1)
+				}
+			})
+		}
 		for n := range others {
 			rest.Go(func() {
 				for range 20 {
@@ -274,12 +288,13 @@ func TestDatabaseLockedUser(t *testing.T) {
 		rest.Wait()
 		assert.Less(t, time.Since(start), 18*time.Second, "a round of them for each second that somebody waits would take 20 s")
 		held.Wait()
+		assert.InDelta(t, waiting/2, early.Load(), 10, "some wait, and more than that are refused early")
 		before := f.rows(t)
 		require.NoError(t, holder.Rollback())
 		for range 20 {
 			time.Sleep(100 * time.Millisecond)
 			assert.Equal(t, before["token"], f.rows(t)["token"])
 		}
-		f.SignIn(t, "oHeld")
+		f.SignIn(t, "oHeld0")
 	})
 }
