@@ -16,17 +16,28 @@ const drainTime = 20 * time.Second
 // Serve answers requests until ctx ends; then it accepts no more, and returns when those that run have finished. Those
 // that still run when drainTime is over are cut off. So is a client that is slow to send or to read.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
-	return serve(ctx, listener, handler, log, drainTime)
+	return serve(ctx, listener, handler, log, bounds{room: roomOf(openFiles()), drainTime: drainTime})
 }
 
-func serve(
-	ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, drainTime time.Duration,
-) error {
+// bounds are those of a server.
+type bounds struct {
+	room      int64 // how many connections it takes; 0: no limit
+	drainTime time.Duration
+}
+
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, b bounds) error {
 	running := &counted{next: handler}
 	server := &http.Server{
 		Handler: running, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if b.room > 0 {
+		bounded := newBoundedListener(listener, b.room, func() {
+			server.SetKeepAlivesEnabled(false) // closes those that have no request
+			server.SetKeepAlivesEnabled(true)
+		}, log)
+		listener, running.greet = bounded, bounded.sayGoodbye
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(&tellingListener{Listener: listener, log: log}) }()
@@ -36,7 +47,7 @@ func serve(
 	case <-ctx.Done():
 	}
 	log.Info("draining")
-	drain, cancel := context.WithTimeout(context.Background(), drainTime)
+	drain, cancel := context.WithTimeout(context.Background(), b.drainTime)
 	defer cancel()
 	if err := server.Shutdown(drain); !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -71,13 +82,17 @@ func (l *tellingListener) Accept() (net.Conn, error) {
 
 // counted knows how many requests run.
 type counted struct {
-	next http.Handler
-	now  atomic.Int64
+	next  http.Handler
+	greet func(http.ResponseWriter, *http.Request) // before next; nil: nothing
+	now   atomic.Int64
 }
 
 // ServeHTTP implements http.Handler.
 func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.now.Add(1)
 	defer c.now.Add(-1)
+	if c.greet != nil {
+		c.greet(w, r)
+	}
 	c.next.ServeHTTP(w, r)
 }

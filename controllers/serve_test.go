@@ -32,7 +32,8 @@ func TestServeCutsOffWhatDoesNotEnd(t *testing.T) {
 	var log bytes.Buffer
 	ended := make(chan error)
 	go func() {
-		ended <- serve(ctx, listener, stream, slog.New(slog.NewTextHandler(&log, nil)), 10*time.Millisecond)
+		text := slog.NewTextHandler(&log, nil)
+		ended <- serve(ctx, listener, stream, slog.New(text), bounds{drainTime: 10 * time.Millisecond})
 	}()
 	reply, err := http.Get("http://" + listener.Addr().String())
 	require.NoError(t, err)
