@@ -125,7 +125,8 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	if err != nil {
 		return err
 	}
-	log := controllers.NewLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
+	log, flush := newLogger(p.stderr, cfg)
+	defer flush()
 	if len(cfg.Unknown) > 0 && !o.check { // which says so too
 		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
 	}
@@ -138,6 +139,13 @@ func run(ctx context.Context, args []string, p process) (err error) {
 		return runCommand(ctx, o.command, cfg, log, p)
 	}
 	return serve(ctx, cfg, log, p)
+}
+
+// newLogger returns the logger that cfg says, on w. flush writes what has not been written yet.
+func newLogger(w io.Writer, cfg *conf.Config) (log *slog.Logger, flush func()) {
+	writer := controllers.NewLogWriter(w, func(lines int) { log.Warn("lines of the log are lost", "lines", lines) })
+	log = controllers.NewLogger(writer, cfg.LogLevel, cfg.LogFormat)
+	return log, func() { writer.Flush(time.Second) }
 }
 
 // tune sets what Go's runtime may take, where the environment does not say.

@@ -37,6 +37,7 @@ func TestProcess(t *testing.T) {
 		"SIGTERM drains":          func(t *testing.T, binary string) { testDrain(t, binary, syscall.SIGTERM) },
 		"SIGHUP drains":           testHangup,
 		"log without a reader":    testUnreadLog,
+		"log whose reader stops":  testStoppedLog,
 		"restart keeps all":       testRestart,
 		"bad configuration":       testBadConfiguration,
 		"broken starts":           testBrokenStarts,
@@ -226,6 +227,20 @@ func testUnreadLog(t *testing.T, binary string) {
 	}
 	require.NoError(t, c.process.Signal(syscall.SIGTERM))
 	assert.NoError(t, c.process.Wait(), "it has not ended by itself")
+}
+
+// A log's reader that stops, and holds the pipe open, keeps nobody from signing in and the server from ending.
+func testStoppedLog(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	const hold = `grep -m 1 listening; exec >&- 2>&-; while kill -0 $$; do sleep 0.1; done`
+	w.cfg.Binary, w.cfg.Args = "bash", []string{"-c", `exec "$0" 2> >(` + hold + `)`, binary}
+	w.cfg.Env["limitPerOpenID"] = "0"
+	c := w.start(t)
+	for range 400 { // lines of 200 bytes; a pipe holds 64 KB
+		c.SignIn(t, "oStopped")
+	}
+	require.NoError(t, c.process.Signal(syscall.SIGTERM))
+	assert.NoError(t, c.process.Wait())
 }
 
 var firstPassword = regexp.MustCompile(`First start: user built-in/admin, password \S+ \(shown this once\)`)
