@@ -51,7 +51,7 @@ func RedisOptions(endpoint provider.Secret) (*redis.Options, error) {
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-	if len(parts) > 1 {
+	if len(parts) > 1 && strings.TrimSpace(parts[1]) != "" { // which Casdoor takes for 0
 		db, err := strconv.Atoi(strings.TrimSpace(parts[1]))
 		if err != nil || db < 0 {
 			return nil, errors.New("redisEndpoint: db is no number")

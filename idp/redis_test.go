@@ -32,6 +32,7 @@ func TestRedisEndpoint(t *testing.T) {
 	}{
 		"redis:6379":                {"redis:6379", "", 0},
 		" redis:6379 , 3 ":          {"redis:6379", "", 3},
+		"redis:6379, ,p4ss":         {"redis:6379", "p4ss", 0},
 		"[::1]:6379,0,p4ss,with, x": {"[::1]:6379", "p4ss,with, x", 0},
 	}
 	for endpoint, want := range cases {
