@@ -1,6 +1,7 @@
 package idp
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -54,8 +55,8 @@ func newBreaker(logger *slog.Logger, tell func(until time.Time)) breaker {
 		Build()}
 }
 
-// run calls f, unless the breaker is open.
-func (b breaker) run(op string, f func() error) error {
+// run calls f, which heeds ctx, unless the breaker is open.
+func (b breaker) run(ctx context.Context, op string, f func() error) error {
 	if !b.state.TryAcquirePermit() {
 		return &provider.Error{
 			Op:         op,
@@ -66,15 +67,24 @@ func (b breaker) run(op string, f func() error) error {
 	}
 	up := false
 	defer func() { // deferred, for a permit that a panic kept would be lost for good
-		if up {
+		switch {
+		case up:
 			b.state.RecordSuccess()
-		} else {
+		case stoodStill(ctx) && b.state.IsClosed():
+		default:
 			b.state.RecordFailure()
 		}
 	}()
 	err := f()
 	up = !isOutage(err)
 	return err
+}
+
+// stoodStill reports whether it is long past the deadline of ctx. Then it was this process that did not run, as on a
+// machine that was paused: all of its calls come to nothing at once, which says nothing of the API.
+func stoodStill(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Since(deadline) > time.Second
 }
 
 // isOutage reports whether err speaks of the API as a whole. An errcode other than "busy" does not, even an unknown

@@ -2,6 +2,7 @@ package idp
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +50,28 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 		assert.Contains(t, f.logs.String(), `level=INFO msg="provider is back"`)
 		f.assertSilent(t, f.logs.String())
 	})
+}
+
+// Who signs in while the machine is paused is refused then, but not those who come next.
+func TestBreakerOfAPausedProcess(t *testing.T) {
+	t.Parallel()
+	for took, opens := range map[time.Duration]bool{
+		5 * time.Second: true, 5500 * time.Millisecond: true, 40 * time.Second: false,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBreaker(slog.New(slog.DiscardHandler), func(time.Time) {})
+			for range breakerFailures {
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				outage := &provider.Error{Op: "op", Kind: provider.KindUnavailable, Err: context.DeadlineExceeded}
+				assert.ErrorIs(t, b.run(ctx, "op", func() error {
+					time.Sleep(took)
+					return outage
+				}), outage)
+				cancel()
+			}
+			assert.Equal(t, opens, b.run(t.Context(), "op", func() error { return nil }) != nil, took)
+		})
+	}
 }
 
 func TestBreakerLetsOneCallTry(t *testing.T) {

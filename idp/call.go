@@ -115,7 +115,7 @@ func (w *WeChat) recoverTo(err *error, op string) {
 // call sends r and decodes the reply into out. Every error is a *provider.Error without a secret.
 func (w *WeChat) call(ctx context.Context, r request, out validator) error {
 	r.secrets = append(redactor{w.secret.Reveal()}, r.secrets...)
-	return w.breakers[r.op].run(r.op, func() (err error) {
+	return w.breakers[r.op].run(ctx, r.op, func() (err error) {
 		start := time.Now()
 		defer func() { w.observer.Called(r.op, time.Since(start), err) }()
 		reply, err := w.send(ctx, r)
