@@ -131,9 +131,17 @@ func sqlitePath(name string) (string, error) {
 	return url.PathUnescape(strings.TrimPrefix(file, "//localhost"))
 }
 
-// parseSQLite returns the file of a data source name, as in a URI, and its parameters.
+// parseSQLite returns the file of a data source name, as in a URI, and its parameters. A name that is no URI means its
+// file by the letter, as it does for Casdoor; of one that is, SQLite ignores what follows a "#".
 func parseSQLite(name string) (file string, params url.Values) {
-	file, query, _ := strings.Cut(strings.TrimPrefix(name, "file:"), "?")
+	name, uri := strings.CutPrefix(name, "file:")
+	if uri {
+		name, _, _ = strings.Cut(name, "#")
+	}
+	file, query, _ := strings.Cut(name, "?")
+	if !uri {
+		file = strings.NewReplacer("%", "%25", "#", "%23").Replace(file)
+	}
 	params, err := url.ParseQuery(query)
 	if err != nil {
 		params = url.Values{}

@@ -26,7 +26,9 @@ func TestSQLiteSource(t *testing.T) {
 		"casdoor.db":                   "casdoor.db",
 		"file:/var/lib/x.db":           "/var/lib/x.db",
 		"./x.db?_pragma=foreign_keys(1)&cache=shared&mode=rwc": "./x.db",
-		"x.db?%zz": "x.db",
+		"x.db?%zz":               "x.db",
+		"x#1%41.db?mode=rwc":     "x%231%2541.db",
+		"file:x%231.db#?mode=rw": "x%231.db",
 	} {
 		got := sqliteSource(given)
 		for _, source := range []string{got.read, got.write} {
@@ -43,6 +45,31 @@ func TestSQLiteSource(t *testing.T) {
 		assert.Contains(t, got.read, "cache_size(-512)")
 		assert.Contains(t, got.write, "cache_size(-4096)")
 		assert.Contains(t, got.write, "wal_autocheckpoint(0)")
+	}
+}
+
+// What a name means to SQLite is the file that is made for its owner alone.
+func TestSQLiteFileNames(t *testing.T) {
+	t.Parallel()
+	for name, file := range map[string]string{
+		"数据 %41#1.db": "数据 %41#1.db", "file:%41#1.db": "A", "file:a b?mode=rwc": "a b",
+	} {
+		folder := t.TempDir()
+		scheme, rest := "", name
+		if uri, found := strings.CutPrefix(name, "file:"); found {
+			scheme, rest = "file:", uri
+		}
+		s, _, err := Open(t.Context(), StoreConfig{DriverName: "sqlite", DataSourceName: scheme + folder + "/" + rest})
+		require.NoError(t, err)
+		s.Close()
+		entries, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		if assert.Len(t, entries, 1, name) {
+			assert.Equal(t, file, entries[0].Name())
+			info, err := entries[0].Info()
+			require.NoError(t, err)
+			assert.Equal(t, os.FileMode(0o600), info.Mode())
+		}
 	}
 }
 
