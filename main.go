@@ -12,10 +12,9 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,18 +31,6 @@ type lookup = func(string) (string, bool)
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
 var version = "dev"
-
-// gcPercent lets the heap grow to eleven times what lives, a few MB, before it is swept. Who signs in meanwhile waits:
-// at 400, with two sweeps a second, that were two in a hundred.
-const gcPercent = 1000
-
-// memoryTarget is the size, in bytes, from which on the heap is swept more often instead of growing: somewhat above
-// what 2,000 sign-ins in flight hold, stacks and all, as it would be swept without pause at just that size.
-const memoryTarget = 150 << 20
-
-// syncingThreads is how many threads wait for SQLite's fsync, each in a processor's place: that of a commit, and the
-// one that copies the log beside it. Sign-ins go on meanwhile.
-const syncingThreads = 2
 
 func main() {
 	prelude.End()
@@ -148,21 +135,9 @@ func newLogger(w io.Writer, cfg *conf.Config) (log *slog.Logger, flush func()) {
 	return log, func() { writer.Flush(time.Second) }
 }
 
-// tune sets what Go's runtime may take, where the environment does not say.
-func tune(cfg *conf.Config, env lookup) {
-	if _, set := env("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
-	}
-	if _, set := env("GOMEMLIMIT"); !set {
-		debug.SetMemoryLimit(memoryTarget)
-	}
-	if _, set := env("GOMAXPROCS"); !set && cfg.DriverName == "sqlite" && !cfg.Remote() {
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + syncingThreads)
-	}
-}
-
 func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) error {
-	tune(cfg, p.env)
+	var connections atomic.Int64
+	defer tune(ctx, cfg, p.env, &connections)()
 	metrics := controllers.NewMetrics(prometheus.NewRegistry(), version)
 	deps := controllers.Deps{
 		Origin: cfg.Origin, TrustedProxies: cfg.TrustedProxies, Version: version, Logger: log,
@@ -208,7 +183,7 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
 	ctx = later(ctx, time.Duration(cfg.DrainDelay)*time.Second)
-	return controllers.Serve(ctx, listener, controllers.New(deps), log)
+	return controllers.Serve(ctx, listener, controllers.New(deps), log, &connections)
 }
 
 // later returns a context that ends some time after ctx.

@@ -2,5 +2,7 @@
 
 package controllers
 
-// openFiles returns how many files the process may have open at a time; 0: there is no limit.
-func openFiles() uint64 { return 0 }
+import "math"
+
+// openFiles returns how many files the process may have open at a time: there is no limit.
+func openFiles() uint64 { return math.MaxUint64 }

@@ -261,7 +261,7 @@ func serve(t *testing.T, handler http.Handler) (address string) {
 	ctx, end := context.WithCancel(context.Background())
 	var served sync.WaitGroup
 	served.Go(func() {
-		assert.NoError(t, controllers.Serve(ctx, listener, handler, slog.New(slog.DiscardHandler)))
+		assert.NoError(t, controllers.Serve(ctx, listener, handler, slog.New(slog.DiscardHandler), new(atomic.Int64)))
 	})
 	t.Cleanup(func() {
 		end()

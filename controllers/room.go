@@ -18,7 +18,7 @@ import (
 const roomPause = 100 * time.Millisecond
 
 // roomOf is how many connections may be taken where so many files may be open at a time, each with another one to
-// WeChat, to the database or to a Casdoor; the rest is for what is open at all times. 0: there is no limit.
+// WeChat, to the database or to a Casdoor; the rest is for what is open at all times.
 func roomOf(files uint64) int64 {
 	const kept = 128
 	return int64(min(files-min(files/2, kept), 1<<30) / 2)
@@ -33,7 +33,7 @@ type boundedListener struct {
 
 	room      int64
 	places    *semaphore.Weighted
-	taken     atomic.Int64
+	taken     *atomic.Int64
 	closeIdle func() // closes the connections without a request
 	ctx       context.Context
 	end       context.CancelFunc
@@ -41,12 +41,10 @@ type boundedListener struct {
 	told      time.Time // the last time; only the loop of http.Server asks
 }
 
-func newBoundedListener(
-	listener net.Listener, room int64, closeIdle func(), log *slog.Logger,
-) *boundedListener {
+func newBoundedListener(listener net.Listener, b bounds, closeIdle func(), log *slog.Logger) *boundedListener {
 	ctx, end := context.WithCancel(context.Background())
 	return &boundedListener{
-		Listener: listener, room: room, places: semaphore.NewWeighted(room), closeIdle: closeIdle,
+		Listener: listener, room: b.room, places: semaphore.NewWeighted(b.room), taken: b.taken, closeIdle: closeIdle,
 		ctx: ctx, end: end, log: log,
 	}
 }

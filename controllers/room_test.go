@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 func TestRoomOf(t *testing.T) {
 	t.Parallel()
 	for files, want := range map[uint64]int64{
-		0: 0, 40: 10, 1024: 448, 65536: 32704, math.MaxUint64: 1 << 29,
+		40: 10, 1024: 448, 65536: 32704, math.MaxUint64: 1 << 29,
 	} {
 		assert.Equal(t, want, roomOf(files), files)
 	}
@@ -37,7 +38,9 @@ func roomServer(t *testing.T, room int64, handler http.Handler) (address string,
 	ctx, cancel := context.WithCancel(t.Context())
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))
-	go func() { ended <- serve(ctx, listener, handler, log, bounds{room, 10 * time.Millisecond}) }()
+	go func() {
+		ended <- serve(ctx, listener, handler, log, bounds{room, new(atomic.Int64), 10 * time.Millisecond})
+	}()
 	return listener.Addr().String(), func() string {
 		cancel()
 		assert.NoError(t, <-ended)

@@ -14,14 +14,18 @@ import (
 const drainTime = 20 * time.Second
 
 // Serve answers requests until ctx ends; then it accepts no more, and returns when those that run have finished. Those
-// that still run when drainTime is over are cut off. So is a client that is slow to send or to read.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
-	return serve(ctx, listener, handler, log, bounds{room: roomOf(openFiles()), drainTime: drainTime})
+// that still run when drainTime is over are cut off. So is a client that is slow to send or to read. connections is how
+// many are open.
+func Serve(
+	ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, connections *atomic.Int64,
+) error {
+	return serve(ctx, listener, handler, log, bounds{roomOf(openFiles()), connections, drainTime})
 }
 
 // bounds are those of a server.
 type bounds struct {
-	room      int64 // how many connections it takes; 0: no limit
+	room      int64         // how many connections it takes
+	taken     *atomic.Int64 // how many it has
 	drainTime time.Duration
 }
 
@@ -32,15 +36,13 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	if b.room > 0 {
-		bounded := newBoundedListener(listener, b.room, func() {
-			server.SetKeepAlivesEnabled(false) // closes those that have no request
-			server.SetKeepAlivesEnabled(true)
-		}, log)
-		listener, running.greet = bounded, bounded.sayGoodbye
-	}
+	bounded := newBoundedListener(listener, b, func() {
+		server.SetKeepAlivesEnabled(false) // closes those that have no request
+		server.SetKeepAlivesEnabled(true)
+	}, log)
+	running.greet = bounded.sayGoodbye
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(&tellingListener{Listener: listener, log: log}) }()
+	go func() { failed <- server.Serve(&tellingListener{Listener: bounded, log: log}) }()
 	select {
 	case err := <-failed:
 		return err
@@ -83,7 +85,7 @@ func (l *tellingListener) Accept() (net.Conn, error) {
 // counted knows how many requests run.
 type counted struct {
 	next  http.Handler
-	greet func(http.ResponseWriter, *http.Request) // before next; nil: nothing
+	greet func(http.ResponseWriter, *http.Request) // before next
 	now   atomic.Int64
 }
 
@@ -91,8 +93,6 @@ type counted struct {
 func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.now.Add(1)
 	defer c.now.Add(-1)
-	if c.greet != nil {
-		c.greet(w, r)
-	}
+	c.greet(w, r)
 	c.next.ServeHTTP(w, r)
 }

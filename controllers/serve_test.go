@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func TestServeCutsOffWhatDoesNotEnd(t *testing.T) {
 	ended := make(chan error)
 	go func() {
 		text := slog.NewTextHandler(&log, nil)
-		ended <- serve(ctx, listener, stream, slog.New(text), bounds{drainTime: 10 * time.Millisecond})
+		ended <- serve(ctx, listener, stream, slog.New(text), bounds{8, new(atomic.Int64), 10 * time.Millisecond})
 	}()
 	reply, err := http.Get("http://" + listener.Addr().String())
 	require.NoError(t, err)
@@ -73,7 +74,8 @@ func TestServeTellsThatNoConnectionIsTaken(t *testing.T) {
 	var log bytes.Buffer
 	ended := make(chan error)
 	go func() {
-		ended <- Serve(ctx, &fullListener{Listener: listener}, http.NotFoundHandler(), slog.New(slog.NewTextHandler(&log, nil)))
+		text := slog.NewTextHandler(&log, nil)
+		ended <- Serve(ctx, &fullListener{Listener: listener}, http.NotFoundHandler(), slog.New(text), new(atomic.Int64))
 	}()
 	reply, err := http.Get("http://" + listener.Addr().String())
 	require.NoError(t, err)

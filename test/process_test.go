@@ -38,6 +38,7 @@ func TestProcess(t *testing.T) {
 		"SIGHUP drains":           testHangup,
 		"log without a reader":    testUnreadLog,
 		"log whose reader stops":  testStoppedLog,
+		"kept connections":        testKeptConnections,
 		"restart keeps all":       testRestart,
 		"bad configuration":       testBadConfiguration,
 		"broken starts":           testBrokenStarts,
@@ -241,6 +242,24 @@ func testStoppedLog(t *testing.T, binary string) {
 	}
 	require.NoError(t, c.process.Signal(syscall.SIGTERM))
 	assert.NoError(t, c.process.Wait())
+}
+
+// testKeptConnections is about clients who keep their connections: what lives for them is memory that is used, and not
+// a reason to sweep the heap without pause.
+func testKeptConnections(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	w.cfg.Env["metricsToken"] = harness.MetricsToken
+	c := w.start(t)
+	target := func() int { return int(c.Metric(t, "go_gc_gomemlimit_bytes")) >> 20 }
+	require.Equal(t, 150, target())
+	const connections = 3000
+	for range connections {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	assert.Eventually(t, func() bool { return target() >= 159 }, 30*time.Second, 100*time.Millisecond)
+	assert.Less(t, target(), 165)
 }
 
 var firstPassword = regexp.MustCompile(`First start: user built-in/admin, password \S+ \(shown this once\)`)
