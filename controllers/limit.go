@@ -3,6 +3,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
 )
 
 // LimitsConfig says how much clients may ask for. What is per something is a number a minute, which may also come all
@@ -60,11 +62,13 @@ const (
 	overUploads     = "uploads"
 	overExports     = "exports"
 	overBodies      = "bodies"
+	overBreaker     = "breaker" // of the platform, which is down
 )
 
 func limitReasons() []string {
 	return []string{
 		overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting, overUploads, overExports, overBodies,
+		overBreaker,
 	}
 }
 
@@ -295,6 +299,19 @@ func (l *Limits) full() bool {
 // behind reports whether one behind so many would wait too long.
 func (l *Limits) behind(waiting int64) bool {
 	return l.working.max > 0 && waiting > few && l.pace.wait(waiting) > tooLong
+}
+
+// unsent returns err as one of many that the log has few lines for, where the breaker of a platform that is down keeps
+// the sign-ins from it.
+func (l *Limits) unsent(ctx context.Context, err error) error {
+	upstream, ok := errors.AsType[*provider.Error](err)
+	if !ok || !upstream.Unsent {
+		return err
+	}
+	l.refusals.add(ctx, overBreaker)
+	e := upstreamError(upstream)
+	e.Told = true
+	return e
 }
 
 func (l *Limits) busy(ctx context.Context, reason string) error {

@@ -46,12 +46,13 @@ func (s *signIn) exchange() (token *object.Token, err error) {
 		return nil, err
 	}
 	defer func() { pass.end(ctx, s.client.ID(), err) }()
-	return s.deps.Service.SignIn(ctx, object.SignInRequest{
+	token, err = s.deps.Service.SignIn(ctx, object.SignInRequest{
 		Client: s.client, Tag: p["tag"], AppID: p["app_id"], Code: p["code"],
 		Nickname: p["username"], Avatar: p["avatar"],
 		Issuer: s.deps.origin(r), ClientIP: s.deps.clientIP(r),
 		Exchanged: pass.exchanged,
 	})
+	return token, s.deps.Limits.unsent(ctx, err)
 }
 
 // note keeps what admins see of the sign-in.

@@ -62,6 +62,7 @@ func (b breaker) run(ctx context.Context, op string, f func() error) error {
 			Op:         op,
 			Kind:       provider.KindUnavailable,
 			RetryAfter: max(b.state.RemainingDelay(), time.Second),
+			Unsent:     true,
 			Err:        errBreakerOpen,
 		}
 	}

@@ -74,6 +74,7 @@ type Error struct {
 	Hint       string        // for KindMisconfigured: which setting to mend, and where
 	Fault      Fault         // for KindMisconfigured: the same in one word; may be empty
 	Address    string        // this server's, as the platform sees it, where its allow list lacks it; else empty
+	Unsent     bool          // the platform was not asked: it has been down for several calls in a row
 	Err        error         // the cause; may be nil
 }
 

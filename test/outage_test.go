@@ -40,6 +40,9 @@ func outage(t *testing.T, s *harness.Server, limit time.Duration, end func()) {
 	assert.InDelta(t, 1, s.Metric(t, breakerOpen), 0)
 	assert.Len(t, s.Log.Lines(`"level":"WARN"`, "provider is down"), 1)
 	assert.InDelta(t, outages+1, s.Metric(t, signInsDown), 0)
+	assert.InDelta(t, 1, s.Metric(t, `minidoor_turned_away_total{limit="breaker"}`), 0)
+	assert.Len(t, s.Log.Lines(`"msg":"sign-in"`), outages, "one line in 10 s is enough for those whom the breaker refuses")
+	assert.Len(t, s.Log.Lines(`"reason":"breaker","count":1`), 1)
 	assert.InDelta(t, outages, s.Metric(t, `minidoor_upstream_seconds_count{op="code2Session",result="unavailable"}`), 0)
 	end()
 	last := codes[outages] // was refused while the breaker was open, and so is not spent
