@@ -108,6 +108,9 @@ func TestQueueServesTogether(t *testing.T) {
 	waitFor(q, len(errs))
 	leave()
 	assert.ErrorIs(t, <-gone, context.Canceled, "who leaves does not wait for those before")
+	q.mu.Lock()
+	assert.Len(t, q.waiting, len(errs)-1, "nor stays in the queue")
+	q.mu.Unlock()
 	close(goOn)
 	for i := range errs {
 		assert.EqualError(t, <-errs[i], fmt.Sprintf("answer %d", i))
@@ -115,6 +118,46 @@ func TestQueueServesTogether(t *testing.T) {
 	q.close()
 	assert.Equal(t, [][]int{{0}, {1, 2, 3, 4}, {5, 6, 7}}, batches)
 	assert.ErrorIs(t, q.do(t.Context(), 1), errClosed)
+}
+
+// Who leaves while being served hears what came of it: their transaction may be durable.
+func TestCallerLeavesWhileServed(t *testing.T) {
+	t.Parallel()
+	q := newQueue(1, 1, func(batch []*job[context.CancelFunc]) {
+		batch[0].ask()
+		batch[0].done <- errOfJob
+	})
+	for range 100 { // the answer may be there before the caller has seen that they have left
+		ctx, leave := context.WithCancel(t.Context())
+		assert.ErrorIs(t, q.do(ctx, leave), errOfJob)
+	}
+	q.close()
+}
+
+// Workers that stay do not keep others from being started: all signatures would be made by one processor.
+func TestQueueServesSideBySide(t *testing.T) {
+	t.Parallel()
+	q := newQueue(2, 1, runEach)
+	require.NoError(t, q.do(t.Context(), func() error { return nil }))
+	waitUntil(q, func() bool { return q.idle == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	meeting, errs := make(chan struct{}), make(chan error, 2)
+	meet := func() error {
+		select {
+		case meeting <- struct{}{}:
+		case <-meeting:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}
+	for range cap(errs) {
+		go func() { errs <- q.do(t.Context(), meet) }()
+	}
+	for range cap(errs) {
+		assert.NoError(t, <-errs, "one has waited for the other")
+	}
+	q.close()
 }
 
 // A panic of one batch ends neither the process nor the queue. Who has an answer keeps it.
@@ -150,11 +193,16 @@ func TestPanicOfATransaction(t *testing.T) {
 
 // waitFor waits until so many wait.
 func waitFor[A any](q *queue[A], n int) {
+	waitUntil(q, func() bool { return len(q.waiting) == n })
+}
+
+// waitUntil waits until done is true of the queue.
+func waitUntil[A any](q *queue[A], done func() bool) {
 	for {
 		q.mu.Lock()
-		waiting := len(q.waiting)
+		reached := done()
 		q.mu.Unlock()
-		if waiting == n {
+		if reached {
 			return
 		}
 		runtime.Gosched()
@@ -186,6 +234,7 @@ func TestCloseDrains(t *testing.T) {
 		go func() { errs <- s.write(context.Background(), s.insertIdentity(fmt.Sprint(i), nil)) }()
 	}
 	waitFor(s.commits, waiting)
+	assert.Equal(t, waiting+1, s.Writing(), "those who wait, and the one they wait for")
 	var batch []string
 	closed := make(chan struct{})
 	go func() {
@@ -197,6 +246,7 @@ func TestCloseDrains(t *testing.T) {
 	for range waiting {
 		assert.NoError(t, <-errs, "what was waiting is written")
 	}
+	assert.Eventually(t, func() bool { return s.Writing() == 0 }, 10*time.Second, time.Millisecond)
 	batch = s.openIDs(t)
 	assert.Len(t, batch, waiting)
 	err := s.write(t.Context(), s.insertIdentity("late", nil))
