@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"slices"
 	"testing"
@@ -115,6 +116,11 @@ func TestKeyForms(t *testing.T) {
 	require.NoError(t, err)
 	_, err = public.sign("ES384", []byte("{}"))
 	assert.ErrorContains(t, err, "cannot sign")
+	alone, err := parseKey(&sdk.Cert{Name: "cert", PrivateKey: string(pem.EncodeToMemory(&pem.Block{
+		Type: "EC PRIVATE KEY", Bytes: sec1,
+	}))})
+	require.NoError(t, err)
+	assert.True(t, alone.isPublic(ec.Public()), "a cert may have a private key alone")
 	for name, row := range map[string]sdk.Cert{
 		"empty": {}, "no PEM": {Certificate: "x"}, "no key in PEM": {Certificate: certificate, PrivateKey: "x"},
 		"no certificate": {Certificate: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
@@ -269,6 +275,19 @@ func TestKeysOfManyCerts(t *testing.T) {
 		require.Same(t, k, again.named(k.name))
 	}
 	assert.Nil(t, again.named(""))
+}
+
+// The key of a cert for something else, such as a TLS server, may be in other hands: nobody's token is signed with it.
+func TestKeysOfOtherScopesSignNoTokens(t *testing.T) {
+	t.Parallel()
+	token := sdk.Cert{Name: "token", Scope: "JWT", CryptoAlgorithm: "ES256"}
+	require.NoError(t, fillCert(&token))
+	tls := token
+	tls.Name, tls.Scope = "tls", "SSL"
+	keys := newKeyring().setOf(slog.New(slog.DiscardHandler), []*sdk.Cert{&tls, &token})
+	assert.Nil(t, keys.named("tls"))
+	assert.Len(t, keys.all(), 1)
+	assert.NotNil(t, keys.named("token"))
 }
 
 // casdoorsKey is the public key of object/token_jwt_key.pem in Casdoor's repository, as it is from v1.41 to v3.158.
