@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
+	"math"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -77,6 +79,49 @@ func TestCodesInFlightOfABadAddress(t *testing.T) {
 	for range 100 {
 		_, err := send("192.0.2.1")
 		require.NoError(t, err, "it has behaved for a minute")
+	}
+}
+
+// However a sign-in ends, or is turned away, it gives the places that it has taken free, once.
+func TestSignInsGiveTheirPlacesBack(t *testing.T) {
+	t.Parallel()
+	const address, most = "192.0.2.1", 10
+	for name, c := range map[string]struct {
+		before func(l *Limits) // makes them turn the sign-in away
+		end    func(p *pass)
+	}{
+		"too many failed":          {before: func(l *Limits) { l.failed.blocked.add(address, time.Minute) }},
+		"too many of its address":  {before: func(l *Limits) { l.failed.sent.inside = map[string]int{address: most} }},
+		"too many wait":            {before: func(l *Limits) { l.working.add(most) }},
+		"too many at the platform": {before: func(l *Limits) { l.signIns.add(most) }},
+		"good": {end: func(p *pass) {
+			require.NoError(t, p.exchanged(t.Context(), "wx", "oGood"))
+			p.end(t.Context(), "app", nil)
+		}},
+		"bad code": {end: func(p *pass) {
+			p.end(t.Context(), "app", &provider.Error{Kind: provider.KindInvalidCode, Code: 40029})
+		}},
+		"client leaves": {end: func(p *pass) { p.end(t.Context(), "app", context.Canceled) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := NewLimits(LimitsConfig{FailedPerIP: 10, MaxSignIns: most, MaxWaiting: most})
+			l.failed.local.charge(address, 7) // so that those of its address are counted
+			if c.before != nil {
+				c.before(l)
+			}
+			places := func() []any { return []any{l.signIns.count(), l.working.count(), maps.Clone(l.failed.sent.inside)} }
+			l.failed.sent.enter(address, math.MaxInt) // another one
+			free := places()
+			p, err := l.signIn(t.Context(), address)
+			if c.end == nil {
+				assert.Error(t, err)
+			} else {
+				require.NoError(t, err)
+				assert.NotEqual(t, free, places())
+				c.end(p)
+			}
+			assert.Equal(t, free, places())
+		})
 	}
 }
 
