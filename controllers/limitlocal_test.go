@@ -125,6 +125,24 @@ func TestSignInsGiveTheirPlacesBack(t *testing.T) {
 	}
 }
 
+// So does an upload: whoever was turned away while all places were taken has as many as before.
+func TestUploadsGiveTheirPlacesBack(t *testing.T) {
+	t.Parallel()
+	l := NewLimits(LimitsConfig{MaxUploads: 1})
+	leave, err := l.upload(t.Context(), "first")
+	require.NoError(t, err)
+	for range maxUploadsPerUser + 1 {
+		_, err := l.upload(t.Context(), "second")
+		assert.Equal(t, http.StatusServiceUnavailable, apiError(err).Status)
+	}
+	leave()
+	leave, err = l.upload(t.Context(), "second")
+	require.NoError(t, err)
+	leave()
+	assert.Zero(t, l.uploads.count())
+	assert.Empty(t, l.uploaders.inside)
+}
+
 // Who would wait too long behind all who are under way is turned away at once, with a platform that answers soon or
 // late.
 func TestTooManyForTheirPace(t *testing.T) {
