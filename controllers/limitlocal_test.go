@@ -82,6 +82,33 @@ func TestCodesInFlightOfABadAddress(t *testing.T) {
 	}
 }
 
+// Only codes that the platform has refused use up the budget: an address is not blocked for a platform that fails, or
+// for a secret that is wrong.
+func TestWhatUsesUpTheBudget(t *testing.T) {
+	t.Parallel()
+	const address, budget = "192.0.2.1", 10
+	for name, c := range map[string]struct {
+		err error
+		bad bool
+	}{
+		"good":            {nil, false},
+		"code":            {&provider.Error{Kind: provider.KindInvalidCode, Code: 40029}, true},
+		"phone code":      {&provider.Error{Kind: provider.KindInvalidPhoneCode, Code: 40029}, true},
+		"nobody asked":    {&provider.Error{Kind: provider.KindInvalidCode}, false},
+		"quota":           {&provider.Error{Kind: provider.KindThrottled, Code: 45011}, false},
+		"wrong AppSecret": {&provider.Error{Kind: provider.KindMisconfigured, Code: 40125}, false},
+		"platform fails":  {&provider.Error{Kind: provider.KindUnavailable, Code: -1}, false},
+		"client leaves":   {context.Canceled, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := NewLimits(LimitsConfig{FailedPerIP: budget})
+			err := l.spend(t.Context(), address, "app", func() error { return c.err })
+			assert.Equal(t, c.err, err)
+			assert.Equal(t, c.bad, l.failed.local.left(address) < budget)
+		})
+	}
+}
+
 // However a sign-in ends, or is turned away, it gives the places that it has taken free, once.
 func TestSignInsGiveTheirPlacesBack(t *testing.T) {
 	t.Parallel()
@@ -165,6 +192,7 @@ func TestTooManyForTheirPace(t *testing.T) {
 			e := apiError(err)
 			assert.Equal(t, http.StatusServiceUnavailable, e.Status)
 			assert.Positive(t, e.RetryAfter)
+			assert.True(t, e.Told, "a line in the log for each would make the storm worse")
 			break
 		}
 	}
@@ -176,6 +204,8 @@ func TestTooManyForTheirPace(t *testing.T) {
 	require.NoError(t, work(), "it does not wait for those who are at the platform")
 	l.working.add(201)
 	assert.Error(t, work())
+	l.working.max = 0
+	assert.NoError(t, work(), "there is no limit")
 }
 
 // What one takes who is alone, or the first of many, does not tell how many could be served, and a stall tells little.
