@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/minidoor/minidoor/object"
 	"github.com/minidoor/minidoor/provider"
 )
 
@@ -105,6 +107,35 @@ func TestWhatUsesUpTheBudget(t *testing.T) {
 			err := l.spend(t.Context(), address, "app", func() error { return c.err })
 			assert.Equal(t, c.err, err)
 			assert.Equal(t, c.bad, l.failed.local.left(address) < budget)
+		})
+	}
+}
+
+// A password that is wrong uses up the budget too, and a server that is busy does not.
+func TestWhichPasswordsUseUpTheBudget(t *testing.T) {
+	t.Parallel()
+	const address, budget = "192.0.2.1", 10
+	for name, c := range map[string]struct {
+		err       error
+		all, used int
+	}{
+		"right":         {nil, 1, 0},
+		"wrong":         {&object.Refusal{Code: object.AccessDenied}, 1, 1},
+		"busy":          {&object.Refusal{Code: object.Unavailable}, 0, 0},
+		"server fails":  {errors.New("disk"), 0, 0},
+		"client leaves": {context.Canceled, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &Deps{Limits: NewLimits(LimitsConfig{FailedPerIP: budget})}
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/login", nil)
+			r.RemoteAddr = address + ":1234"
+			assert.Equal(t, c.err, d.guess(r, func() error { return c.err }))
+			assert.Equal(t, budget-c.used, d.Limits.failed.local.left(address))
+			known, counted := d.Limits.failed.shares.known.Get(passwords)
+			assert.Equal(t, c.all > 0, counted)
+			if counted {
+				assert.Equal(t, share{began: known.began, all: c.all, bad: c.used}, *known)
+			}
 		})
 	}
 }
@@ -334,4 +365,6 @@ func TestLeavingClientsTakeNoRedisDown(t *testing.T) {
 	assert.Zero(t, s.take(ctx, "x", 1, 1))
 	assert.Zero(t, s.take(t.Context(), "x", 1, 1))
 	assert.Positive(t, s.take(t.Context(), "x", 1, 1), "it is asked")
+	s.note(t.Context(), errors.New("no answer"))
+	assert.Zero(t, s.take(t.Context(), "x", 1, 1), "one that is dead is not")
 }
