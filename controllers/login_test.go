@@ -74,6 +74,7 @@ func TestLogin(t *testing.T) {
 	assert.JSONEq(t, `{"status": "error", "msg": "password or code is incorrect, you have 4 remaining chances",
 		"sub": "", "name": "", "data": null, "data2": null, "data3": null}`, w.Body.String())
 	assert.Empty(t, w.Result().Cookies())
+	assert.Contains(t, s.Log.String(), "password or code is incorrect", "whoever watches for guessing reads the log")
 
 	w = login(s, "boss", bossPassword, nil)
 	assert.Equal(t, http.StatusOK, w.Code)
@@ -83,7 +84,10 @@ func TestLogin(t *testing.T) {
 	cookie := w.Header().Get("Set-Cookie")
 	assert.Regexp(t, `^minidoor_session=[A-Z2-7]{26}; Path=/; HttpOnly; SameSite=Lax$`, cookie)
 	assert.True(t, signedIn(s, session(t, login(s, " Boss@Example.com ", bossPassword, nil))))
+	method := strings.Replace(loginBody("boss", bossPassword), "{", `{"signinMethod":"Password",`, 1)
+	assert.True(t, signedIn(s, session(t, scenario{path: loginPath, body: method}.send(s.Handler))))
 	assert.Contains(t, login(s, "boss", "nope", nil).Body.String(), "4 remaining", "the right one gave them back")
+	assert.Contains(t, login(s, "boss", strings.Repeat("x", 255), nil).Body.String(), "3 remaining", "as long as may be")
 	assert.False(t, signedIn(s, nil))
 	assert.False(t, signedIn(s, map[string]string{"Cookie": "minidoor_session=AAAAAAAAAAAAAAAAAAAAAAAAAA"}))
 	assert.NotContains(t, s.Log.String(), bossPassword)
@@ -211,6 +215,8 @@ func TestLogoutEndsSession(t *testing.T) {
 		w = scenario{method: method, path: "/api/logout", header: cookie}.send(s.Handler)
 		assert.Contains(t, w.Body.String(), `"data":""`, "it has ended already, and nobody is named")
 	}
+	scenario{method: "GET", path: "/api/logout?id_token_hint=%zz", status: 200, has: []string{casdoor("the query is malformed")}}.
+		run(t, s.Handler)
 }
 
 // Another site's page cannot use the browser's session. Whoever shows something else is not bothered.

@@ -288,5 +288,9 @@ func TestWhereParametersStand(t *testing.T) {
 			body: url.Values{"client_id": {harness.ClientID},
 				"code": {s.NewCode("oStand")}}.Encode(), status: 200, has: ok},
 		{name: "unknown ones", body: signIn(s.NewCode("oStand"), "zzz", "1", "scene", "1001"), status: 200, has: ok},
+		{name: "as long as may", body: signIn(s.NewCode("oStand"), "zzz", strings.Repeat("x", 255)), status: 200, has: ok},
+		{name: "nickname of two lines", body: signIn(s.NewCode("oStand"), "username", "a\nb"), status: 200, has: ok},
+		{name: "beside a file", header: typed(multipart), status: 200, has: ok, body: parts("tag", "wechat_miniprogram",
+			"client_id", harness.ClientID, "code", s.NewCode("oStand"), `code"; filename="code.txt`, "x")},
 	})
 }

@@ -104,13 +104,13 @@ func TestPassThroughOfRequests(t *testing.T) {
 	}
 	echo = ask("127.0.0.2", http.Header{
 		"X-Forwarded-For": {"203.0.113.7", "10.0.0.1"}, "X-Forwarded-Proto": {"https"},
-		"X-Forwarded-Host": {"id.example.com"}, "Forwarded": {"for=203.0.113.7"},
+		"X-Forwarded-Host": {"id.example.com"}, "Forwarded": {"for=203.0.113.7"}, "Cookie": {`a="b, c"; d; e f=1`},
 	})
 	for name, want := range map[string]string{
 		"X-Forwarded-For": "203.0.113.7, 10.0.0.1, 127.0.0.2", "X-Forwarded-Proto": "https",
-		"X-Forwarded-Host": "id.example.com", "Forwarded": "for=203.0.113.7",
+		"X-Forwarded-Host": "id.example.com", "Forwarded": "for=203.0.113.7", "Cookie": `a="b, c"; d; e f=1`,
 	} {
-		assert.Equal(t, want, echo.Headers.Get(name), "a proxy that is trusted: %s", name)
+		assert.Equal(t, want, echo.Headers.Get(name), "by a proxy that is trusted, with no cookie of ours: %s", name)
 	}
 }
 
