@@ -9,6 +9,9 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,6 +202,22 @@ func TestUploadsGiveTheirPlacesBack(t *testing.T) {
 	leave()
 	assert.Zero(t, l.uploads.count())
 	assert.Empty(t, l.uploaders.inside)
+}
+
+// An upload that has ended leaves no file behind, open or on disk: the server would run out of either.
+func TestUploadsLeaveNoFile(t *testing.T) {
+	t.Parallel()
+	left := 0
+	u := &upload{form: &formBody{left: maxFormRest}, leave: func() { left++ }}
+	require.NoError(t, u.takeFile(strings.NewReader("picture")))
+	if runtime.GOOS != "windows" { // where an open one cannot be removed
+		assert.NoFileExists(t, u.file.Name(), "a crash leaves none either")
+		require.NoError(t, os.WriteFile(u.file.Name(), nil, 0o600))
+	}
+	u.close()
+	assert.ErrorIs(t, u.file.Close(), os.ErrClosed)
+	assert.NoFileExists(t, u.file.Name())
+	assert.Equal(t, 1, left)
 }
 
 // Who would wait too long behind all who are under way is turned away at once, with a platform that answers soon or
