@@ -19,6 +19,7 @@ func RunSweep(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 		"Tokens":    testSweepTokens,
 		"Sessions":  testSweepSessions,
 		"Instances": testSweepInstances,
+		"Long":      testSweepLong,
 		"LostClaim": testSweepLostClaim,
 		"Run":       testSweepRun,
 		"Admins":    testSweepAdminSessions,
@@ -169,6 +170,28 @@ func testSweepInstances(t *testing.T, s *suite) {
 		}
 	}
 	assert.Equal(t, 1, workers)
+}
+
+// testSweepLong has a sweep take longer than a claim lasts: nobody else sweeps meanwhile, and whoever goes on for it
+// would begin where it is.
+func testSweepLong(t *testing.T, s *suite) {
+	n := s.tenant(t, setup{})
+	const tokens = 12
+	for range tokens {
+		n.signIn(t, "o1")
+	}
+	one := newBroom(s.store, time.Now().Add(48*time.Hour))
+	count, batches := one.Swept, 0
+	one.Swept = func(table string, rows int64) {
+		count(table, rows)
+		one.clock.Advance(20 * time.Second)
+		assert.Equal(t, nothing, newBroom(s.store, one.clock.Now()).sweep(t), batches)
+		if batches++; batches > 1 {
+			assert.Contains(t, s.sweepState(t), `"cursor":["admin","`)
+		}
+	}
+	assert.Equal(t, map[string]int64{"token": tokens}, one.sweep(t))
+	assert.Equal(t, tokens/2, batches)
 }
 
 // testSweepLostClaim has another instance take the claim, and sweep to the end, while one is at it: the one stops, what
