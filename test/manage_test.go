@@ -125,6 +125,36 @@ func TestManageRefusesValues(t *testing.T) {
 	})
 }
 
+// A row is named so that paths can name it, and no two names look like one.
+func TestManageRefusesNames(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	secret := "clientId=" + harness.ClientID + "&clientSecret=" + harness.ClientSecret
+	call := func(path string, row harness.Row) string {
+		return s.Call(t, http.MethodPost, path+"&"+secret, "", row).Body
+	}
+	s.SignIn(t, "oNamed")
+	for _, name := range []string{"", " ", " a", "a ", "a/b", `a\b`, "a\nb", "a\x7fb", strings.Repeat("a", 101)} {
+		for path, row := range map[string]harness.Row{
+			"/api/add-user?":                         {"owner": harness.Organization, "name": name},
+			"/api/add-provider?":                     {"owner": harness.Organization, "name": name},
+			"/api/update-user?id=shop/wechat-oNamed": {"owner": harness.Organization, "name": name},
+		} {
+			if name != "" || !strings.Contains(path, "update") { // where it is the name that is there
+				assert.Contains(t, call(path, row), "owner and name are required", "%s %q", path, name)
+			}
+		}
+	}
+	assert.Equal(t, "1", s.Value(t, "SELECT COUNT(*) FROM user WHERE owner='shop' AND name LIKE 'wechat-%'"))
+	for _, name := range []string{strings.Repeat("a", 100), "小明 🐼"} {
+		assert.Contains(t, call("/api/add-user?", harness.Row{"owner": harness.Organization, "name": name}), `"Affected"`, name)
+	}
+	assert.Contains(t, call("/api/add-provider?", harness.Row{
+		"owner": harness.Organization, "name": "copied", "type": "WeChatMiniProgram", "clientId": "wx", "clientSecret": "***",
+	}), `"Affected"`)
+	assert.Empty(t, s.Value(t, "SELECT client_secret FROM provider WHERE name='copied'"), "a mask is no secret")
+}
+
 // Whether users need an application is looked up before the transaction: a whole table may have to be read.
 func TestApplicationInUse(t *testing.T) {
 	t.Parallel()
