@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -58,4 +59,41 @@ func TestCertsAreMadeInTurn(t *testing.T) {
 	require.ErrorIs(t, add(10*time.Millisecond), context.DeadlineExceeded)
 	<-a.making
 	require.NoError(t, add(time.Minute))
+}
+
+// Of two admins who save at once nobody undoes what the other one has saved, and a row that is gone does not come back.
+func TestUpdatesAtOnceKeepBoth(t *testing.T) {
+	t.Parallel()
+	a := newTestService(t, openStore(t), ServiceConfig{})
+	admin := &Caller{Role: Global, Organization: builtInName, Name: builtInAdmin}
+	add := json.RawMessage(`{"owner":"admin","name":"shop","displayName":"old","websiteUrl":"old"}`)
+	require.NoError(t, a.Organizations().Add(t.Context(), admin, add))
+	update := func(meanwhile func() error) (bool, error) {
+		organizations, fill := a.Organizations(), a.Organizations().fill
+		organizations.fill = func(ctx context.Context, c *Caller, row, old *sdk.Organization) error {
+			if meanwhile != nil {
+				require.NoError(t, meanwhile())
+				meanwhile = nil
+			}
+			return fill(ctx, c, row, old)
+		}
+		return organizations.Update(t.Context(), admin, adminOwner, "shop", nil, json.RawMessage(`{"displayName":"new"}`))
+	}
+	affected, err := update(func() error {
+		_, err := a.Organizations().Update(t.Context(), admin, adminOwner, "shop", nil, json.RawMessage(`{"websiteUrl":"new"}`))
+		return err
+	})
+	require.NoError(t, err)
+	assert.True(t, affected)
+	row, err := a.Organizations().Get(t.Context(), admin, adminOwner, "shop")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"new", "new"}, []string{row.DisplayName, row.WebsiteUrl})
+	affected, err = update(func() error {
+		_, err := a.Organizations().Delete(t.Context(), admin, adminOwner, "shop")
+		return err
+	})
+	require.NoError(t, err)
+	assert.False(t, affected)
+	_, err = a.Organizations().Get(t.Context(), admin, adminOwner, "shop")
+	assert.ErrorIs(t, err, ErrNotFound)
 }
