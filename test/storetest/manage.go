@@ -20,6 +20,7 @@ func (s *suite) testManage(t *testing.T) {
 	n := s.tenant(t, setup{})
 	token := n.signIn(t, "oManaged")
 	t.Run("users", func(t *testing.T) { testManageUsers(t, n) })
+	t.Run("rules of users", func(t *testing.T) { testManageUserRules(t, n) })
 	t.Run("tokens", func(t *testing.T) { testManageTokens(t, n, token) })
 	t.Run("settings", func(t *testing.T) { testManageSettings(t, n) })
 	t.Run("values", func(t *testing.T) { testManageValues(t, n) })
@@ -103,6 +104,66 @@ func testManageUsers(t *testing.T, n *tenant) {
 		require.NoError(t, err)
 		assert.Equal(t, want, done)
 	}
+}
+
+// testManageUserRules has changes refused of what others go by, and admins kept from locking themselves out.
+func testManageUserRules(t *testing.T, n *tenant) {
+	users, global := n.service.Users(), builtInAdmin()
+	for name, r := range map[string]row{"boss": {"isAdmin": true}, "admin": nil, "clerk": {"email": "clerk@example.com"}} {
+		require.NoError(t, users.Add(t.Context(), n.app(), jsonOf(t, fields{"owner": n.name, "name": name}.with(r))))
+	}
+	as := func(name string, role object.Role) *object.Caller {
+		return &object.Caller{Role: role, Organization: n.name, Name: name, UserID: n.find(t, name).Id}
+	}
+	boss, clerk := as("boss", object.Admin), as("clerk", object.Member)
+	for _, c := range []struct {
+		by     *object.Caller
+		name   string
+		change row
+		says   string // empty: it is done
+	}{
+		{boss, "boss", row{"isAdmin": false}, "administrators cannot take their own rights away"},
+		{boss, "boss", row{"isForbidden": true}, "administrators cannot take their own rights away"},
+		{boss, "boss", row{"isDeleted": true}, "administrators cannot take their own rights away"},
+		{boss, "boss", row{"displayName": "Boss"}, ""},
+		{boss, "clerk", row{"isForbidden": true}, ""},
+		{clerk, "clerk", row{"score": 9}, "Unauthorized operation"},
+		{global, "clerk", row{"id": "another"}, "The ID is immutable."},
+		{global, "clerk", row{"owner": "built-in"}, "The owner is immutable: a user stays in the organization"},
+		{boss, "clerk", row{"phone": "call me"}, "phone must be a phone number"},
+		{boss, "clerk", row{"phone": "+86 138-0000-0000"}, ""},
+		{boss, "clerk", row{"totpSecret": "x"}, "totp_secret can be set by an administrator of built-in only"},
+		{global, "clerk", row{"totpSecret": "x"}, ""},
+		{boss, "clerk", row{"emailVerified": true}, ""},
+		{boss, "clerk", row{"email": "new@example.com"}, ""},
+		{boss, "wechat-oManaged", row{"properties": row{"wechatOpenId": "oAnother", "color": "red"}}, ""},
+	} {
+		done, err := users.Update(t.Context(), c.by, n.name, c.name, nil, jsonOf(t, c.change))
+		if c.says != "" {
+			assert.ErrorContains(t, err, c.says, "%s: %v", c.name, c.change)
+			continue
+		}
+		require.NoError(t, err, "%s: %v", c.name, c.change)
+		assert.True(t, done)
+	}
+	assert.False(t, n.find(t, "clerk").EmailVerified, "the new address is not")
+	properties := n.find(t, "wechat-oManaged").Properties
+	assert.Equal(t, "oManaged", properties["wechatOpenId"], "what the platform has told")
+	assert.Equal(t, "red", properties["color"])
+	for _, c := range []struct {
+		by          *object.Caller
+		owner, name string
+		refused     bool
+	}{
+		{boss, n.name, "boss", true}, {global, "built-in", "admin", true}, {boss, n.name, "admin", false},
+		{boss, n.name, "clerk", false}, {global, n.name, "boss", false},
+	} {
+		done, err := users.Delete(t.Context(), c.by, c.owner, c.name)
+		assert.Equal(t, c.refused, err != nil, "%s/%s: %v", c.owner, c.name, err)
+		assert.Equal(t, !c.refused, done, c.name)
+	}
+	assertRefused(t, users.Add(t.Context(), global, jsonOf(t, row{"owner": "nowhere", "name": "x"})), object.InvalidRequest,
+		"the organization nowhere does not exist")
 }
 
 // checkPaging reads a list page by page, by numbers and by keys, and compares with the list as a whole.
