@@ -124,6 +124,14 @@ func testBrokenStarts(t *testing.T, binary string) {
 // testCommandsNeedAStart runs commands where nothing is for them to work on: they make nothing.
 func testCommandsNeedAStart(t *testing.T, binary string) {
 	w := newWorld(t, binary, testdb.SQLite(t))
+	for _, half := range []string{"shop/alice", "alice=oMe", "/alice=oMe", "shop/=oMe", "shop/alice="} {
+		output, failed := w.command(t, "-assign", half)
+		assert.True(t, failed)
+		assert.Contains(t, output, "want owner/name=OpenID", half)
+	}
+	output, failed := w.command(t, "-adopt", "-reseal")
+	assert.True(t, failed)
+	assert.Contains(t, output, "another command is given already")
 	_, file, _ := strings.Cut(w.store.DataSourceName, ":")
 	for _, args := range [][]string{{"-adopt"}, {"-assign", "shop/alice=oMe"}, {"-reseal"}} {
 		output, failed := w.command(t, args...)
@@ -133,7 +141,7 @@ func testCommandsNeedAStart(t *testing.T, binary string) {
 		assert.NoFileExists(t, w.cfg.Env["sealKeyFile"])
 	}
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	output, failed := w.command(t, "-reseal")
+	output, failed = w.command(t, "-reseal")
 	assert.True(t, failed)
 	assert.Contains(t, output, "minidoor: there is no database yet: the schema is made at the first start\n")
 	info, err := os.Stat(file)
