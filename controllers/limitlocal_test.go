@@ -170,7 +170,9 @@ func TestSignInsGiveTheirPlacesBack(t *testing.T) {
 			if c.before != nil {
 				c.before(l)
 			}
-			places := func() []any { return []any{l.signIns.count(), l.working.count(), maps.Clone(l.failed.sent.inside)} }
+			places := func() []any {
+				return []any{l.signIns.count(), l.working.count(), maps.Clone(l.failed.sent.inside)}
+			}
 			l.failed.sent.enter(address, math.MaxInt) // another one
 			free := places()
 			p, err := l.signIn(t.Context(), address)
@@ -252,6 +254,7 @@ func TestTooManyForTheirPace(t *testing.T) {
 		return err
 	}
 	require.NoError(t, work(), "it does not wait for those who are at the platform")
+	assert.Zero(t, l.working.count(), "it is done")
 	l.working.add(201)
 	assert.Error(t, work())
 	l.working.max = 0

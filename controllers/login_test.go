@@ -215,8 +215,8 @@ func TestLogoutEndsSession(t *testing.T) {
 		w = scenario{method: method, path: "/api/logout", header: cookie}.send(s.Handler)
 		assert.Contains(t, w.Body.String(), `"data":""`, "it has ended already, and nobody is named")
 	}
-	scenario{method: "GET", path: "/api/logout?id_token_hint=%zz", status: 200, has: []string{casdoor("the query is malformed")}}.
-		run(t, s.Handler)
+	scenario{method: "GET", path: "/api/logout?id_token_hint=%zz", status: 200,
+		has: []string{casdoor("the query is malformed")}}.run(t, s.Handler)
 }
 
 // Another site's page cannot use the browser's session. Whoever shows something else is not bothered.

@@ -80,7 +80,8 @@ func TestUpdatesAtOnceKeepBoth(t *testing.T) {
 		return organizations.Update(t.Context(), admin, adminOwner, "shop", nil, json.RawMessage(`{"displayName":"new"}`))
 	}
 	affected, err := update(func() error {
-		_, err := a.Organizations().Update(t.Context(), admin, adminOwner, "shop", nil, json.RawMessage(`{"websiteUrl":"new"}`))
+		change := json.RawMessage(`{"websiteUrl":"new"}`)
+		_, err := a.Organizations().Update(t.Context(), admin, adminOwner, "shop", nil, change)
 		return err
 	})
 	require.NoError(t, err)

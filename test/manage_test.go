@@ -147,7 +147,8 @@ func TestManageRefusesNames(t *testing.T) {
 	}
 	assert.Equal(t, "1", s.Value(t, "SELECT COUNT(*) FROM user WHERE owner='shop' AND name LIKE 'wechat-%'"))
 	for _, name := range []string{strings.Repeat("a", 100), "小明 🐼"} {
-		assert.Contains(t, call("/api/add-user?", harness.Row{"owner": harness.Organization, "name": name}), `"Affected"`, name)
+		row := harness.Row{"owner": harness.Organization, "name": name}
+		assert.Contains(t, call("/api/add-user?", row), `"Affected"`, name)
 	}
 	assert.Contains(t, call("/api/add-provider?", harness.Row{
 		"owner": harness.Organization, "name": "copied", "type": "WeChatMiniProgram", "clientId": "wx", "clientSecret": "***",

@@ -162,8 +162,8 @@ func testManageUserRules(t *testing.T, n *tenant) {
 		assert.Equal(t, c.refused, err != nil, "%s/%s: %v", c.owner, c.name, err)
 		assert.Equal(t, !c.refused, done, c.name)
 	}
-	assertRefused(t, users.Add(t.Context(), global, jsonOf(t, row{"owner": "nowhere", "name": "x"})), object.InvalidRequest,
-		"the organization nowhere does not exist")
+	err := users.Add(t.Context(), global, jsonOf(t, row{"owner": "nowhere", "name": "x"}))
+	assertRefused(t, err, object.InvalidRequest, "the organization nowhere does not exist")
 }
 
 // checkPaging reads a list page by page, by numbers and by keys, and compares with the list as a whole.
