@@ -107,6 +107,14 @@ type boundedConn struct {
 	leave func()
 }
 
+// CloseWrite has http.Server end a connection gently: a client that still sends would else lose the reply.
+func (c *boundedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 // ReadFrom implements io.ReaderFrom: a file is sent by the system.
 func (c *boundedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 

@@ -115,6 +115,26 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(stop(), "level=WARN msg=\"connections wait to be taken"))
 }
 
+// A client that is still sending, more than anybody reads, gets the whole of the reply that ends its connection.
+func TestRepliesAreReadToTheirEnd(t *testing.T) {
+	t.Parallel()
+	address, stop := roomServer(t, 8, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	}))
+	conn := keptConn(t, address)
+	send(t, conn, "/", "Content-Length: 1000000000\r\n")
+	assert.True(t, receive(t, conn))
+	_, err := conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	for range 3 {
+		_, err := conn.Write(make([]byte, 1<<10))
+		require.NoError(t, err, "it is not reset while the client may be sending")
+		time.Sleep(10 * time.Millisecond)
+	}
+	stop()
+}
+
 // A server that takes no connection, as all places are taken, ends all the same.
 func TestServeEndsWithoutRoom(t *testing.T) {
 	t.Parallel()
