@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,7 +54,7 @@ func check(ctx context.Context, c workplace) error {
 		return r.err()
 	}
 	defer c.store.Close()
-	for _, f := range c.store.DiagnoseWaiting(c.cfg.DataSourceName.Reveal()) {
+	for _, f := range slices.Concat(c.store.DiagnoseSchema(), c.store.DiagnoseWaiting(c.cfg.DataSourceName.Reveal())) {
 		r.add(f)
 	}
 	r.run(ctx, "database", c.store.DiagnoseWriting)

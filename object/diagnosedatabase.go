@@ -12,6 +12,15 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
+// DiagnoseSchema names what the first start of this version adds to tables that an earlier one has made.
+func (s *Store) DiagnoseSchema() []Finding {
+	if len(s.unmade) == 0 {
+		return nil
+	}
+	return []Finding{found(Fine, "database: an earlier version has made it, and the first start of this one adds %s",
+		strings.Join(s.unmade, ", "))}
+}
+
 // DiagnoseWriting tries whether a server lets us write where sign-ins do, by statements that reach no row, in a
 // transaction that is undone.
 func (s *Store) DiagnoseWriting(ctx context.Context) ([]Finding, error) {
@@ -40,8 +49,12 @@ func (s *Store) DiagnoseWriting(ctx context.Context) ([]Finding, error) {
 	return s.diagnoseRights(ctx)
 }
 
-// tries returns statements that write to a table, and change nothing.
+// tries returns statements that write to a table, and change nothing. There are none where the table is still to be
+// made.
 func tries[T any](t *table[T]) []string {
+	if len(t.columns) == 0 {
+		return nil
+	}
 	column := t.dialect.quote(t.columns[0].name)
 	return []string{
 		fmt.Sprintf("INSERT INTO %[1]s (%[2]s) SELECT %[2]s FROM %[1]s WHERE 1=0", t.name, t.list(t.columns, "")),

@@ -58,20 +58,27 @@ func (s *Store) setUp(ctx context.Context) (first *FirstStart, err error) {
 // syncTables creates and extends the tables that are ours to. Those that a sign-in adds rows to get the indexes that
 // something is looked up by (see indexes), not the ones that Casdoor gives them besides.
 func (s *Store) syncTables(session *xorm.Session) error {
-	tables := []any{
+	whole, bare := s.ours()
+	_, err := session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true}, whole...)
+	if err == nil && len(bare) > 0 {
+		_, err = session.SyncWithOptions(xorm.SyncOptions{IgnoreIndices: true}, bare...)
+	}
+	return err
+}
+
+// ours returns rows of the tables that are ours to make: with the indexes that their tags say, and without.
+func (s *Store) ours() (whole, bare []any) {
+	whole = []any{
 		new(Identity), new(Session), new(Union), new(ProviderOptions), new(Conflict), new(State),
 		new(Mark), new(Event), new(Media), new(Upload),
 		new(AdminSession), new(Attempt), new(Log), new(Stat),
 	}
-	if !s.beside {
-		tables = append(tables, new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert),
-			new(sdk.Record), new(sdk.Resource))
+	if s.beside {
+		return whole, nil
 	}
-	_, err := session.SyncWithOptions(xorm.SyncOptions{IgnoreDropIndices: true}, tables...)
-	if err == nil && !s.beside {
-		_, err = session.SyncWithOptions(xorm.SyncOptions{IgnoreIndices: true}, new(sdk.User), new(sdk.Token))
-	}
-	return err
+	whole = append(whole, new(sdk.Organization), new(sdk.Application), new(sdk.Provider), new(sdk.Cert),
+		new(sdk.Record), new(sdk.Resource))
+	return whole, []any{new(sdk.User), new(sdk.Token)}
 }
 
 func (s *Store) lock(session *xorm.Session) error {

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +49,7 @@ type Store struct {
 	clients     *clients
 	beside      bool         // the tables are a Casdoor's
 	bare        bool         // ours are not there yet
+	unmade      []string     // tables, and columns of others, that an earlier version has not made; see OpenAsItIs
 	tokenBy     tokenColumns // what a row knows its tokens by
 	groupRules  string       // the table, quoted; empty but beside a Casdoor that has one
 	usersText   string       // see asUsers
@@ -149,7 +153,40 @@ func (s *Store) lookOnly(ctx context.Context, prefix string, found schema) error
 			return err
 		}
 	}
+	if !s.bare {
+		if err := s.lookAtOurs(ctx, prefix, found); err != nil {
+			return err
+		}
+	}
 	return s.mapTables(found)
+}
+
+// lookAtOurs finds out which of the tables that are ours to make are there, with which columns.
+func (s *Store) lookAtOurs(ctx context.Context, prefix string, found schema) error {
+	whole, bare := s.ours()
+	for _, row := range slices.Concat(whole, bare) {
+		info, err := s.engine.TableInfo(row)
+		if err != nil {
+			return err
+		}
+		made, err := s.engine.Context(ctx).IsTableExist(info.Name)
+		if err != nil {
+			return err
+		}
+		var columns []string // none: everything of it is missing
+		if !made {
+			s.unmade = append(s.unmade, info.Name)
+		} else if columns, err = s.columnsOf(ctx, info.Name); err != nil {
+			return err
+		}
+		found[strings.TrimPrefix(info.Name, prefix)] = columns
+		for _, column := range info.ColumnsSeq() {
+			if made && !slices.Contains(columns, column) {
+				s.unmade = append(s.unmade, info.Name+"."+column)
+			}
+		}
+	}
+	return nil
 }
 
 // Beside reports whether the tables are those of a Casdoor, which goes on using them.
@@ -227,38 +264,38 @@ func limitPool(db *sql.DB, most int, life time.Duration) {
 	db.SetConnMaxLifetime(life)
 }
 
-// mapTables maps the rows to the tables: with the columns that a Casdoor's have, where found is not nil.
+// mapTables maps the rows to the tables: with the columns that these have, where found says it.
 func (s *Store) mapTables(found schema) error {
 	err := errors.Join(
-		mapTable(s, &s.organizations, found.has("organization")),
-		mapTable(s, &s.applications, found.has("application")),
-		mapTable(s, &s.providers, found.has("provider")),
-		mapTable(s, &s.certs, found.has("cert")),
-		mapTable(s, &s.users, found.has("user")),
-		mapTable(s, &s.tokens, found.has("token")),
-		mapTable(s, &s.identities, nil),
-		mapTable(s, &s.sessions, nil),
-		mapTable(s, &s.unions, nil),
-		mapTable(s, &s.options, nil),
-		mapTable(s, &s.conflicts, nil),
-		mapTable(s, &s.states, nil),
-		mapTable(s, &s.uploads, nil),
-		mapTable(s, &s.marks, nil),
-		mapTable(s, &s.events, nil),
-		mapTable(s, &s.media, nil),
-		mapTable(s, &s.adminSessions, nil),
-		mapTable(s, &s.attempts, nil),
-		mapTable(s, &s.logs, nil),
-		mapTable(s, &s.stats, nil),
+		mapTable(s, &s.organizations, found),
+		mapTable(s, &s.applications, found),
+		mapTable(s, &s.providers, found),
+		mapTable(s, &s.certs, found),
+		mapTable(s, &s.users, found),
+		mapTable(s, &s.tokens, found),
+		mapTable(s, &s.identities, found),
+		mapTable(s, &s.sessions, found),
+		mapTable(s, &s.unions, found),
+		mapTable(s, &s.options, found),
+		mapTable(s, &s.conflicts, found),
+		mapTable(s, &s.states, found),
+		mapTable(s, &s.uploads, found),
+		mapTable(s, &s.marks, found),
+		mapTable(s, &s.events, found),
+		mapTable(s, &s.media, found),
+		mapTable(s, &s.adminSessions, found),
+		mapTable(s, &s.attempts, found),
+		mapTable(s, &s.logs, found),
+		mapTable(s, &s.stats, found),
 	)
-	if has := found.has("record"); has != nil || !s.beside {
-		err = errors.Join(err, mapTable(s, &s.records, has))
+	if found == nil || len(found["record"]) > 0 {
+		err = errors.Join(err, mapTable(s, &s.records, found))
 	}
-	if has := found.has("resource"); has != nil || !s.beside {
-		err = errors.Join(err, mapTable(s, &s.resources, has))
+	if found == nil || len(found["resource"]) > 0 {
+		err = errors.Join(err, mapTable(s, &s.resources, found))
 	}
-	if role, permission := found.has("role"), found.has("permission"); role != nil && permission != nil {
-		err = errors.Join(err, mapTable(s, &s.roles, role), mapTable(s, &s.permissions, permission))
+	if len(found["role"]) > 0 && len(found["permission"]) > 0 {
+		err = errors.Join(err, mapTable(s, &s.roles, found), mapTable(s, &s.permissions, found))
 	}
 	if err == nil {
 		s.tokenBy = tokenColumnsOf(s.tokens)
@@ -266,8 +303,8 @@ func (s *Store) mapTables(found schema) error {
 	return err
 }
 
-func mapTable[T any](s *Store, t **table[T], has func(string) bool) (err error) {
-	*t, err = newTable[T](s.engine, s.dialect, has)
+func mapTable[T any](s *Store, t **table[T], found schema) (err error) {
+	*t, err = newTable[T](s.engine, s.dialect, found.has(tableNames{}.Obj2Table(reflect.TypeFor[T]().Name())))
 	return err
 }
 

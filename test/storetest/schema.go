@@ -17,6 +17,7 @@ import (
 	"xorm.io/xorm/schemas"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/provider"
 	"github.com/minidoor/minidoor/test/testdb"
 )
 
@@ -178,17 +179,39 @@ func (s *suite) testAsItIs(t *testing.T) {
 
 	old := open(t, cfg)
 	old.store.Close()
-	for _, change := range []string{`DROP TABLE mini_program_stat`, `ALTER TABLE "application" DROP COLUMN tags`} {
+	for _, change := range []string{
+		`DROP TABLE mini_program_stat`, `DROP TABLE mini_program_mark`, `DROP TABLE record`,
+		`ALTER TABLE "application" DROP COLUMN tags`, `ALTER TABLE mini_program_provider DROP COLUMN on_review`,
+		`ALTER TABLE mini_program_session DROP COLUMN updated_time`,
+	} {
 		_, err := old.db.ExecContext(t.Context(), old.statement(change))
 		require.NoError(t, err)
 	}
 	tables := tableNames(t, old.db, cfg.DriverName)
+	registry, err := provider.NewRegistry()
+	require.NoError(t, err)
 	look, err := object.OpenAsItIs(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(look.Close)
 	applications, err := look.DiagnoseApplications(t.Context())
 	require.NoError(t, err)
 	assert.Contains(t, applications, object.Finding{Severity: object.Fine, Text: "application admin/app-built-in"})
+	assert.Equal(t, []object.Finding{{
+		Severity: object.Fine,
+		Text: "database: an earlier version has made it, and the first start of this one adds " +
+			"mini_program_session.updated_time, mini_program_provider.on_review, mini_program_mark, mini_program_stat, " +
+			"application.tags, record",
+	}}, look.DiagnoseSchema())
+	for _, diagnose := range []func() ([]object.Finding, error){
+		func() ([]object.Finding, error) { return look.DiagnoseWriting(t.Context()) },
+		func() ([]object.Finding, error) { return look.DiagnoseProviders(t.Context(), registry) },
+	} {
+		all, err := diagnose()
+		require.NoError(t, err)
+		for _, f := range all {
+			assert.NotEqual(t, object.Problem, f.Severity, f.Text)
+		}
+	}
 	assert.False(t, look.Bare())
 	assert.ElementsMatch(t, tables, tableNames(t, old.db, cfg.DriverName))
 	_, err = old.db.ExecContext(t.Context(), old.statement(`SELECT tags FROM "application"`))
