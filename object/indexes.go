@@ -2,6 +2,7 @@ package object
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -56,7 +57,7 @@ func (s *Store) makeIndexes(session *xorm.Session) error {
 	}
 	for _, i := range all {
 		if err := s.makeIndex(session, i); err != nil {
-			return fmt.Errorf("index %s: %w", i.name, err)
+			return fmt.Errorf("index of %s (%s): %w", s.engine.TableName(i.row), strings.Join(i.columns, ", "), err)
 		}
 	}
 	return nil
@@ -64,10 +65,16 @@ func (s *Store) makeIndexes(session *xorm.Session) error {
 
 func (s *Store) makeIndex(session *xorm.Session, i index) error {
 	table := s.engine.TableName(i.row)
-	if i.name == "" {
-		i.name = "IDX_" + table + "_" + strings.Join(i.columns, "_")
-	} else {
-		i.name = strings.TrimSuffix(table, s.engine.TableName(i.row, false)) + i.name
+	name := "IDX_" + table + "_" + strings.Join(i.columns, "_")
+	if i.name != "" {
+		// Of tables with several prefixes earlier versions gave the plain name to the first, which keeps it.
+		if known, err := s.hasIndex(session, table, i.name); err != nil || known {
+			return err
+		}
+		name = s.indexPrefix(table, i.row) + i.name
+	}
+	if known, err := s.hasIndex(session, table, name); err != nil || known {
+		return err
 	}
 	columns := make([]string, len(i.columns))
 	for n, column := range i.columns {
@@ -76,19 +83,33 @@ func (s *Store) makeIndex(session *xorm.Session, i index) error {
 			columns[n] += " varchar_pattern_ops"
 		}
 	}
-	statement := fmt.Sprintf("%s ON %s (%s)", s.dialect.quote(i.name), s.dialect.quote(table), strings.Join(columns, ", "))
-	if s.dialect.driver != "mysql" {
-		if i.where != "" {
-			statement += " WHERE " + i.where
-		}
-		_, err := session.Exec("CREATE INDEX IF NOT EXISTS " + statement)
-		return err
+	create, where := "CREATE INDEX IF NOT EXISTS", "" // PostgreSQL cuts long names, and hasIndex does not find them
+	if s.dialect.driver == "mysql" {
+		create = "CREATE INDEX"
+	} else if i.where != "" {
+		where = " WHERE " + i.where
 	}
-	known, err := session.SQL("SELECT 1 FROM information_schema.statistics WHERE table_schema=DATABASE() AND table_name=? "+
-		"AND index_name=?", table, i.name).Exist()
-	if err != nil || known {
-		return err
-	}
-	_, err = session.Exec("CREATE INDEX " + statement)
+	_, err := session.Exec(fmt.Sprintf("%s %s ON %s (%s)%s",
+		create, s.dialect.quote(name), s.dialect.quote(table), strings.Join(columns, ", "), where))
 	return err
+}
+
+// indexPrefix returns what the table's name begins with before Casdoor's, where the indexes of all tables share one name
+// space.
+func (s *Store) indexPrefix(table string, row any) string {
+	if s.dialect.driver == "mysql" {
+		return ""
+	}
+	return strings.TrimSuffix(table, tableNames{}.Obj2Table(reflect.TypeOf(row).Elem().Name()))
+}
+
+// hasIndex reports whether a table has an index of this name.
+func (s *Store) hasIndex(session *xorm.Session, table, name string) (bool, error) {
+	query := map[string]string{
+		"sqlite": "SELECT 1 FROM sqlite_master WHERE type='index' AND tbl_name=? AND name=?",
+		"pgx":    "SELECT 1 FROM pg_indexes WHERE schemaname=current_schema() AND tablename=? AND indexname=?",
+		"mysql": "SELECT 1 FROM information_schema.statistics WHERE table_schema=DATABASE() AND table_name=? " +
+			"AND index_name=?",
+	}[s.dialect.driver]
+	return session.SQL(query, table, name).Exist()
 }

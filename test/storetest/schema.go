@@ -234,6 +234,47 @@ func (s *suite) testPrefix(t *testing.T) {
 	assert.Len(t, prefixed.rows(t, "SELECT * FROM cd_token"), 1)
 	_, err = prefixed.db.ExecContext(t.Context(), prefixed.statement(`SELECT * FROM "user" WHERE owner=''`))
 	assert.Error(t, err, "there must be no table without the prefix")
+
+	beside := cfg // another one's tables have the same indexes
+	beside.TableNamePrefix = "other_"
+	store, _, err := object.Open(t.Context(), beside)
+	require.NoError(t, err)
+	store.Close()
+	made := indexesOf(t, cfg, "cd_token")
+	require.Subset(t, made, []string{"organization,name", "organization,user"})
+	assert.Equal(t, made, indexesOf(t, cfg, "other_token"))
+
+	// Earlier versions gave the plain names to the first prefix.
+	named := map[string]string{
+		"sqlite":   "DROP INDEX cd_mp_token_user; CREATE INDEX mp_token_user ON cd_token (organization, user)",
+		"postgres": "ALTER INDEX cd_mp_token_user RENAME TO mp_token_user",
+		"mysql":    "DO 1", // there each table names its own
+	}[cfg.DriverName]
+	_, err = prefixed.db.ExecContext(t.Context(), named)
+	require.NoError(t, err)
+	store, _, err = object.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	store.Close()
+	assert.Equal(t, made, indexesOf(t, cfg, "cd_token"), "none is made twice")
+}
+
+// indexesOf returns the columns of each index of a table, but for that of its key.
+func indexesOf(t *testing.T, cfg object.StoreConfig, table string) []string {
+	t.Helper()
+	driver, name := testdb.DataSource(t, cfg)
+	engine, err := xorm.NewEngine(driver, name)
+	require.NoError(t, err)
+	defer func() { _ = engine.Close() }()
+	known, err := engine.DBMetas()
+	require.NoError(t, err)
+	i := slices.IndexFunc(known, func(known *schemas.Table) bool { return known.Name == table })
+	require.GreaterOrEqual(t, i, 0, "no table %s", table)
+	var all []string
+	for _, index := range known[i].Indexes {
+		all = append(all, strings.Join(index.Cols, ","))
+	}
+	slices.Sort(all)
+	return all
 }
 
 // A user who signs in again stays in their page of PostgreSQL's, though others have filled it.
