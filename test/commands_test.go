@@ -183,6 +183,11 @@ func testCheck(t *testing.T, binary string) {
 	} {
 		assert.Contains(t, output, line)
 	}
+	require.NotContains(t, output, "an earlier version")
+	_, err := testdb.Connect(t, w.store).ExecContext(t.Context(), "DROP TABLE mini_program_stat")
+	require.NoError(t, err)
+	assert.Contains(t, check(false),
+		"ok: database: an earlier version has made it, and the first start of this one adds mini_program_stat\n")
 
 	w.fake.Inject(fakewechat.PathStableToken, fakewechat.ErrcodeMessage(40164, "invalid ip 203.0.113.7, not in whitelist"), 1)
 	output = check(true)
