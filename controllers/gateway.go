@@ -56,6 +56,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.deps.passFailed(w, r, errLoop)
 		return
 	}
+	if r.URL.Opaque != "" {
+		// Of x:http://host/path all behind the colon would be sent on, and has a path there that it does not have here.
+		e := badRequest("the target of the request is neither a path nor an address with one")
+		g.deps.notPassed(w, r, casdoorShape, e)
+		return
+	}
 	if hidesHeader(r) {
 		e := badRequest("the header Connection names a header that is meant for the server")
 		g.deps.notPassed(w, r, shapeOf(r.URL.Path), e)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -293,4 +294,34 @@ func TestPassThroughInARing(t *testing.T) {
 		assert.Equal(t, length+1, passed.Load())
 		assert.Len(t, log.Lines(`"cause":"casdoorUpstream leads back to this server"`), 1)
 	}
+}
+
+// A target that has no path here, but one where it is sent on to, would carry any request past the gateway.
+func TestPassThroughOfTargets(t *testing.T) {
+	t.Parallel()
+	address, casdoor := passThrough(t, nil)
+	body := "tag=wechat_miniprogram&client_id=x&code=y"
+	ask := func(target string) int {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: door\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+			target, formType, len(body), body)
+		require.NoError(t, err)
+		reply, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err, target)
+		require.NoError(t, reply.Body.Close())
+		return reply.StatusCode
+	}
+	for _, target := range []string{
+		"x:http://door" + harness.PathToken, "http:http://door" + harness.PathToken + "?a=b",
+		"x:http://door" + harness.PathUpdateUser, "x:y",
+	} {
+		assert.Equal(t, http.StatusBadRequest, ask(target), target)
+	}
+	assert.Zero(t, casdoor.Calls(harness.PathToken))
+	assert.Zero(t, casdoor.Calls(harness.PathUpdateUser))
+	ask("http://elsewhere" + harness.PathRefresh)
+	assert.Equal(t, 1, casdoor.Calls(harness.PathRefresh), "an address has a path")
 }
