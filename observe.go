@@ -27,7 +27,8 @@ func setLimits(deps *controllers.Deps, cfg *conf.Config, store *object.Store) (r
 		PerIP: cfg.LimitPerIP, PerApplication: cfg.LimitPerApplication, PerOpenID: cfg.LimitPerOpenID,
 		FailedPerIP: cfg.LimitFailedPerIP, FailedShare: cfg.LimitFailedShare,
 		MaxSignIns: cfg.MaxSignIns, MaxWaiting: cfg.MaxWaiting, MaxUploads: cfg.MaxUploads,
-		Metrics: deps.Metrics, Logger: deps.Logger,
+		MaxPassedOn: controllers.MaxPassedOn(),
+		Metrics:     deps.Metrics, Logger: deps.Logger,
 	}
 	if store != nil {
 		limits.Backlog = store.Writing

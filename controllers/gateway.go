@@ -67,11 +67,26 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.deps.notPassed(w, r, shapeOf(r.URL.Path), e)
 		return
 	}
-	// An upload or a stream lasts as long as it lasts: the Casdoor decides. A writer without deadlines has none to
-	// lift.
-	lift := http.NewResponseController(w)
-	_ = lift.SetReadDeadline(time.Time{})
-	_ = lift.SetWriteDeadline(time.Time{})
+	leave, err := g.deps.Limits.passOn(r.Context())
+	if err != nil {
+		w.Header().Set("Connection", "close") // which spares us the rest of the body: it may take its time
+		g.deps.notPassed(w, r, shapeOf(r.URL.Path), apiError(err))
+		return
+	}
+	defer leave()
+	g.pass(w, r)
+}
+
+// pass passes a request on. An upload or a stream lasts as long as it lasts: the Casdoor decides. When that has
+// answered, or does not, there is an end to what of the body it has not read, and to reading the last of the answer.
+func (g *gateway) pass(w http.ResponseWriter, r *http.Request) {
+	until := func(deadline time.Time) { // a writer without deadlines has none to set
+		conn := http.NewResponseController(w)
+		_ = conn.SetReadDeadline(deadline)
+		_ = conn.SetWriteDeadline(deadline)
+	}
+	until(time.Time{})
+	defer func() { until(time.Now().Add(requestTimeout)) }()
 	g.proxy.ServeHTTP(w, r)
 }
 

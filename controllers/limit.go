@@ -27,6 +27,7 @@ type LimitsConfig struct {
 	MaxSignIns     int // at one time
 	MaxWaiting     int // requests that wait for a signature or the database, at one time
 	MaxUploads     int // pictures that are arriving or being stored, at one time
+	MaxPassedOn    int // requests that a gateway has passed on and are not answered yet
 
 	Backlog       func() int       // how many writes wait for the database now; nil: unknown
 	Redis         *redis.Client    // shares what is per something with other instances; nil: each counts for itself
@@ -45,6 +46,7 @@ type Limits struct {
 	uploaders                        tally // users who upload
 	exporters                        tally // users whose export is on its way
 	bodies                           gate  // requests with a large one
+	passedOn                         gate  // requests that the Casdoor behind a gateway has
 	pace                             pace  // of what works with signature and database
 	backlog                          func() int
 	refusals                         *refusals
@@ -62,13 +64,14 @@ const (
 	overUploads     = "uploads"
 	overExports     = "exports"
 	overBodies      = "bodies"
+	overPassedOn    = "passed_on"
 	overBreaker     = "breaker" // of the platform, which is down
 )
 
 func limitReasons() []string {
 	return []string{
 		overIP, overApplication, overOpenID, overFailed, overSignIns, overWaiting, overUploads, overExports, overBodies,
-		overBreaker,
+		overPassedOn, overBreaker,
 	}
 }
 
@@ -89,6 +92,7 @@ func NewLimits(cfg LimitsConfig) *Limits {
 		asking:         gate{max: int64(cfg.MaxWaiting)},
 		uploads:        gate{max: int64(cfg.MaxUploads)},
 		bodies:         gate{max: maxLargeBodies},
+		passedOn:       gate{max: int64(cfg.MaxPassedOn)},
 		backlog:        cfg.Backlog,
 		refusals:       newRefusals(cfg.Metrics, cfg.Logger),
 		redis:          cfg.Redis,
@@ -278,6 +282,14 @@ func (l *Limits) upload(ctx context.Context, user string) (leave func(), err err
 		l.uploads.add(-1)
 		l.uploaders.leave(user)
 	}, nil
+}
+
+// passOn lets a request pass on to the Casdoor, for as long as that takes; leave must be called when it is done.
+func (l *Limits) passOn(ctx context.Context) (leave func(), err error) {
+	if !l.passedOn.enter() {
+		return nil, l.busy(ctx, overPassedOn)
+	}
+	return func() { l.passedOn.add(-1) }, nil
 }
 
 // A sign-in that would take longer than tooLong behind the platform's answer could be cut off by requestTimeout. A few

@@ -97,11 +97,15 @@ func (d *Deps) forward(in *http.Request, out http.Header) {
 	out.Set("X-Forwarded-Host", name)
 }
 
-// passFailed answers for a Casdoor that does not.
+// passFailed answers for a Casdoor that does not, if the client is still there.
 func (d *Deps) passFailed(w http.ResponseWriter, r *http.Request, err error) {
-	d.notPassed(w, r, casdoorShape, &APIError{
-		Status: http.StatusBadGateway, Code: object.Unavailable, Message: "Casdoor does not answer", Err: err,
-	})
+	e, left := errors.AsType[*APIError](orLeft(r, err))
+	if !left {
+		e = &APIError{
+			Status: http.StatusBadGateway, Code: object.Unavailable, Message: "Casdoor does not answer", Err: err,
+		}
+	}
+	d.notPassed(w, r, casdoorShape, e)
 }
 
 // notPassed answers a request that is not passed on, and logs why, under one request id.

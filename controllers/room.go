@@ -24,6 +24,10 @@ func roomOf(files uint64) int64 {
 	return int64(min(files-min(files/2, kept), 1<<30) / 2)
 }
 
+// MaxPassedOn is how many requests a gateway may have passed on at a time: half of the connections that there is room
+// for. A Casdoor that hangs, or clients that take their time with it, must not keep mini programs out.
+func MaxPassedOn() int { return int(roomOf(openFiles()) / 2) }
+
 // boundedListener takes no more connections than there is room for. Who only keeps a connection would take the last
 // file there is, and nobody could be signed in, as that needs one to WeChat. What is above it waits in the system's
 // queue until a connection ends. So that one does, those without a request are closed, and replies end theirs already

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/minidoor/minidoor/controllers"
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/fakecasdoor"
 	"github.com/minidoor/minidoor/test/fakewechat"
 	"github.com/minidoor/minidoor/test/harness"
 	"github.com/minidoor/minidoor/test/testclock"
@@ -312,6 +314,52 @@ func TestGatewaySignsInWithLargeBodies(t *testing.T) {
 		})
 	}
 	sending.Wait()
+}
+
+// A Casdoor that hangs, and clients that take their time with it, leave places to mini programs.
+func TestGatewayKeepsRoomForMiniPrograms(t *testing.T) {
+	t.Parallel()
+	s, casdoor := harness.StartGateway(t, testdb.Kinds()[0].Casdoor(t), harness.Options{
+		Limits: controllers.LimitsConfig{MaxPassedOn: 2},
+	})
+	streams := func(n int) (open []*http.Response) {
+		for range n {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+fakecasdoor.PathStream, nil)
+			require.NoError(t, err)
+			reply, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = reply.Body.Close() })
+			open = append(open, reply)
+		}
+		return open
+	}
+	open := streams(2)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	reader, writer := io.Pipe() // of a body that never comes
+	context.AfterFunc(ctx, func() { _ = writer.Close() })
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+fakecasdoor.PathUpload, reader)
+	require.NoError(t, err)
+	reply, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	text, err := io.ReadAll(reply.Body)
+	require.NoError(t, err)
+	require.NoError(t, reply.Body.Close())
+	assert.Equal(t, http.StatusServiceUnavailable, reply.StatusCode)
+	assert.JSONEq(t, `{"status":"error","msg":"The server is busy, please try again","data":null,"data2":null}`, string(text))
+	assert.NotEmpty(t, reply.Header.Get("Retry-After"))
+	assert.True(t, reply.Close, "the rest of the body is not waited for")
+	assert.Contains(t, s.Call(t, "POST", harness.PathRefresh, "", nil).Body, `"error":"temporarily_unavailable"`)
+	assert.InDelta(t, 2, s.Metric(t, `minidoor_turned_away_total{limit="passed_on"}`), 0)
+	assert.Len(t, s.Log.Lines(`"msg":"requests are turned away"`, `"reason":"passed_on"`), 1)
+	assert.Zero(t, casdoor.Calls(harness.PathRefresh))
+	assert.False(t, *s.SignIn(t, "oShopper1").NewUser)
+
+	require.NoError(t, open[0].Body.Close())
+	require.Eventually(t, func() bool {
+		return s.Call(t, "POST", harness.PathRefresh, "", nil).Status != http.StatusServiceUnavailable
+	}, 10*time.Second, time.Millisecond, "a client that leaves gives its place back")
+	assert.NotZero(t, casdoor.Calls(harness.PathRefresh))
 }
 
 func TestGatewayWithoutItsCasdoor(t *testing.T) {

@@ -3,6 +3,7 @@ package test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -21,6 +22,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -324,4 +327,65 @@ func TestPassThroughOfTargets(t *testing.T) {
 	assert.Zero(t, casdoor.Calls(harness.PathUpdateUser))
 	ask("http://elsewhere" + harness.PathRefresh)
 	assert.Equal(t, 1, casdoor.Calls(harness.PathRefresh), "an address has a path")
+}
+
+// timedWriter knows the deadlines that its connection was given.
+type timedWriter struct {
+	*httptest.ResponseRecorder
+
+	read, write []time.Time
+}
+
+// SetReadDeadline is what http.ResponseController looks for.
+func (w *timedWriter) SetReadDeadline(t time.Time) error { w.read = append(w.read, t); return nil }
+
+// SetWriteDeadline is what http.ResponseController looks for.
+func (w *timedWriter) SetWriteDeadline(t time.Time) error { w.write = append(w.write, t); return nil }
+
+// What a Casdoor has not read of a body, and what a client has not read of an answer, is waited for by the server when
+// the gateway is done: that must have an end, or a client would keep its connection for hours.
+func TestPassThroughHasAnEnd(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{
+		"it answers": func(http.ResponseWriter, *http.Request) {},
+		"it resets":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		casdoor := httptest.NewServer(answer)
+		t.Cleanup(casdoor.Close)
+		target, err := url.Parse(casdoor.URL)
+		require.NoError(t, err)
+		w := &timedWriter{ResponseRecorder: httptest.NewRecorder()}
+		controllers.New(controllers.Deps{Upstream: target}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		for _, deadlines := range [][]time.Time{w.read, w.write} {
+			require.Len(t, deadlines, 2, name)
+			assert.Zero(t, deadlines[0], "%s: none while it is with the Casdoor", name)
+			assert.WithinRange(t, deadlines[1], time.Now(), time.Now().Add(time.Minute), name)
+		}
+	}
+}
+
+// A client that has left has had no answer: it counts as such, and not as a Casdoor that does not answer.
+func TestPassThroughWhoseClientLeaves(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(t.Context())
+	casdoor := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		leave()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(casdoor.Close)
+	target, err := url.Parse(casdoor.URL)
+	require.NoError(t, err)
+	log, registry := &harness.Log{}, prometheus.NewRegistry()
+	w := httptest.NewRecorder()
+	controllers.New(controllers.Deps{
+		Upstream: target, Metrics: controllers.NewMetrics(registry, "v0"),
+		Logger: controllers.NewLogger(log, slog.LevelInfo, "json"),
+	}).ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/login", nil))
+	assert.Equal(t, 499, w.Code)
+	assert.Empty(t, log.String())
+	assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
+# HELP minidoor_http_requests_total HTTP requests by route, method and status of the answer.
+# TYPE minidoor_http_requests_total counter
+minidoor_http_requests_total{method="GET",route="casdoor",status="499"} 1
+`), "minidoor_http_requests_total"))
 }
