@@ -99,6 +99,9 @@ func (d *Deps) forward(in *http.Request, out http.Header) {
 
 // passFailed answers for a Casdoor that does not, if the client is still there.
 func (d *Deps) passFailed(w http.ResponseWriter, r *http.Request, err error) {
+	if gone := r.Context().Err(); gone != nil {
+		err = gone // whatever broke by that: the body ends too early, for one
+	}
 	e, left := errors.AsType[*APIError](orLeft(r, err))
 	if !left {
 		e = &APIError{

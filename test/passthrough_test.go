@@ -364,28 +364,45 @@ func TestPassThroughHasAnEnd(t *testing.T) {
 	}
 }
 
+// brokenBody ends too early, with its client.
+type brokenBody struct{ leave func() }
+
+// Read implements io.Reader.
+func (b brokenBody) Read([]byte) (int, error) {
+	b.leave()
+	return 0, io.ErrUnexpectedEOF
+}
+
 // A client that has left has had no answer: it counts as such, and not as a Casdoor that does not answer.
 func TestPassThroughWhoseClientLeaves(t *testing.T) {
 	t.Parallel()
-	ctx, leave := context.WithCancel(t.Context())
-	casdoor := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		leave()
-		<-r.Context().Done()
-	}))
-	t.Cleanup(casdoor.Close)
-	target, err := url.Parse(casdoor.URL)
-	require.NoError(t, err)
-	log, registry := &harness.Log{}, prometheus.NewRegistry()
-	w := httptest.NewRecorder()
-	controllers.New(controllers.Deps{
-		Upstream: target, Metrics: controllers.NewMetrics(registry, "v0"),
-		Logger: controllers.NewLogger(log, slog.LevelInfo, "json"),
-	}).ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/login", nil))
-	assert.Equal(t, 499, w.Code)
-	assert.Empty(t, log.String())
-	assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
+	for method, send := range map[string]func(leave func()) io.Reader{
+		"GET":  func(func()) io.Reader { return nil },
+		"POST": func(leave func()) io.Reader { return brokenBody{leave} },
+	} {
+		ctx, leave := context.WithCancel(t.Context())
+		casdoor := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if method == http.MethodGet {
+				leave()
+			}
+			_, _ = io.Copy(io.Discard, r.Body) // hears so that the client has left
+			<-r.Context().Done()
+		}))
+		t.Cleanup(casdoor.Close)
+		target, err := url.Parse(casdoor.URL)
+		require.NoError(t, err)
+		log, registry := &harness.Log{}, prometheus.NewRegistry()
+		w := httptest.NewRecorder()
+		controllers.New(controllers.Deps{
+			Upstream: target, Metrics: controllers.NewMetrics(registry, "v0"),
+			Logger: controllers.NewLogger(log, slog.LevelInfo, "json"),
+		}).ServeHTTP(w, httptest.NewRequestWithContext(ctx, method, "/login", send(leave)))
+		assert.Equal(t, 499, w.Code, method)
+		assert.Empty(t, log.String(), method)
+		assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
 # HELP minidoor_http_requests_total HTTP requests by route, method and status of the answer.
 # TYPE minidoor_http_requests_total counter
-minidoor_http_requests_total{method="GET",route="casdoor",status="499"} 1
+minidoor_http_requests_total{method="`+method+`",route="casdoor",status="499"} 1
 `), "minidoor_http_requests_total"))
+	}
 }
