@@ -80,13 +80,16 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // pass passes a request on. An upload or a stream lasts as long as it lasts: the Casdoor decides. When that has
 // answered, or does not, there is an end to what of the body it has not read, and to reading the last of the answer.
 func (g *gateway) pass(w http.ResponseWriter, r *http.Request) {
-	until := func(deadline time.Time) { // a writer without deadlines has none to set
+	until := func(read, write time.Time) { // a writer without deadlines has none to set
 		conn := http.NewResponseController(w)
-		_ = conn.SetReadDeadline(deadline)
-		_ = conn.SetWriteDeadline(deadline)
+		_ = conn.SetReadDeadline(read)
+		_ = conn.SetWriteDeadline(write)
 	}
-	until(time.Time{})
-	defer func() { until(time.Now().Add(requestTimeout)) }()
+	until(time.Time{}, time.Time{})
+	defer func() {
+		end := time.Now().Add(requestTimeout)
+		until(end, end.Add(answerTime)) // an answer may follow the body
+	}()
 	g.proxy.ServeHTTP(w, r)
 }
 

@@ -361,6 +361,7 @@ func TestPassThroughHasAnEnd(t *testing.T) {
 			assert.Zero(t, deadlines[0], "%s: none while it is with the Casdoor", name)
 			assert.WithinRange(t, deadlines[1], time.Now(), time.Now().Add(time.Minute), name)
 		}
+		assert.Greater(t, w.write[1], w.read[1], "%s: an answer of the server's may follow the body", name)
 	}
 }
 
