@@ -39,6 +39,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	if err := run(ctx, os.Args[1:], process{env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr}); err != nil {
+		time.AfterFunc(time.Second, func() { os.Exit(1) }) // where nobody reads what is said
 		fmt.Fprintln(os.Stderr, "minidoor:", err)
 		os.Exit(1)
 	}
@@ -112,8 +113,7 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	if err != nil {
 		return err
 	}
-	log, flush := newLogger(p.stderr, cfg)
-	defer flush()
+	log := controllers.NewLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
 	if len(cfg.Unknown) > 0 && !o.check { // which says so too
 		log.Warn("keys that mean nothing here", "keys", strings.Join(cfg.Unknown, ", "))
 	}
@@ -125,14 +125,10 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	case o.command != nil:
 		return runCommand(ctx, o.command, cfg, log, p)
 	}
-	return serve(ctx, cfg, log, p)
-}
-
-// newLogger returns the logger that cfg says, on w. flush writes what has not been written yet.
-func newLogger(w io.Writer, cfg *conf.Config) (log *slog.Logger, flush func()) {
-	writer := controllers.NewLogWriter(w, func(lines int) { log.Warn("lines of the log are lost", "lines", lines) })
+	writer := controllers.NewLogWriter(p.stderr, func(lines int) { log.Warn("lines of the log are lost", "lines", lines) })
+	defer writer.Flush(time.Second)
 	log = controllers.NewLogger(writer, cfg.LogLevel, cfg.LogFormat)
-	return log, func() { writer.Flush(time.Second) }
+	return serve(ctx, cfg, log, p)
 }
 
 func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) error {

@@ -38,7 +38,7 @@ type certData struct {
 	Row       *sdk.Cert
 	Users     []*sdk.Application // that sign with it, maxShown at most
 	Others    int                // how many more do
-	Until     time.Time          // when the last token ends that it may have signed; the zero time: nobody knows
+	Until     time.Time          // when the last token ends that it may have signed; the zero time: all have
 	MayDelete bool
 }
 
@@ -100,8 +100,8 @@ func signingCert(certs []*sdk.Cert, app *sdk.Application) *sdk.Cert {
 // formerUntil returns when the last token of the applications' former keys ends at the latest: none is younger than the
 // key that is used now. The zero time: all have ended.
 func formerUntil(certs []*sdk.Cert, apps ...*sdk.Application) time.Time {
-	since := map[string]time.Time{} // when each cert was made
-	for _, c := range certs {
+	since := map[string]time.Time{}            // when each cert was made
+	for _, c := range slices.Backward(certs) { // of two of one name the newest counts, as in signingCert
 		if made, err := time.Parse(time.RFC3339, c.CreatedTime); err == nil {
 			since[c.Name] = made
 		}

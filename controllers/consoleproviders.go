@@ -72,14 +72,12 @@ func (v *visit) showProvider(in url.Values, test *testResult) error {
 
 // provider returns a provider that is in the caller's list: any user may read the bare rows of others.
 func (v *visit) provider(owner, name string) (*sdk.Provider, error) {
-	rows, err := rowsOf(v, v.Deps.Console.Providers(), object.ListQuery{
-		Owner: owner, Name: name, Types: v.Deps.Service.MiniProgramTypes(),
-	})
+	rows, err := rowsOf(v, v.Deps.Console.Providers(), object.ListQuery{Owner: owner, Name: name})
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range rows {
-		if row.Name == name && row.Owner == owner {
+		if row.Name == name && row.Owner == owner && v.Deps.Service.IsMiniProgram(row) {
 			return row, nil
 		}
 	}

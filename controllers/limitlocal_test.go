@@ -96,14 +96,16 @@ func TestWhatUsesUpTheBudget(t *testing.T) {
 		err error
 		bad bool
 	}{
-		"good":            {nil, false},
-		"code":            {&provider.Error{Kind: provider.KindInvalidCode, Code: 40029}, true},
-		"phone code":      {&provider.Error{Kind: provider.KindInvalidPhoneCode, Code: 40029}, true},
-		"nobody asked":    {&provider.Error{Kind: provider.KindInvalidCode}, false},
-		"quota":           {&provider.Error{Kind: provider.KindThrottled, Code: 45011}, false},
-		"wrong AppSecret": {&provider.Error{Kind: provider.KindMisconfigured, Code: 40125}, false},
-		"platform fails":  {&provider.Error{Kind: provider.KindUnavailable, Code: -1}, false},
-		"client leaves":   {context.Canceled, false},
+		"good":               {nil, false},
+		"code":               {&provider.Error{Kind: provider.KindInvalidCode, Code: 40029}, true},
+		"phone code":         {&provider.Error{Kind: provider.KindInvalidPhoneCode, Code: 40029}, true},
+		"nobody asked":       {&provider.Error{Kind: provider.KindInvalidCode}, false},
+		"quota":              {&provider.Error{Kind: provider.KindThrottled, Code: 45011}, false},
+		"wrong AppSecret":    {&provider.Error{Kind: provider.KindMisconfigured, Code: 40125}, false},
+		"platform fails":     {&provider.Error{Kind: provider.KindUnavailable, Code: -1}, false},
+		"not sent":           {upstreamError(&provider.Error{Kind: provider.KindUnavailable, Unsent: true}), false},
+		"code, as an answer": {upstreamError(&provider.Error{Kind: provider.KindInvalidCode, Code: 40029}), true},
+		"client leaves":      {context.Canceled, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := NewLimits(LimitsConfig{FailedPerIP: budget})

@@ -38,8 +38,8 @@ type boundedListener struct {
 	room      int64
 	places    *semaphore.Weighted
 	taken     *atomic.Int64
-	closeIdle func() // closes the connections without a request
-	ctx       context.Context
+	closeIdle func()          // closes the connections without a request
+	ctx       context.Context // ends when the listener is closed
 	end       context.CancelFunc
 	log       *slog.Logger
 	told      time.Time // the last time; only the loop of http.Server asks
@@ -55,16 +55,16 @@ func newBoundedListener(listener net.Listener, b bounds, closeIdle func(), log *
 
 // Accept implements net.Listener.
 func (l *boundedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
 	for !l.enter() {
 		if l.ctx.Err() != nil {
+			_ = conn.Close()
 			return nil, net.ErrClosed
 		}
 		l.makeRoom()
-	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		l.places.Release(1)
-		return nil, err
 	}
 	l.taken.Add(1)
 	return &boundedConn{conn, sync.OnceFunc(func() {
@@ -119,7 +119,7 @@ func (c *boundedConn) CloseWrite() error {
 	return nil
 }
 
-// ReadFrom implements io.ReaderFrom: a file is sent by the system.
+// ReadFrom implements io.ReaderFrom: what a gateway passes on of a WebSocket is copied by the system.
 func (c *boundedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
 // Close implements net.Conn.

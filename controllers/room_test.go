@@ -115,6 +115,23 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(stop(), "level=WARN msg=\"connections wait to be taken"))
 }
 
+// Where all places are taken and nobody wants one, nobody is sent away.
+func TestFullRoomStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	const room = 4
+	address, stop := roomServer(t, room, http.NotFoundHandler())
+	var kept []net.Conn
+	for range room {
+		conn := keptConn(t, address)
+		assert.False(t, askOver(t, conn, "/", "Upgrade: websocket\r\n"))
+		kept = append(kept, conn)
+	}
+	require.NoError(t, kept[0].SetReadDeadline(time.Now().Add(4*roomPause)))
+	_, err := kept[0].Read(make([]byte, 1))
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	assert.NotContains(t, stop(), "connections wait")
+}
+
 // A client that is still sending, more than anybody reads, gets the whole of the reply that ends its connection.
 func TestRepliesAreReadToTheirEnd(t *testing.T) {
 	t.Parallel()
@@ -146,7 +163,7 @@ func TestServeEndsWithoutRoom(t *testing.T) {
 	send(t, keptConn(t, address), "/", "")
 	<-arrived
 	next := keptConn(t, address)
-	require.NoError(t, next.SetReadDeadline(time.Now().Add(2*roomPause)))
+	require.NoError(t, next.SetReadDeadline(time.Now().Add(10*roomPause)))
 	_, err := next.Read(make([]byte, 1))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	assert.Contains(t, stop(), "connections wait to be taken")

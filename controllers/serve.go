@@ -40,7 +40,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		server.SetKeepAlivesEnabled(false) // closes those that have no request
 		server.SetKeepAlivesEnabled(true)
 	}, log)
-	running.greet = bounded.sayGoodbye
+	running.before = bounded.sayGoodbye
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(&tellingListener{Listener: bounded, log: log}) }()
 	select {
@@ -84,15 +84,15 @@ func (l *tellingListener) Accept() (net.Conn, error) {
 
 // counted knows how many requests run.
 type counted struct {
-	next  http.Handler
-	greet func(http.ResponseWriter, *http.Request) // before next
-	now   atomic.Int64
+	next   http.Handler
+	before func(http.ResponseWriter, *http.Request) // is called first
+	now    atomic.Int64
 }
 
 // ServeHTTP implements http.Handler.
 func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.now.Add(1)
 	defer c.now.Add(-1)
-	c.greet(w, r)
+	c.before(w, r)
 	c.next.ServeHTTP(w, r)
 }

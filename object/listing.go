@@ -81,7 +81,7 @@ func (f *Family[T]) List(ctx context.Context, c *Caller, q ListQuery) (*Page[T],
 	if err != nil {
 		return nil, err
 	}
-	if limit := q.limit(); len(page.Rows) == limit {
+	if limit := q.limit(); len(page.Rows) == limit && (page.Total == 0 || q.offset()+limit < page.Total) {
 		page.Next = f.after(order, page.Rows[limit-1])
 	}
 	for _, row := range page.Rows {

@@ -13,26 +13,17 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// patience is how long a transaction waits for a row that somebody else holds.
-type patience int
-
-const (
-	hasty    patience = iota // hardly: those who share a message all wait for what is one's misfortune
-	brief                    // longer: it is sent again alone, though most likely it was undone for another's sake
-	tireless                 // for as long as the caller does, if not too many do: see waitingRoom
-)
-
-// waitingRoom is for those who find a row held. Whoever is not concerned must find a connection, and a turn in the
-// server, however many rows are held.
+// waitingRoom is for those who find a row held by somebody else. Whoever is not concerned must find a connection, and a
+// turn in the server, however many rows are held.
 type waitingRoom struct{ places, connections chan struct{} }
 
 const (
-	mostPatient        = 32
-	patientConnections = writeConnections / 4
+	mostWaiting        = 32
+	waitingConnections = writeConnections / 4
 )
 
 func newWaitingRoom() waitingRoom {
-	return waitingRoom{make(chan struct{}, mostPatient), make(chan struct{}, patientConnections)}
+	return waitingRoom{make(chan struct{}, mostWaiting), make(chan struct{}, waitingConnections)}
 }
 
 // errHeld refuses whom the waiting room has no place for.
@@ -41,31 +32,39 @@ var errHeld = errors.New("a row is held, and enough wait for such rows")
 // errAlone answers a job whose transaction was undone, for its own fault or that of one it was shared with.
 var errAlone = errors.New("send it alone")
 
-// wait runs fn, which waits on a connection.
-func (w waitingRoom) wait(ctx context.Context, fn func() error) error {
+// wait tries until nobody holds the row any more. Those who wait take turns on the connections: a row may be free again
+// while others stay held.
+func (w waitingRoom) wait(ctx context.Context, try func() error) error {
 	select {
 	case w.places <- struct{}{}:
 		defer func() { <-w.places }()
 	default:
 		return errHeld
 	}
-	select {
-	case w.connections <- struct{}{}:
-		defer func() { <-w.connections }()
-		return fn()
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		select {
+		case w.connections <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		err := try()
+		<-w.connections
+		if !isLocked(err) {
+			return err
+		}
 	}
 }
 
-// send commits statements as one transaction, in one message, which they share with those of others if they can.
+// send commits statements as one transaction, in one message, which they share with those of others if they can. It
+// waits for a row that somebody holds for a moment only; see waitingRoom.
 func (s *statements) send(ctx context.Context, sent []statement) error {
 	err := s.sends.do(ctx, sent)
+	alone := func() error { return s.pipeline(ctx, sent, false) }
 	if errors.Is(err, errAlone) {
-		err = s.pipeline(ctx, sent, brief)
+		err = alone()
 	}
 	if isLocked(err) {
-		err = s.waiting.wait(ctx, func() error { return s.pipeline(ctx, sent, tireless) })
+		err = s.waiting.wait(ctx, alone)
 	}
 	return err
 }
@@ -79,7 +78,7 @@ func (s *statements) sendBatch(batch []*job[[]statement]) {
 	}
 	ctx, cancel := untilLast(batch, time.Minute)
 	defer cancel()
-	err := s.pipeline(ctx, sent, hasty)
+	err := s.pipeline(ctx, sent, true)
 	if (isUndone(err) || isUnsent(err)) && (len(batch) > 1 || !isDuplicate(err) && !isUnfit(err)) {
 		err = errAlone
 	}
@@ -93,7 +92,7 @@ func isUnsent(err error) bool { return isA[pgx.ErrPreprocessingBatch](err) && !I
 
 // pipeline runs statements as one transaction, in one round trip. The server has all of it then, but must not commit it
 // when ctx has ended: the caller was told that it failed, and may have done something else instead.
-func (s *statements) pipeline(ctx context.Context, sent []statement, p patience) (err error) {
+func (s *statements) pipeline(ctx context.Context, sent []statement, shared bool) (err error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -103,16 +102,14 @@ func (s *statements) pipeline(ctx context.Context, sent []statement, p patience)
 	if s.dialect.driver == "mysql" {
 		run = pipelineMySQL
 	}
-	return conn.Raw(func(c any) error { return run(ctx, c, sent, p) })
+	return conn.Raw(func(c any) error { return run(ctx, c, sent, shared) })
 }
 
 // pipelinePostgres leaves the transaction to the server: it makes one of all that comes before the client waits. When
 // ctx ends the driver has it cancelled.
-func pipelinePostgres(ctx context.Context, conn any, sent []statement, p patience) error {
+func pipelinePostgres(ctx context.Context, conn any, sent []statement, _ bool) error {
 	batch := &pgx.Batch{}
-	if p != tireless {
-		batch.Queue("SELECT set_config('lock_timeout', '200ms', true)")
-	}
+	batch.Queue("SELECT set_config('lock_timeout', '200ms', true)")
 	for _, s := range sent {
 		batch.Queue(dialect{numbered: true}.rebind(s.query), s.args...).Exec(func(result pgconn.CommandTag) error {
 			if s.changed != nil {
@@ -126,16 +123,13 @@ func pipelinePostgres(ctx context.Context, conn any, sent []statement, p patienc
 
 // mysqlAround returns what stands around the statements of a transaction for MySQL, and what undoes it. There is no time
 // limit for a transaction: before the COMMIT stands an error once it is too late, that of a value that sql_mode cannot
-// have. Locks are waited for for a second at least; MariaDB limits a statement to less, but not the COMMIT, which nobody
-// is to interrupt.
-func mysqlAround(p patience) (before, after, undo string) {
-	var limits, asBefore string
-	if p != tireless {
-		limits = "@lock=@@innodb_lock_wait_timeout, @table=@@lock_wait_timeout, innodb_lock_wait_timeout=1, " +
-			"lock_wait_timeout=1, "
-		asBefore = "innodb_lock_wait_timeout=@lock, lock_wait_timeout=@table, "
-	}
-	if p == hasty { // MySQL takes it for a comment
+// have. A lock is waited for for a second, the least that there is. Where others wait too MariaDB limits a statement to
+// less, but not the COMMIT, which nobody is to interrupt; to MySQL that is a comment.
+func mysqlAround(shared bool) (before, after, undo string) {
+	limits := "@lock=@@innodb_lock_wait_timeout, @table=@@lock_wait_timeout, " +
+		"innodb_lock_wait_timeout=1, lock_wait_timeout=1, "
+	asBefore := "innodb_lock_wait_timeout=@lock, lock_wait_timeout=@table, "
+	if shared {
 		limits += "/*M! @statement=@@max_statement_time, max_statement_time=0.2, */ "
 		asBefore += "/*M! max_statement_time=@statement, */ "
 	}
@@ -146,8 +140,8 @@ func mysqlAround(p patience) (before, after, undo string) {
 
 // pipelineMySQL needs a connection that takes several statements at once, with their arguments in them (see
 // mysqlSource).
-func pipelineMySQL(ctx context.Context, conn any, sent []statement, p patience) error {
-	before, after, undo := mysqlAround(p)
+func pipelineMySQL(ctx context.Context, conn any, sent []statement, shared bool) error {
+	before, after, undo := mysqlAround(shared)
 	text := strings.Builder{}
 	args := []any{leftOf(ctx).Microseconds()}
 	text.WriteString(before)

@@ -58,7 +58,8 @@ func (s *Store) rights(ctx context.Context, organization string, last *rights) (
 	if err != nil {
 		return nil, err
 	}
-	permissions, err := s.permissions.findReadable(s.read(ctx), s.permissions.columns, func(row *sdk.Permission, columns []string) bool {
+	all := s.permissions.columns
+	permissions, err := s.permissions.findReadable(s.read(ctx), all, func(row *sdk.Permission, columns []string) bool {
 		return leave("permission", row.Name, columns)
 	}, s.permissions.name+" WHERE owner=? ORDER BY name", organization)
 	if err != nil {

@@ -141,6 +141,9 @@ func parseSQLite(name string) (file string, params url.Values) {
 	file, query, _ := strings.Cut(name, "?")
 	if !uri {
 		file = strings.NewReplacer("%", "%25", "#", "%23").Replace(file)
+		if strings.HasPrefix(file, "//") { // which a host would follow
+			file = "//" + file
+		}
 	}
 	params, err := url.ParseQuery(query)
 	if err != nil {
@@ -154,7 +157,10 @@ func parseSQLite(name string) (file string, params url.Values) {
 func makeSQLiteFile(name string) error {
 	_, params := parseSQLite(name)
 	path, err := sqlitePath(name)
-	if err != nil || path == "" || path == ":memory:" || params.Has("mode") && params.Get("mode") != "rwc" {
+	if err != nil {
+		return err
+	}
+	if path == "" || path == ":memory:" || params.Has("mode") && params.Get("mode") != "rwc" {
 		return nil // SQLite knows what to do
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

@@ -52,14 +52,20 @@ func TestSQLiteSource(t *testing.T) {
 func TestSQLiteFileNames(t *testing.T) {
 	t.Parallel()
 	for name, file := range map[string]string{
-		"数据 %41#1.db": "数据 %41#1.db", "file:%41#1.db": "A", "file:a b?mode=rwc": "a b",
+		"数据 %41#1.db": "数据 %41#1.db", "file:%41#1.db": "A", "file:a b?mode=rwc": "a b", "//a.db": "a.db",
 	} {
 		folder := t.TempDir()
 		scheme, rest := "", name
 		if uri, found := strings.CutPrefix(name, "file:"); found {
 			scheme, rest = "file:", uri
 		}
-		s, _, err := Open(t.Context(), StoreConfig{DriverName: "sqlite", DataSourceName: scheme + folder + "/" + rest})
+		slashes := ""
+		if strings.HasPrefix(rest, "//") {
+			slashes, rest = "/", rest[2:]
+		}
+		s, _, err := Open(t.Context(), StoreConfig{
+			DriverName: "sqlite", DataSourceName: scheme + slashes + folder + "/" + rest,
+		})
 		require.NoError(t, err)
 		s.Close()
 		entries, err := os.ReadDir(folder)
@@ -70,6 +76,19 @@ func TestSQLiteFileNames(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, os.FileMode(0o600), info.Mode())
 		}
+	}
+}
+
+// What is no escape in a URI SQLite takes by the letter, and others would not: nobody guesses.
+func TestSQLiteFileNamesThatAreNone(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"/a%zz.db", "/a%"} {
+		folder := t.TempDir()
+		_, _, err := Open(t.Context(), StoreConfig{DriverName: "sqlite", DataSourceName: "file:" + folder + name})
+		assert.ErrorContains(t, err, "invalid URL escape", name)
+		entries, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		assert.Empty(t, entries)
 	}
 }
 

@@ -243,6 +243,45 @@ func TestDatabaseLocked(t *testing.T) {
 	})
 }
 
+// A row that is free again is not waited for behind others that stay held.
+func TestDatabaseReleasedUser(t *testing.T) {
+	t.Parallel()
+	servers(t, func(t *testing.T, cfg object.StoreConfig) {
+		f := newAiling(t, cfg, cfg)
+		const others = 8 // more than may wait on a connection
+		hold := func(openIDs ...string) *sql.Tx {
+			holder, err := f.db.Begin()
+			require.NoError(t, err)
+			for _, openID := range openIDs {
+				_, err = holder.Exec(fmt.Sprintf("UPDATE %s SET bio='held' WHERE owner='%s' AND name='wechat-%s'",
+					quotedUser(cfg), harness.Organization, openID))
+				require.NoError(t, err)
+			}
+			return holder
+		}
+		signIn := func(openID string) int {
+			return f.Call(t, "POST", harness.PathToken, "", harness.SignInForm(f.NewCode(openID))).Status
+		}
+		var held []string
+		for n := range others {
+			held = append(held, fmt.Sprintf("oHeld%d", n))
+			f.SignIn(t, held[n])
+		}
+		f.SignIn(t, "oReleased")
+		keeps, releases := hold(held...), hold("oReleased")
+		var waiting sync.WaitGroup
+		for _, openID := range held {
+			waiting.Go(func() { assert.Equal(t, http.StatusServiceUnavailable, signIn(openID)) })
+		}
+		start := time.Now()
+		time.AfterFunc(3*time.Second, func() { _ = releases.Rollback() })
+		assert.Equal(t, http.StatusOK, signIn("oReleased"))
+		assert.Less(t, time.Since(start), 12*time.Second, "the others wait for 20 s")
+		waiting.Wait()
+		require.NoError(t, keeps.Rollback())
+	})
+}
+
 // Somebody holds the rows of more users than there are connections. Others who sign in at the same time, and may share a
 // transaction with those users, go on; and what was refused for the lock is not done later.
 func TestDatabaseLockedUsers(t *testing.T) {

@@ -237,7 +237,7 @@ func testStoppedLog(t *testing.T, binary string) {
 	w.cfg.Binary, w.cfg.Args = "bash", []string{"-c", `exec "$0" 2> >(` + hold + `)`, binary}
 	w.cfg.Env["limitPerOpenID"] = "0"
 	c := w.start(t)
-	for range 400 { // lines of 200 bytes; a pipe holds 64 KB
+	for range 1000 { // lines of 200 bytes; a pipe holds 64 KB
 		c.SignIn(t, "oStopped")
 	}
 	require.NoError(t, c.process.Signal(syscall.SIGTERM))
@@ -257,6 +257,8 @@ func testKeptConnections(t *testing.T, binary string) {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
+		_, err = io.WriteString(conn, "GET /api/health HTTP/1.1\r\nHost: door\r\n\r\n")
+		require.NoError(t, err)
 	}
 	assert.Eventually(t, func() bool { return target() >= 159 }, 30*time.Second, 100*time.Millisecond)
 	assert.Less(t, target(), 165)

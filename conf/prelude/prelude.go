@@ -2,7 +2,7 @@
 package prelude
 
 import (
-	_ "log" // keeps the stderr that it finds when it is initialized
+	_ "log" // keeps for good the stderr that it finds when it is initialized, as all do that come between this and End
 	"os"
 )
 

@@ -190,6 +190,11 @@ func checkPaging(t *testing.T, n *tenant, q object.ListQuery) {
 	}
 	assert.Equal(t, all.Rows, numbered, "%+v", q)
 	assert.Equal(t, all.Rows, keyed, "%+v", q)
+	whole.PageSize = len(all.Rows)
+	page, err := n.service.Users().List(t.Context(), n.app(), whole)
+	require.NoError(t, err)
+	assert.Equal(t, all.Rows, page.Rows)
+	assert.Empty(t, page.Next, "nothing is behind a page that all fit on")
 }
 
 func testManageTokens(t *testing.T, n *tenant, token *object.Token) {
