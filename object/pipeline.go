@@ -47,12 +47,16 @@ func (w waitingRoom) wait(ctx context.Context, try func() error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err := try()
-		<-w.connections
-		if !isLocked(err) {
+		if err := w.turn(try); !isLocked(err) {
 			return err
 		}
 	}
+}
+
+// turn tries once, and gives the connection to the next, whatever becomes of it.
+func (w waitingRoom) turn(try func() error) error {
+	defer func() { <-w.connections }()
+	return try()
 }
 
 // send commits statements as one transaction, in one message, which they share with those of others if they can. It
