@@ -45,16 +45,9 @@ func uses(app *sdk.Application, provider string) bool {
 
 // application returns one that the caller looks after, without its secret: anybody may read others.
 func (v *visit) application(owner, name string) (*sdk.Application, error) {
-	rows, err := rowsOf(v, v.Deps.Console.Applications(), object.ListQuery{Name: name})
-	if err != nil {
-		return nil, err
-	}
-	for _, app := range rows {
-		if app.Name == name && app.Owner == owner {
-			return app, nil
-		}
-	}
-	return nil, object.ErrNotFound
+	return rowOf(v, v.Deps.Console.Applications(), object.ListQuery{Name: name}, func(app *sdk.Application) bool {
+		return app.Name == name && app.Owner == owner
+	})
 }
 
 func (v *visit) listApplications() error {

@@ -20,8 +20,8 @@ func certPages() []consolePage {
 	}
 }
 
-// certs returns those that an organization may use, as far as the caller reaches, without their private keys; empty: all
-// of them.
+// certs returns those that an organization may use, as far as the caller reaches, without their private keys; empty:
+// all of them.
 func (v *visit) certs(organization string) ([]*sdk.Cert, error) {
 	return rowsOf(v, v.Deps.Console.Certs(), object.ListQuery{Owner: organization})
 }
@@ -122,15 +122,8 @@ func formerUntil(certs []*sdk.Cert, apps ...*sdk.Application) time.Time {
 // cert returns one that the caller may use.
 func (v *visit) cert(in url.Values) (*sdk.Cert, error) {
 	owner, name := idOf(in)
-	certs, err := rowsOf(v, v.Deps.Console.Certs(), object.ListQuery{Owner: owner, Name: name})
-	if err != nil {
-		return nil, err
-	}
-	i := slices.IndexFunc(certs, func(c *sdk.Cert) bool { return c.Owner == owner && c.Name == name })
-	if i < 0 {
-		return nil, object.ErrNotFound
-	}
-	return certs[i], nil
+	q := object.ListQuery{Owner: owner, Name: name}
+	return rowOf(v, v.Deps.Console.Certs(), q, func(c *sdk.Cert) bool { return c.Name == name && c.Owner == owner })
 }
 
 // downloadCert sends the certificate, which is public. The private key never leaves the server this way.

@@ -71,22 +71,27 @@ func checkbox(name string, on bool) *field {
 
 // field returns the field of a name, which there must be.
 func (f *form) field(name string) *field {
-	for _, field := range f.Fields {
-		if field.Name == name {
-			return field
-		}
+	if found := f.lookUp(name); found != nil {
+		return found
 	}
 	panic("no field " + name)
+}
+
+// lookUp returns the field of a name, or nil.
+func (f *form) lookUp(name string) *field {
+	i := slices.IndexFunc(f.Fields, func(field *field) bool { return field.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return f.Fields[i]
 }
 
 func (f *form) value(name string) string { return f.field(name).Value }
 
 // valueIfAny is value of a field that may not be there: it is empty then.
 func (f *form) valueIfAny(name string) string {
-	for _, field := range f.Fields {
-		if field.Name == name {
-			return field.Value
-		}
+	if found := f.lookUp(name); found != nil {
+		return found.Value
 	}
 	return ""
 }

@@ -72,16 +72,10 @@ func (v *visit) showProvider(in url.Values, test *testResult) error {
 
 // provider returns a provider that is in the caller's list: any user may read the bare rows of others.
 func (v *visit) provider(owner, name string) (*sdk.Provider, error) {
-	rows, err := rowsOf(v, v.Deps.Console.Providers(), object.ListQuery{Owner: owner, Name: name})
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range rows {
-		if row.Name == name && row.Owner == owner && v.Deps.Service.IsMiniProgram(row) {
-			return row, nil
-		}
-	}
-	return nil, object.ErrNotFound
+	q := object.ListQuery{Owner: owner, Name: name}
+	return rowOf(v, v.Deps.Console.Providers(), q, func(row *sdk.Provider) bool {
+		return row.Name == name && row.Owner == owner && v.Deps.Service.IsMiniProgram(row)
+	})
 }
 
 func (v *visit) askDeleteProvider() error {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/minidoor/minidoor/object"
@@ -38,6 +39,19 @@ func rowsOf[T any](v *visit, f *object.Family[T], q object.ListQuery) ([]*T, err
 		return nil, err
 	}
 	return found.Rows, nil
+}
+
+// rowOf returns the row of a family that a query selects, the caller reaches and is meant, or ErrNotFound.
+func rowOf[T any](v *visit, f *object.Family[T], q object.ListQuery, isMeant func(*T) bool) (*T, error) {
+	rows, err := rowsOf(v, f, q)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(rows, isMeant)
+	if i < 0 {
+		return nil, object.ErrNotFound
+	}
+	return rows[i], nil
 }
 
 // organizationNames returns those that the caller may look after.

@@ -182,7 +182,7 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 		all = append(all, found(Problem, "application %s/%s: it cannot be used: what cannot be read is %s", app.Owner, app.Name,
 			strings.Join(columns, ", ")))
 		return false
-	}, s.applications.name+" ORDER BY owner, name")
+	}, t.name+" ORDER BY owner, name")
 	if err != nil {
 		return nil, err
 	}

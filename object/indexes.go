@@ -67,13 +67,10 @@ func (s *Store) makeIndex(session *xorm.Session, i index) error {
 	table := s.engine.TableName(i.row)
 	name := "IDX_" + table + "_" + strings.Join(i.columns, "_")
 	if i.name != "" {
-		// Of tables with several prefixes earlier versions gave the plain name to the first, which keeps it.
-		if known, err := s.hasIndex(session, table, i.name); err != nil || known {
-			return err
-		}
 		name = s.indexPrefix(table, i.row) + i.name
 	}
-	if known, err := s.hasIndex(session, table, name); err != nil || known {
+	// Of tables with several prefixes earlier versions gave the name without one to the first, which keeps it.
+	if known, err := s.hasIndex(session, table, name, i.name); err != nil || known {
 		return err
 	}
 	columns := make([]string, len(i.columns))
@@ -94,8 +91,8 @@ func (s *Store) makeIndex(session *xorm.Session, i index) error {
 	return err
 }
 
-// indexPrefix returns what the table's name begins with before Casdoor's, where the indexes of all tables share one name
-// space.
+// indexPrefix returns what the table's name begins with before Casdoor's, where the indexes of all tables share one
+// name space.
 func (s *Store) indexPrefix(table string, row any) string {
 	if s.dialect.driver == "mysql" {
 		return ""
@@ -103,13 +100,13 @@ func (s *Store) indexPrefix(table string, row any) string {
 	return strings.TrimSuffix(table, tableNames{}.Obj2Table(reflect.TypeOf(row).Elem().Name()))
 }
 
-// hasIndex reports whether a table has an index of this name.
-func (s *Store) hasIndex(session *xorm.Session, table, name string) (bool, error) {
+// hasIndex reports whether a table has an index of one of two names.
+func (s *Store) hasIndex(session *xorm.Session, table, name, formerName string) (bool, error) {
 	query := map[string]string{
-		"sqlite": "SELECT 1 FROM sqlite_master WHERE type='index' AND tbl_name=? AND name=?",
-		"pgx":    "SELECT 1 FROM pg_indexes WHERE schemaname=current_schema() AND tablename=? AND indexname=?",
+		"sqlite": "SELECT 1 FROM sqlite_master WHERE type='index' AND tbl_name=? AND name",
+		"pgx":    "SELECT 1 FROM pg_indexes WHERE schemaname=current_schema() AND tablename=? AND indexname",
 		"mysql": "SELECT 1 FROM information_schema.statistics WHERE table_schema=DATABASE() AND table_name=? " +
-			"AND index_name=?",
+			"AND index_name",
 	}[s.dialect.driver]
-	return session.SQL(query, table, name).Exist()
+	return session.SQL(query+" IN (?, ?)", table, name, formerName).Exist()
 }

@@ -243,75 +243,67 @@ func TestDatabaseLocked(t *testing.T) {
 	})
 }
 
+// signInAndHold signs some users in, whose OpenIDs begin alike, and holds their rows until holder ends.
+func (f *ailing) signInAndHold(t *testing.T, begin string, n int) (openIDs []string, holder *sql.Tx) {
+	t.Helper()
+	for i := range n {
+		openIDs = append(openIDs, fmt.Sprint(begin, i))
+		f.SignIn(t, openIDs[i])
+	}
+	holder, err := f.db.Begin()
+	require.NoError(t, err)
+	for _, openID := range openIDs { // one by one: of a range MySQL locks the next row too
+		_, err = holder.Exec(fmt.Sprintf("UPDATE %s SET bio='held' WHERE owner='%s' AND name='wechat-%s'",
+			quotedUser(f.direct), harness.Organization, openID))
+		require.NoError(t, err)
+	}
+	return openIDs, holder
+}
+
 // A row that is free again is not waited for behind others that stay held.
 func TestDatabaseReleasedUser(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, cfg object.StoreConfig) {
 		f := newAiling(t, cfg, cfg)
 		const others = 8 // more than may wait on a connection
-		hold := func(openIDs ...string) *sql.Tx {
-			holder, err := f.db.Begin()
-			require.NoError(t, err)
-			for _, openID := range openIDs {
-				_, err = holder.Exec(fmt.Sprintf("UPDATE %s SET bio='held' WHERE owner='%s' AND name='wechat-%s'",
-					quotedUser(cfg), harness.Organization, openID))
-				require.NoError(t, err)
-			}
-			return holder
-		}
 		signIn := func(openID string) int {
 			return f.Call(t, "POST", harness.PathToken, "", harness.SignInForm(f.NewCode(openID))).Status
 		}
-		var held []string
-		for n := range others {
-			held = append(held, fmt.Sprintf("oHeld%d", n))
-			f.SignIn(t, held[n])
-		}
-		f.SignIn(t, "oReleased")
-		keeps, releases := hold(held...), hold("oReleased")
+		held, keeps := f.signInAndHold(t, "oHeld", others)
+		_, releases := f.signInAndHold(t, "oReleased", 1)
 		var waiting sync.WaitGroup
 		for _, openID := range held {
 			waiting.Go(func() { assert.Equal(t, http.StatusServiceUnavailable, signIn(openID)) })
 		}
 		start := time.Now()
 		time.AfterFunc(3*time.Second, func() { _ = releases.Rollback() })
-		assert.Equal(t, http.StatusOK, signIn("oReleased"))
+		assert.Equal(t, http.StatusOK, signIn("oReleased0"))
 		assert.Less(t, time.Since(start), 12*time.Second, "the others wait for 20 s")
 		waiting.Wait()
 		require.NoError(t, keeps.Rollback())
 	})
 }
 
-// Somebody holds the rows of more users than there are connections. Others who sign in at the same time, and may share a
-// transaction with those users, go on; and what was refused for the lock is not done later.
+// Somebody holds the rows of more users than there are connections. Others who sign in at the same time, and may share
+// a transaction with those users, go on; and what was refused for the lock is not done later.
 func TestDatabaseLockedUsers(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, cfg object.StoreConfig) {
 		f := newAiling(t, cfg, cfg)
 		const waiting, others = 60, 8
-		for n := range waiting {
-			f.SignIn(t, fmt.Sprintf("oHeld%d", n))
-		}
 		for n := range others {
 			f.SignIn(t, fmt.Sprintf("oOther%d", n))
 		}
-		holder, err := f.db.Begin()
-		require.NoError(t, err)
-		for n := range waiting { // one by one: of a range MySQL locks the next row too
-			_, err = holder.Exec(fmt.Sprintf("UPDATE %s SET bio='held' WHERE owner='%s' AND name='wechat-oHeld%d'",
-				quotedUser(cfg), harness.Organization, n))
-			require.NoError(t, err)
-		}
-
+		openIDs, holder := f.signInAndHold(t, "oHeld", waiting)
 		signIn := func(openID string) harness.Reply {
 			return f.Call(t, "POST", harness.PathToken, "", harness.SignInForm(f.NewCode(openID)))
 		}
 		var held, rest sync.WaitGroup
 		var early atomic.Int64
 		start := time.Now()
-		for n := range waiting {
+		for _, openID := range openIDs {
 			held.Go(func() {
-				unavailable(t, signIn(fmt.Sprintf("oHeld%d", n)), true)
+				unavailable(t, signIn(openID), true)
 				if time.Since(start) < 10*time.Second {
 					early.Add(1)
 				}
