@@ -90,6 +90,7 @@ func (g *gateway) pass(w http.ResponseWriter, r *http.Request) {
 		end := time.Now().Add(requestTimeout)
 		until(end, end.Add(answerTime)) // an answer may follow the body
 	}()
+	r.Body = clientBody{r.Body}
 	g.proxy.ServeHTTP(w, r)
 }
 

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -102,13 +103,28 @@ func (d *Deps) passFailed(w http.ResponseWriter, r *http.Request, err error) {
 	if gone := r.Context().Err(); gone != nil {
 		err = gone // whatever broke by that: the body ends too early, for one
 	}
-	e, left := errors.AsType[*APIError](orLeft(r, err))
-	if !left {
+	e, known := errors.AsType[*APIError](orLeft(r, err))
+	if !known {
 		e = &APIError{
 			Status: http.StatusBadGateway, Code: object.Unavailable, Message: "Casdoor does not answer", Err: err,
 		}
 	}
-	d.notPassed(w, r, casdoorShape, e)
+	d.notPassed(w, r, shapeOf(r.URL.Path), e)
+}
+
+// clientBody is the body of a request that is passed on. What is wrong with it is an *APIError: it is not the Casdoor
+// that fails.
+type clientBody struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (b clientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		e := badRequest("the body of the request cannot be read")
+		e.Err = err
+		return n, e
+	}
+	return n, err
 }
 
 // notPassed answers a request that is not passed on, and logs why, under one request id.

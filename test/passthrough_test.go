@@ -407,3 +407,33 @@ minidoor_http_requests_total{method="`+method+`",route="casdoor",status="499"} 1
 `), "minidoor_http_requests_total"))
 	}
 }
+
+// A body that is malformed is its client's doing: counted as a Casdoor that is down it would raise the alarm.
+func TestPassThroughOfABrokenBody(t *testing.T) {
+	t.Parallel()
+	casdoor := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	t.Cleanup(casdoor.Close)
+	target, err := url.Parse(casdoor.URL)
+	require.NoError(t, err)
+	log := &harness.Log{}
+	gateway := httptest.NewServer(controllers.New(controllers.Deps{
+		Upstream: target, Logger: controllers.NewLogger(log, slog.LevelInfo, "json"),
+	}))
+	t.Cleanup(gateway.Close)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(gateway.URL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: door\r\nTransfer-Encoding: chunked\r\n\r\n%s",
+		harness.PathRefresh, "3\r\nabc\r\nno size\r\n")
+	require.NoError(t, err)
+	reply, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	text, err := io.ReadAll(reply.Body)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusBadRequest, reply.StatusCode)
+	assert.Contains(t, string(text), "the body of the request cannot be read")
+	assert.Len(t, log.Lines(`"level":"INFO"`, `"status":400`), 1)
+}
