@@ -131,10 +131,8 @@ func (c *LoginController) Logout() {
 	c.replyDataOr(user, err)
 }
 
-func (c *LoginController) endToken(token string) (user string, err error) {
-	p, err := c.principalOf(token)
-	if err != nil {
-		return "", err
-	}
-	return p.User.GetId(), c.Deps.Authority.Logout(c.Ctx.Request.Context(), p)
+// endToken ends an access token and its refresh token, and returns whose they were.
+func (b *Base) endToken(token string) (user string, err error) {
+	ctx := b.Ctx.Request.Context()
+	return worked(ctx, b.Deps.Limits, func() (string, error) { return b.Deps.Authority.Logout(ctx, token) })
 }

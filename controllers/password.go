@@ -139,12 +139,10 @@ func (c *PasswordController) LogoutEverywhere() {
 
 // logoutHere ends the bearer token, if there is one.
 func (c *PasswordController) logoutHere() error {
-	if _, ok := bearer(c.Ctx.Request); !ok {
+	token, ok := bearer(c.Ctx.Request)
+	if !ok {
 		return nil
 	}
-	p, err := c.principal()
-	if err != nil {
-		return err
-	}
-	return c.Deps.Authority.Logout(c.Ctx.Request.Context(), p)
+	_, err := c.endToken(token)
+	return err
 }

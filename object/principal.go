@@ -56,6 +56,15 @@ const maxVerified = 8192
 
 // verify checks a token's signature and times. The algorithm is the cert's, whatever the token says (RFC 8725 §3.1).
 func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error) {
+	claims, err := s.verifyOld(ctx, token)
+	if err == nil && !s.now().Before(claims.ExpiresAt.Time) {
+		return nil, &Refusal{Code: InvalidToken, Message: "the token is expired", Err: jwt.ErrTokenExpired}
+	}
+	return claims, err
+}
+
+// verifyOld is verify of a token that may have expired.
+func (s *Service) verifyOld(ctx context.Context, token string) (*tokenClaims, error) {
 	if !isJWT(token) {
 		return nil, refuse(InvalidToken, "the token is invalid")
 	}
@@ -64,8 +73,7 @@ func (s *Service) verify(ctx context.Context, token string) (*tokenClaims, error
 		return nil, err
 	}
 	hash := sha256.Sum256([]byte(token))
-	if claims, ok := s.verified.Get(hash); ok && keys.named(claims.key.name) == claims.key &&
-		s.now().Before(claims.ExpiresAt.Time) {
+	if claims, ok := s.verified.Get(hash); ok && keys.named(claims.key.name) == claims.key {
 		return claims, nil
 	}
 	claims, err := s.checkSignature(token, keys)
@@ -90,7 +98,7 @@ const clockSkew = 30 * time.Second
 
 func (s *Service) checkSignature(token string, keys *keySet) (*tokenClaims, error) {
 	claims := &tokenClaims{}
-	parser := jwt.NewParser(jwt.WithTimeFunc(s.now), jwt.WithLeeway(clockSkew), jwt.WithExpirationRequired())
+	parser := jwt.NewParser(jwt.WithoutClaimsValidation())
 	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		if k := keys.named(kid); k != nil && k.supports(t.Method.Alg()) {
@@ -99,11 +107,9 @@ func (s *Service) checkSignature(token string, keys *keySet) (*tokenClaims, erro
 		}
 		return nil, errors.New("no cert of ours signs so")
 	})
-	if err == nil && !s.now().Before(claims.ExpiresAt.Time) { // the leeway is for its beginning
-		err = jwt.ErrTokenExpired
-	}
-	if errors.Is(err, jwt.ErrTokenExpired) {
-		return nil, &Refusal{Code: InvalidToken, Message: "the token is expired", Err: err}
+	begins := claims.NotBefore
+	if err == nil && (claims.ExpiresAt == nil || begins != nil && s.now().Add(clockSkew).Before(begins.Time)) {
+		err = jwt.ErrTokenInvalidClaims
 	}
 	if err != nil {
 		return nil, &Refusal{Code: InvalidToken, Message: "the token is invalid", Err: err}
@@ -128,23 +134,28 @@ func (s *Service) holder(ctx context.Context, accessToken string) (*Principal, *
 	if err != nil {
 		return nil, nil, err
 	}
+	p, err := s.holderBy(ctx, accessToken, claims)
+	return p, claims, err
+}
+
+func (s *Service) holderBy(ctx context.Context, accessToken string, claims *tokenClaims) (*Principal, error) {
 	if claims.TokenType != accessTokenType && claims.TokenType != "" { // Casdoor's did not say it before v1.155
-		return nil, nil, refuse(InvalidToken, "the token is no access token")
+		return nil, refuse(InvalidToken, "the token is no access token")
 	}
 	p, err := s.directory.principal(ctx, accessToken, claims)
 	if errors.Is(err, ErrNotFound) {
-		return nil, nil, refuse(InvalidToken, "Access token doesn't exist in database")
+		return nil, refuse(InvalidToken, "Access token doesn't exist in database")
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if p.row.ExpiresIn <= 0 {
-		return nil, nil, refuse(InvalidToken, "the token is expired") // so Casdoor marks a token that it has ended
+		return nil, refuse(InvalidToken, "the token is expired") // so Casdoor marks a token that it has ended
 	}
 	if len(claims.Audience) > 0 {
 		p.clientID = claims.Audience[0]
 	}
-	return p, claims, nil
+	return p, nil
 }
 
 // ofUser returns the principal where its user is the one whom the token was issued to and may go on.

@@ -154,10 +154,22 @@ func (a *Authority) revoke(ctx context.Context, owner, name string) (bool, error
 	return deleted > 0, err
 }
 
-// Logout ends the principal's access token and its refresh token.
-func (a *Authority) Logout(ctx context.Context, p *Principal) error {
-	_, err := a.revoke(ctx, p.row.Owner, p.row.Name)
-	return err
+// Logout ends an access token and its refresh token, and returns the id of their user. An access token that has expired
+// will do: the refresh token outlives it.
+func (a *Authority) Logout(ctx context.Context, accessToken string) (userID string, err error) {
+	claims, err := a.verifyOld(ctx, accessToken)
+	if err != nil {
+		return "", err
+	}
+	p, err := a.holderBy(ctx, accessToken, claims)
+	if err == nil {
+		p, err = p.ofUser(claims)
+	}
+	if err != nil {
+		return "", err
+	}
+	_, err = a.revoke(ctx, p.row.Owner, p.row.Name)
+	return p.User.GetId(), err
 }
 
 // ClientCredentials is the grant type (RFC 6749 §4.4) of tokens that speak for an application itself.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -204,6 +205,28 @@ func TestLogoutByHint(t *testing.T) {
 		f.introspect(t, other, true)
 		assert.Equal(t, "error", ask(tokens.IDToken).Map(t)["status"], method)
 		assert.Equal(t, "error", ask("").Map(t)["status"], method)
+	}
+}
+
+// Who comes back after a week and signs out shows an access token that has expired: its refresh token has not.
+func TestLogoutOfAnExpiredToken(t *testing.T) {
+	t.Parallel()
+	clock := harness.NewClock()
+	s := harness.Start(t, harness.Options{Now: clock.Now, Application: harness.Row{"expireInHours": 1}})
+	for name, logout := range map[string]func(token string) harness.Reply{
+		"bearer": func(token string) harness.Reply { return s.Call(t, "POST", "/api/logout", token, nil) },
+		"hint": func(token string) harness.Reply {
+			return s.Call(t, "POST", "/api/logout", "", url.Values{"id_token_hint": {token}})
+		},
+	} {
+		tokens := s.SignIn(t, "oWeekLater")
+		clock.Advance(2 * time.Hour)
+		reply := logout(tokens.AccessToken).Map(t)
+		assert.Equal(t, harness.Organization+"/wechat-oWeekLater", reply["data"], name)
+		spent := s.Call(t, "POST", harness.PathRefresh, "", refreshForm(tokens.RefreshToken))
+		assert.Equal(t, "invalid_grant", spent.Map(t)["error"], name)
+		assert.Equal(t, "error", logout(tokens.AccessToken).Map(t)["status"], name)
+		assert.Equal(t, "error", logout(tokens.RefreshToken).Map(t)["status"], name)
 	}
 }
 
