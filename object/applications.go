@@ -146,7 +146,7 @@ func completeAndJudge(c *Caller, row, old *sdk.Application) error {
 
 // judgeTokenSettings refuses tokens of a form that is not known, or that live for longer than anybody does.
 func judgeTokenSettings(row *sdk.Application) error {
-	if !slices.Contains([]string{"", "JWT", "JWT-Empty", "JWT-Custom", "JWT-Standard"}, row.TokenFormat) {
+	if !isTokenFormat(row.TokenFormat) {
 		return refuse(InvalidRequest, "tokenFormat must be JWT, JWT-Empty, JWT-Custom or JWT-Standard")
 	}
 	const longest = 24 * 366 * 100
@@ -158,6 +158,11 @@ func judgeTokenSettings(row *sdk.Application) error {
 		}
 	}
 	return nil
+}
+
+// isTokenFormat is true for what claimWriter.encode knows.
+func isTokenFormat(format string) bool {
+	return slices.Contains([]string{"", "JWT", "JWT-Empty", "JWT-Custom", "JWT-Standard"}, format)
 }
 
 func notTokenRune(r rune) bool {

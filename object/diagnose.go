@@ -206,6 +206,9 @@ func (s *Store) DiagnoseApplications(ctx context.Context) ([]Finding, error) {
 		} else if err := s.canSign(ctx, app); err != nil {
 			all = append(all, found(Problem, "%s: %s", name, err))
 		}
+		if !isTokenFormat(app.TokenFormat) {
+			all = append(all, found(Problem, "%s: there is no tokenFormat %q", name, app.TokenFormat))
+		}
 		if first, taken := clients[app.ClientId]; taken && app.ClientId != "" {
 			all = append(all, found(Problem, "%s: %s has the same client id", name, first))
 		}

@@ -40,6 +40,8 @@ func (s *suite) testDiagnose(t *testing.T) {
 			"owner": "admin", "name": "z-" + n.name, "organization": n.name, "cert": fastCert, "clientId": "app-" + n.name,
 		}, {
 			"owner": "admin", "name": "tls-" + n.name, "organization": n.name, "cert": "tls-" + n.name,
+		}, {
+			"owner": "admin", "name": "typo-" + n.name, "organization": n.name, "cert": fastCert, "tokenFormat": "JWT-custom",
 		}},
 		"miniProgramProviders": []row{{"owner": "admin", "name": "none-" + n.name, "shareUnionId": true}},
 	})
@@ -55,6 +57,7 @@ func (s *suite) testDiagnose(t *testing.T) {
 			" has the same client id"},
 		{Severity: object.Problem, Text: "application admin/tls-" + n.name + ": the cert tls-" + n.name +
 			" is not for tokens: its scope is TLS"},
+		{Severity: object.Problem, Text: "application admin/typo-" + n.name + `: there is no tokenFormat "JWT-custom"`},
 		{Severity: object.Fine, Text: "application admin/app-built-in"},
 	} {
 		assert.Contains(t, applications, f)
