@@ -7,6 +7,7 @@ App({
     server: 'https://login.example.com',
     // The client id of the application in Casdoor. It is no secret; the AppSecret belongs on the server alone.
     clientId: 'your-client-id',
+    // appId: wx.getAccountInfoSync().miniProgram.appId, // where the application has several mini programs
 
     // Against `minidoor -demo`, whose fake WeChat knows no real code:
     // getCode: () => minidoor.demoCode('http://127.0.0.1:8000', 'alice'),

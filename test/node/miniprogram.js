@@ -37,6 +37,11 @@ globalThis.wx = {
   removeStorageSync: () => { stored = undefined },
   request(options) {
     const { method = 'GET', header = {}, data } = options
+    if (method === 'GET') { // data is the query then
+      const url = `${options.url}?${new URLSearchParams(data)}`
+      answer({ ...options, url }, { headers: header })
+      return
+    }
     const isForm = header['content-type'] === 'application/x-www-form-urlencoded'
     const body = data && (isForm ? new URLSearchParams(data) : JSON.stringify(data))
     answer(options, { method, headers: { 'content-type': 'application/json', ...header }, body })
@@ -51,10 +56,10 @@ globalThis.wx = {
 }
 
 // phone returns a client as a mini program has it that starts on a phone with these tokens.
-function phone(tokens) {
+function phone(tokens, appId) {
   stored = tokens
   return createClient({
-    server, clientId, getCode: () => (noCode ? Promise.reject(new Error('login:fail')) : demoCode(server, 'alice')),
+    server, clientId, appId, getCode: () => (noCode ? Promise.reject(new Error('login:fail')) : demoCode(server, 'alice')),
   })
 }
 
@@ -86,6 +91,19 @@ async function testCalls() {
   assert.notEqual(stored.access, tokens.access, 'the token has ended')
   await client.deleteAccount()
   assert.equal(stored, undefined)
+}
+
+// Of several mini programs of an application each says which it is, wherever WeChat is asked.
+async function testAppId() {
+  let client = phone(undefined, 'wxdemo0000000000')
+  await client.signIn()
+  assert.equal((await client.session()).valid, true)
+  client = phone(stored, 'wxother')
+  const code = { code: 'any', iv: 'any', encryptedData: 'any' }
+  for (const call of [
+    () => client.signIn(), () => client.session(), () => client.savePhone('any'), () => client.decrypt(code),
+    () => client.deleteAccount(),
+  ]) await assert.rejects(call, { status: 400, message: /mini program/ })
 }
 
 // A refresh token that may be spent is not sent again: not when the sign-in that follows fails too, nor by a mini program
@@ -128,7 +146,7 @@ async function testToasts() {
 }
 
 async function main() {
-  for (const test of [testCalls, testLostRefresh, testLimitedRefresh, testToasts]) await test()
+  for (const test of [testCalls, testAppId, testLostRefresh, testLimitedRefresh, testToasts]) await test()
   console.log('done')
 }
 

@@ -27,8 +27,10 @@ class MinidoorError extends Error {
 // what getCode gave.
 //   server        the address, such as "https://login.example.com"
 //   clientId      the client id of the Casdoor application
+//   appId         this mini program's AppID, where the application has several mini programs
 //   getCode       () => Promise of a code; wx.login by default
-function createClient({ server, clientId, getCode = loginCode }) {
+function createClient({ server, clientId, appId, getCode = loginCode }) {
+  const which = appId ? { app_id: appId } : {}
   let tokens = wx.getStorageSync(STORAGE_KEY) || null
   const running = {} // promises of the sign-in and the renewal under way, by name
 
@@ -57,7 +59,7 @@ function createClient({ server, clientId, getCode = loginCode }) {
     return once('signIn', async () => {
       const answer = await patiently(async () => {
         const code = await getCode()
-        return post(TOKEN_PATH, { tag: 'wechat_miniprogram', client_id: clientId, code })
+        return post(TOKEN_PATH, { tag: 'wechat_miniprogram', client_id: clientId, code, ...which })
       }, (err) => err.code === 'invalid_grant')
       keep(answer)
       return { newUser: answer.new_user === true }
@@ -143,7 +145,7 @@ function createClient({ server, clientId, getCode = loginCode }) {
   // savePhone stores the phone number of <button open-type="getPhoneNumber"> and resolves to the user. code is the
   // event's detail.code, which works once and is not the one of wx.login.
   async function savePhone(code) {
-    const answer = await request('/api/mini-program/phone', { method: 'POST', data: { code }, once: true })
+    const answer = await request('/api/mini-program/phone', { method: 'POST', data: { code, ...which }, once: true })
     return answer.data
   }
 
@@ -151,7 +153,7 @@ function createClient({ server, clientId, getCode = loginCode }) {
   // "stale_session" it is too old, or the session is: sign in again, and then get new data from wx.
   //   detail  encryptedData and iv; with a profile rawData and signature too
   async function decrypt({ encryptedData, iv, rawData, signature }) {
-    const data = { encryptedData, iv }
+    const data = { encryptedData, iv, ...which }
     if (signature) Object.assign(data, { rawData, signature })
     try {
       const answer = await request('/api/mini-program/decrypt', { method: 'POST', data })
@@ -164,7 +166,7 @@ function createClient({ server, clientId, getCode = loginCode }) {
 
   // session resolves to { valid, appId, updatedTime, checkedTime }: whether new encrypted data can be opened.
   async function session() {
-    const answer = await request('/api/mini-program/session')
+    const answer = await request('/api/mini-program/session', { data: which })
     return answer.data
   }
 
@@ -176,7 +178,7 @@ function createClient({ server, clientId, getCode = loginCode }) {
   // deleteAccount deletes the account, with a fresh code as proof, and forgets the tokens. There is no way back.
   async function deleteAccount() {
     const code = await getCode()
-    await request('/api/mini-program/account/delete', { method: 'POST', data: { code }, once: true })
+    await request('/api/mini-program/account/delete', { method: 'POST', data: { code, ...which }, once: true })
     keep(null)
   }
 
