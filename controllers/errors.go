@@ -212,13 +212,14 @@ func (form shape) status(e *APIError) int {
 }
 
 // logError logs an error with its cause and the status of its answer: as an error when the server is to blame, and not
-// a client that has left.
+// a client that has left, or asks for what this way to run has not.
 func logError(log *slog.Logger, r *http.Request, message string, e *APIError, attrs ...slog.Attr) {
 	if e.Told {
 		return
 	}
 	level := slog.LevelInfo
-	if e.Status >= http.StatusInternalServerError && !errors.Is(r.Context().Err(), context.Canceled) {
+	if e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented &&
+		!errors.Is(r.Context().Err(), context.Canceled) {
 		level = slog.LevelError
 	}
 	attrs = append(attrs, slog.String("path", r.URL.Path), slog.Int("status", shapeOf(r.URL.Path).status(e)),

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/minidoor/minidoor/object"
 )
 
 // What a long answer took does not stay taken.
@@ -42,6 +44,7 @@ func TestLevelsOfErrorsInTheLog(t *testing.T) {
 		"server fails":                 {t.Context(), serverError(errors.New("disk")), "ERROR"},
 		"server fails for nobody":      {left, serverError(errors.New("disk")), "INFO"},
 		"client is wrong":              {t.Context(), badRequest("x"), "INFO"},
+		"remote mode has it not":       {t.Context(), apiError(&object.Refusal{Code: object.Unsupported}), "INFO"},
 		"what is told of in a summary": {t.Context(), told, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
