@@ -8,6 +8,8 @@ import (
 	"time"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
+
+	"github.com/minidoor/minidoor/object"
 )
 
 // keyForm asks for the key that takes the place of an application's.
@@ -26,6 +28,7 @@ func (v *visit) keyForm(in url.Values) (formData, *sdk.Application, error) {
 	}
 	data := v.formData("rotate", f, in.Get("id"), "/applications/view?"+idQuery(app.Owner, app.Name).Encode())
 	data.Subject = titleOf(app.DisplayName, app.Name)
+	data.Version = object.CertOf(app) // what is sent twice makes one new key
 	return data, app, nil
 }
 
@@ -47,6 +50,9 @@ func (v *visit) rotateKey() error {
 	data, app, err := v.keyForm(in)
 	if err != nil {
 		return err
+	}
+	if data.isOutdated(in) {
+		return v.outdated(data)
 	}
 	data.Form.fill(in)
 	if data.Form.Wrong {

@@ -178,7 +178,7 @@ func TestConsoleKeepsTheCert(t *testing.T) {
 	s := startConsole(t)
 	a := signInGlobal(t, s)
 	a.done("/console/certs/add", "name", "cert-first", "algorithm", "ES256")
-	const edit = "/console/applications/edit"
+	const edit, rotate = "/console/applications/edit", "/console/applications/key"
 	for stored, shown := range map[string]string{"": "cert-built-in", "cert-gone": "cert-gone"} {
 		s.Exec(t, "UPDATE application SET cert=? WHERE name=?", stored, harness.Application)
 		page := a.get("/console/applications/view?id=" + consoleApplicationID)
@@ -203,10 +203,12 @@ func TestConsoleKeepsWhatOthersChanged(t *testing.T) {
 		assert.Contains(t, reply.body, "Somebody has changed this meanwhile")
 		return reply.body
 	}
-	const edit = "/console/applications/edit"
+	const edit, rotate = "/console/applications/edit", "/console/applications/key"
 	old := a.edited(edit, consoleApplicationID, "displayName", "Renamed", "enableSignUp", "on", "tokenFormat", "JWT",
 		"expireInHours", "168", "refreshExpireInHours", "720", "cert", "cert-built-in")
-	a.done("/console/applications/key", "id", consoleApplicationID, "algorithm", "ES256")
+	key := a.edited(rotate, consoleApplicationID, "algorithm", "ES256")
+	a.done(rotate, key...)
+	refused(rotate, key)
 	page := refused(edit, old)
 	assert.Regexp(t, `<option value="cert-shop-[0-9-]+" selected>`, page)
 	assert.NotContains(t, page, "Renamed")
@@ -268,8 +270,9 @@ func TestConsoleRotatesKeys(t *testing.T) {
 	s := startConsole(t)
 	a := signInGlobal(t, s)
 	old := s.SignIn(t, "oAlice")
-	assert.Contains(t, a.get("/console/applications/key?id="+consoleApplicationID), `<button class="primary">Rotate the key</button>`)
-	page := a.done("/console/applications/key", "id", consoleApplicationID, "algorithm", "ES256")
+	const rotate = "/console/applications/key"
+	assert.Contains(t, a.get(rotate+"?id="+consoleApplicationID), `<button class="primary">Rotate the key</button>`)
+	page := a.done(rotate, a.edited(rotate, consoleApplicationID, "algorithm", "ES256")...)
 	assert.Regexp(t, `cert-shop-\d{8}-\d{6}`, page)
 	assert.Contains(t, page, "Former keys, if any, verify tokens until")
 	s.Account(t, old.AccessToken)

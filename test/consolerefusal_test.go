@@ -146,7 +146,8 @@ func TestConsoleOfAnOrganization(t *testing.T) {
 	page := a.done("/console/providers/add", "clientId", "wxabcdef0123456789", "clientSecret", "s", "displayName", "Own",
 		"name", "wx-own", "application", consoleApplicationID, "checkAvatar", "", "onReview", "", "onUnchecked", "")
 	assert.Contains(t, page, harness.Organization+"/wx-own")
-	a.done("/console/applications/key", "id", consoleApplicationID, "algorithm", "ES256")
+	const rotate = "/console/applications/key"
+	a.done(rotate, a.edited(rotate, consoleApplicationID, "algorithm", "ES256")...)
 }
 
 func TestConsoleHeaders(t *testing.T) {

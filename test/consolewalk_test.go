@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -122,6 +124,32 @@ func (w *consoleWalk) send(name, element string) {
 	w.at(name, element)
 }
 
+// sendTwice is send by somebody who clicks twice on everything, faster than the network is.
+func (w *consoleWalk) sendTwice(name, element string) {
+	w.t.Helper()
+	w.latency(500)
+	w.do(chromedp.Evaluate[chromedp.Void](`(() => {
+		document.documentElement.dataset.left = ""
+		const button = document.querySelector("main form .buttons button")
+		button.click()
+		setTimeout(() => button.click(), 100)
+	})()`))
+	w.at(name, element)
+	w.latency(0)
+}
+
+// latency has answers come after so many milliseconds at the earliest.
+func (w *consoleWalk) latency(milliseconds float64) {
+	w.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+			MatchedNetworkConditions: []*network.Conditions{
+				{Latency: milliseconds, DownloadThroughput: -1, UploadThroughput: -1},
+			},
+		})
+		return err
+	}))
+}
+
 func (w *consoleWalk) signIn() {
 	w.do(chromedp.WaitReady(chromedp.CSS(`main[data-page="sign-in"]`)))
 	if w.visit.language != get(w.page, chromedp.Evaluate[string](`document.documentElement.lang`)) {
@@ -185,7 +213,7 @@ func (w *consoleWalk) applications() {
 	w.send("form", `#displayName[aria-invalid="true"]`)
 	w.enter("displayName", "小程序二号", "name", "app-two", "expireInHours", "12")
 	w.page.click(`input[name="providers"][value="` + harness.Provider + `"]`)
-	w.send("secret", "#client-secret")
+	w.sendTwice("secret", "#client-secret")
 	secret := w.text("#client-secret")
 	w.click(`main .primary`)
 	w.at("application", "#code")

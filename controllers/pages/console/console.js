@@ -1,4 +1,5 @@
-// What the console does better with JavaScript: copying, times of the visitor's own zone, and following the log.
+// What the console does better with JavaScript: copying, times of the visitor's own zone, following the log, and taking
+// a double click for one.
 
 function localTimes(root) {
   const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'medium' })
@@ -21,6 +22,16 @@ function copyButtons() {
       setTimeout(() => { button.textContent = label }, 2000)
     })
   }
+}
+
+// sendOnce keeps a form from being sent twice: the second answer would hide the first, with a new secret in it.
+function sendOnce() {
+  let sent = -Infinity
+  document.addEventListener('submit', (event) => {
+    if (event.target.method !== 'post') return
+    if (event.timeStamp - sent < 5000) event.preventDefault()
+    else sent = event.timeStamp
+  })
 }
 
 const PAUSE = 2000 // milliseconds between two looks at the log
@@ -80,4 +91,5 @@ function follow() {
 
 localTimes(document)
 copyButtons()
+sendOnce()
 follow()
