@@ -23,6 +23,9 @@ func Backup(ctx context.Context, cfg StoreConfig, target string) error {
 	if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
 		return &fs.PathError{Op: "back up into", Path: target, Err: fs.ErrExist}
 	}
+	if err := sqliteFileIsThere(cfg.DataSourceName); err != nil {
+		return fmt.Errorf("there is no database yet: %w", err)
+	}
 	folder := filepath.Dir(target)
 	temp, err := os.CreateTemp(folder, ".backup-") // for its owner alone
 	if err != nil {

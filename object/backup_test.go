@@ -53,7 +53,7 @@ func TestBackupRefuses(t *testing.T) {
 		"a link to nowhere":     {noDatabase, dangling, "file already exists"},
 		"a folder":              {noDatabase, folder, "file already exists"},
 		"a folder that is none": {noDatabase, filepath.Join(folder, "none", "copy.db"), "no such file"},
-		"no database":           {missing, filepath.Join(folder, "copy.db"), "unable to open database file"},
+		"no database":           {missing, filepath.Join(folder, "copy.db"), "there is no database yet: file " + folder},
 		"another file":          {noDatabase, filepath.Join(folder, "copy.db"), "not a database"},
 		"PostgreSQL":            {StoreConfig{DriverName: "postgres"}, filepath.Join(folder, "copy.db"), "only SQLite"},
 	} {
