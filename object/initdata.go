@@ -135,8 +135,9 @@ func (s *Store) holdOwners(tx *txn, users []json.RawMessage) error {
 }
 
 // leaveTakenEmail leaves an e-mail address out that another user of the organization has. It is no error: users change
-// their addresses, and none of them is to keep a server from starting.
+// their addresses, and none of them is to keep a server from starting. As everywhere, addresses are in lower case.
 func (s *Store) leaveTakenEmail(tx *txn, row, old *sdk.User) error {
+	row.Email = strings.ToLower(row.Email)
 	if !getsEmail(row, old) {
 		return nil
 	}

@@ -216,9 +216,13 @@ func (s *suite) testTakenEmail(t *testing.T) {
 	second["email"] = "own@example.com"
 	assert.Equal(t, "own@example.com", apply(first, second)[1]["email"])
 	assert.Empty(t, log.String())
-	second["email"] = address
-	assert.Equal(t, "own@example.com", apply(first, second)[1]["email"], "the own one stays")
-	assert.Contains(t, log.String(), "b-second")
+	for _, taken := range []string{address, "Taken@Example.com"} {
+		second["email"] = taken
+		assert.Equal(t, "own@example.com", apply(first, second)[1]["email"], "the own one stays")
+		assert.Contains(t, log.String(), "b-second")
+	}
+	second["email"] = "Second@Example.com"
+	assert.Equal(t, "second@example.com", apply(first, second)[1]["email"], "so it is found, however it is spelled")
 }
 
 func (s *suite) testNoFile(t *testing.T) {
