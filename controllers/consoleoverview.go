@@ -14,7 +14,7 @@ import (
 )
 
 func overviewPages() []consolePage {
-	return []consolePage{{show: (*visit).overview}}
+	return []consolePage{{show: (*visit).overview}, {path: "/", show: (*visit).overview}} // as some type it
 }
 
 // span is a time that the overview can show.

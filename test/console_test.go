@@ -166,7 +166,7 @@ const (
 // consolePaths are all pages that show something.
 func consolePaths(user string) []string {
 	return []string{
-		"/console", "/console?span=day", "/console?span=month", "/console/sign-in", "/console/providers",
+		"/console", "/console/", "/console?span=day", "/console?span=month", "/console/sign-in", "/console/providers",
 		"/console/providers/add",
 		"/console/providers/view?id=" + consoleProviderID, "/console/providers/edit?id=" + consoleProviderID,
 		"/console/providers/options?id=" + consoleProviderID, "/console/providers/delete?id=" + foreignName + "/wx-foreign",
