@@ -257,14 +257,17 @@ func postgresDSN(cfg StoreConfig) (string, error) {
 	case cfg.DBName == "":
 		return dsn, nil
 	case keywords:
+		// Of two names the last one counts: as for Casdoor, one that is given in the data source.
 		name := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(cfg.DBName)
-		return fmt.Sprintf("%s dbname='%s'", strings.TrimSpace(dsn), name), nil
+		return fmt.Sprintf("dbname='%s' %s", name, strings.TrimSpace(dsn)), nil
 	}
 	u, err := url.Parse(dsn)
 	if err != nil {
 		return "", errNoPostgresDSN
 	}
-	u.Path = "/" + cfg.DBName
+	if strings.Trim(u.Path, "/") == "" {
+		u.Path = "/" + cfg.DBName
+	}
 	return u.String(), nil
 }
 

@@ -250,11 +250,12 @@ func TestPostgresDSN(t *testing.T) {
 		{"user=postgres password=p host=localhost port=5432 sslmode=disable dbname=", "casdoor", "casdoor", "p"}, // Casdoor's
 		{"user=postgres password=postgres host=localhost sslmode=disable", "casdoor", "casdoor", "postgres"},
 		{"user=postgres password=x host=localhost dbname=shop", "", "shop", "x"},
-		{"user=postgres password=x host=localhost dbname=shop", "casdoor", "casdoor", "x"},
+		{"user=postgres password=x host=localhost dbname=shop", "casdoor", "shop", "x"},
 		{"user=postgres password='a b\\'c' host=localhost", `it's\`, `it's\`, "a b'c"},
 		{"postgres://postgres:p%40ss@localhost:5432?sslmode=disable", "casdoor", "casdoor", "p@ss"},
 		{"postgresql://postgres:p@localhost/shop", "", "shop", "p"},
-		{"postgres://postgres:p@localhost/shop", "casdoor", "casdoor", "p"},
+		{"postgres://postgres:p@localhost/shop", "casdoor", "shop", "p"},
+		{"postgres://postgres:p@localhost/?sslmode=disable", "casdoor", "casdoor", "p"},
 	} {
 		got, err := postgresDSN(StoreConfig{DataSourceName: c.given, DBName: c.database})
 		require.NoError(t, err, c.given)

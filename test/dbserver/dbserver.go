@@ -43,11 +43,15 @@ func SQLite(file string) object.StoreConfig {
 	return object.StoreConfig{DriverName: "sqlite", DataSourceName: "file:" + file}
 }
 
-// Postgres returns the database of that name, which need not exist.
+// Postgres returns the database of that name, which need not exist. What the variable says may name another one.
 func Postgres(name string) object.StoreConfig {
-	return object.StoreConfig{
+	cfg := object.StoreConfig{
 		DriverName: "postgres", DBName: name, DataSourceName: cmp.Or(os.Getenv(PostgresVariable), defaultPostgres),
 	}
+	if dsn, err := postgresDSN(cfg); err == nil {
+		cfg.DataSourceName = dsn
+	}
+	return cfg
 }
 
 // MySQL is Postgres for MySQL and MariaDB.
