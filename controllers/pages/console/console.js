@@ -32,6 +32,7 @@ function sendOnce() {
     if (event.timeStamp - sent < 5000) event.preventDefault()
     else sent = event.timeStamp
   })
+  addEventListener('pageshow', () => { sent = -Infinity }) // by the button for the last page
 }
 
 const PAUSE = 2000 // milliseconds between two looks at the log
