@@ -290,8 +290,8 @@ func (f *Family[T]) validID(id *rowID) error {
 		clean, err := cleanText(part)
 		slash := strings.ContainsAny(part, `/\`) && (part == *id.owner || !f.deepNames)
 		if err != nil || clean != part || part == "" || slash {
-			return refuse(InvalidRequest, "owner and name are required: 1 to 100 characters, no slash or control character in "+
-				"them, no blank around them")
+			return refuse(InvalidRequest, "owner and name are required: 1 to 100 characters, no slash, backslash or control "+
+				"character in them, no blank around them")
 		}
 	}
 	return nil

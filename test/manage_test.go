@@ -141,7 +141,7 @@ func TestManageRefusesNames(t *testing.T) {
 			"/api/update-user?id=shop/wechat-oNamed": {"owner": harness.Organization, "name": name},
 		} {
 			if name != "" || !strings.Contains(path, "update") { // where it is the name that is there
-				assert.Contains(t, call(path, row), "owner and name are required", "%s %q", path, name)
+				assert.Contains(t, call(path, row), "no slash, backslash or control character", "%s %q", path, name)
 			}
 		}
 	}
