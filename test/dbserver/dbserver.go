@@ -136,7 +136,7 @@ func DataSource(cfg object.StoreConfig) (driver, name string, err error) {
 
 func postgresDSN(cfg object.StoreConfig) (string, error) {
 	if !strings.Contains(cfg.DataSourceName, "://") {
-		return cfg.DataSourceName + " dbname=" + cfg.DBName, nil
+		return cfg.DataSourceName + " dbname='" + cfg.DBName + "'", nil
 	}
 	u, err := url.Parse(cfg.DataSourceName)
 	if err != nil {

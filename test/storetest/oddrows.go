@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/minidoor/minidoor/object"
+	"github.com/minidoor/minidoor/test/dbserver"
 )
 
 // Rows that other programs have written, in ways that Casdoor would not: one of them must not be the others'
@@ -141,10 +142,13 @@ func (s *suite) testDatabaseOfAnyName(t *testing.T) {
 	if s.cfg.DriverName == "sqlite" {
 		t.Skip("a file has no such name")
 	}
-	cfg := s.cfg
-	cfg.DBName += " 小 %"
+	name := s.cfg.DBName + " 小 %"
+	cfg := dbserver.MySQL(name)
+	if s.cfg.DriverName == "postgres" {
+		cfg = dbserver.Postgres(name)
+	}
 	t.Cleanup(func() {
-		_, err := s.db.ExecContext(context.Background(), s.statement(`DROP DATABASE "`+cfg.DBName+`"`))
+		_, err := s.db.ExecContext(context.Background(), s.statement(`DROP DATABASE "`+name+`"`))
 		assert.NoError(t, err)
 	})
 	for range 2 {
