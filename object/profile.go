@@ -113,7 +113,7 @@ type Change struct {
 
 // UpdateProfile applies changes to the user's own account, all of them or none, and reports whether any of them
 // changed something. What the user may not change, or a value that is not fit, is a *Refusal that names the field. A
-// platform's placeholder for nickname or avatar changes nothing.
+// platform's placeholder for nickname or avatar changes nothing, nor does a picture that is not there any more.
 func (s *Service) UpdateProfile(ctx context.Context, p *Principal, changes []Change) (bool, error) {
 	fields, sent := map[string]json.RawMessage{}, map[string]string{}
 	for _, c := range changes {
@@ -215,6 +215,11 @@ func (s *Service) plan(ctx context.Context, u *profileUpdate, name string, raw j
 	value, err := clean(value)
 	if err != nil {
 		return refuse(InvalidRequest, "%s %s", u.rules.named(field.json), err)
+	}
+	if field.json == avatarField {
+		if former, err := s.isFormer(ctx, value); former || err != nil {
+			return err
+		}
 	}
 	if err := u.rules.allowField(field, value); err != nil {
 		return err

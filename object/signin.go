@@ -88,7 +88,7 @@ func (s *Service) SignIn(ctx context.Context, req SignInRequest) (*Token, error)
 			return nil, err
 		}
 	}
-	s.takeProfile(p)
+	s.takeProfile(ctx, p)
 	// From here on another sign-in of the same person may be faster. Nothing is locked meanwhile: who has lost looks
 	// again, and then finds what the other one has stored. So does who had a nickname judged in between.
 	const attempts = 6
@@ -143,7 +143,7 @@ func (s *Service) choose(p *person) error {
 }
 
 // takeProfile takes nickname and avatar from the request, each unless it is not fit to be stored.
-func (s *Service) takeProfile(p *person) {
+func (s *Service) takeProfile(ctx context.Context, p *person) {
 	rules := s.profileRules(p.request.Client.Organization)
 	name, err := cleanDisplayName(p.request.Nickname)
 	if err == nil && !s.registry.IsPlaceholderNickname(name) && rules.allow("displayName", name) == nil {
@@ -152,7 +152,9 @@ func (s *Service) takeProfile(p *person) {
 	url, err := cleanAvatar(p.request.Avatar)
 	if err == nil && !p.program.options.checksAvatar() && !s.registry.IsPlaceholderAvatar(url) &&
 		rules.allow("avatar", url) == nil {
-		p.avatar = url
+		if former, err := s.isFormer(ctx, url); err == nil && !former {
+			p.avatar = url
+		}
 	}
 }
 

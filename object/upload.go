@@ -35,6 +35,18 @@ func keyIn(avatar string) string {
 	return blob.Sibling(avatar[i+1:], largeSide)
 }
 
+// isFormer reports whether an address is that of a picture which was kept here, and is not any more. Who sends one does
+// not know of the picture since: it was another phone that has sent that, or the platform that has withdrawn this one.
+func (s *Service) isFormer(ctx context.Context, avatar string) (bool, error) {
+	key := keyIn(avatar)
+	if s.tables == nil || key == "" || s.filesURL == "" || !strings.HasPrefix(avatar, s.filesURL+"a/") {
+		return false, nil
+	}
+	kept, err := exists(s.tables.read(ctx), s.tables.uploads.name+" WHERE file_key=? AND state IN (?, ?)",
+		key, uploadUsed, uploadKept)
+	return err == nil && !kept, err
+}
+
 // keepUpload stores the row of a new upload and then its files, and has use write what becomes of it. An upload that
 // fails is given up.
 func (s *Service) keepUpload(ctx context.Context, u *Upload, thumbs []picture.Thumbnail, use func() error) error {

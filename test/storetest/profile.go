@@ -25,6 +25,7 @@ func (s *suite) testProfile(t *testing.T) {
 		"Email":         testEmail,
 		"WXProfile":     testWXProfile,
 		"Renamed":       testRenamed,
+		"FormerAvatar":  testFormerAvatar,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -208,6 +209,30 @@ func testPlaceholders(t *testing.T, n *tenant) {
 	require.NoError(t, err)
 	assert.True(t, changed)
 	assert.Equal(t, []string{"Alice", "Hi"}, []string{n.stored(t, p)["display_name"], n.stored(t, p)["bio"]})
+}
+
+// A phone that was away sends the avatar that it shows, while another one has sent a new picture since.
+func testFormerAvatar(t *testing.T, n *tenant) {
+	n = n.suite.tenant(t, setup{files: filesFor(t)})
+	p := n.principal(t, n.signIn(t, "oTwoPhones"))
+	former, now := n.upload(t, p), n.upload(t, p)
+	changed, err := n.update(t, p, row{"displayName": "Alice", "avatar": former.URL})
+	require.NoError(t, err)
+	assert.True(t, changed)
+	assert.Equal(t, []string{"Alice", now.URL}, []string{n.stored(t, p)["display_name"], n.stored(t, p)["avatar"]})
+	again := n.request(t, "oTwoPhones")
+	again.Nickname, again.Avatar = "Alice A.", former.URL
+	n.send(t, again)
+	assert.Equal(t, []string{"Alice A.", now.URL}, []string{n.stored(t, p)["display_name"], n.stored(t, p)["avatar"]})
+	state := n.row(t, "SELECT state FROM mini_program_upload WHERE file_key=?", now.Key)["state"]
+	assert.Equal(t, "used", state, "its files stay")
+
+	other := n.principal(t, n.signIn(t, "oOther"))
+	for _, address := range []string{now.URL, "https://elsewhere.example/" + former.Key} {
+		_, err = n.update(t, other, row{"avatar": address})
+		require.NoError(t, err)
+		assert.Equal(t, address, n.stored(t, other)["avatar"])
+	}
 }
 
 func testPassword(t *testing.T, n *tenant) {

@@ -81,13 +81,8 @@ func testPushOwner(t *testing.T, n *tenant) {
 // testVerdictOwner has pictures judged by providers whose platform was not asked, and then by the one that was.
 func testVerdictOwner(t *testing.T, n *tenant) {
 	evil := n
-	files, err := blob.NewFolder(t.TempDir(), "")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = files.Close() })
-	n = n.suite.tenant(t, setup{options: row{"pushToken": pushToken, "checkAvatar": "async"}, files: files})
+	n = n.suite.tenant(t, setup{options: row{"pushToken": pushToken, "checkAvatar": "async"}, files: filesFor(t)})
 	forger, own := evil.addOwnProvider(t, "wx"+n.name), n.addOwnProvider(t, "wx"+n.name)
-	var picture bytes.Buffer
-	require.NoError(t, png.Encode(&picture, image.NewGray(image.Rect(0, 0, 64, 64))))
 
 	for i, c := range []struct {
 		asked  string // the provider that gives the picture to its platform
@@ -112,11 +107,7 @@ func testVerdictOwner(t *testing.T, n *tenant) {
 		for _, other := range c.others {
 			judge(other, provider.SuggestPass) // before the upload, whose TraceID is no secret here
 		}
-		avatar, err := n.service.UploadAvatar(t.Context(), p, object.AvatarRequest{
-			File: bytes.NewReader(picture.Bytes()), Size: int64(picture.Len()),
-		})
-		require.NoError(t, err)
-		require.True(t, avatar.Pending)
+		require.True(t, n.upload(t, p).Pending)
 		for _, other := range c.others {
 			judge(other, provider.SuggestRisky)
 			assert.Equal(t, "pending", state(), other)
@@ -125,4 +116,25 @@ func testVerdictOwner(t *testing.T, n *tenant) {
 		assert.Equal(t, "used", state(), c.asked)
 		assert.NotEmpty(t, n.find(t, p.User.Name).Avatar)
 	}
+}
+
+// filesFor returns a folder of pictures that ends with the test.
+func filesFor(t *testing.T) object.Files {
+	t.Helper()
+	files, err := blob.NewFolder(t.TempDir(), "")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = files.Close() })
+	return files
+}
+
+// upload sends a picture.
+func (n *tenant) upload(t *testing.T, p *object.Principal) object.Avatar {
+	t.Helper()
+	var picture bytes.Buffer
+	require.NoError(t, png.Encode(&picture, image.NewGray(image.Rect(0, 0, 64, 64))))
+	avatar, err := n.service.UploadAvatar(t.Context(), p, object.AvatarRequest{
+		File: bytes.NewReader(picture.Bytes()), Size: int64(picture.Len()),
+	})
+	require.NoError(t, err)
+	return avatar
 }
