@@ -160,11 +160,19 @@ func (s *Service) holderBy(ctx context.Context, accessToken string, claims *toke
 
 // ofUser returns the principal where its user is the one whom the token was issued to and may go on.
 func (p *Principal) ofUser(claims *tokenClaims) (*Principal, error) {
-	// A user who was deleted may have been made again under the same name: the id is another one.
-	if p.User.Id == "" || p.User.Id != claims.Subject {
-		return nil, refuse(InvalidToken, "the user of the token doesn't exist")
+	if err := p.issuedTo(claims); err != nil {
+		return nil, err
 	}
 	return p, usable(p.User)
+}
+
+// issuedTo refuses a token of a user who is gone. One who was deleted may have been made again under the same name: the
+// id is another one.
+func (p *Principal) issuedTo(claims *tokenClaims) error {
+	if p.User.Id == "" || p.User.Id != claims.Subject {
+		return refuse(InvalidToken, "the user of the token doesn't exist")
+	}
+	return nil
 }
 
 // usable refuses users who may not sign in or go on.

@@ -155,7 +155,7 @@ func (a *Authority) revoke(ctx context.Context, owner, name string) (bool, error
 }
 
 // Logout ends an access token and its refresh token, and returns the id of their user. An access token that has expired
-// will do: the refresh token outlives it.
+// will do: the refresh token outlives it. So will one of a forbidden user, who may be allowed again.
 func (a *Authority) Logout(ctx context.Context, accessToken string) (userID string, err error) {
 	claims, err := a.verifyOld(ctx, accessToken)
 	if err != nil {
@@ -163,7 +163,7 @@ func (a *Authority) Logout(ctx context.Context, accessToken string) (userID stri
 	}
 	p, err := a.holderBy(ctx, accessToken, claims)
 	if err == nil {
-		p, err = p.ofUser(claims)
+		err = p.issuedTo(claims)
 	}
 	if err != nil {
 		return "", err

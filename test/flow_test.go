@@ -230,6 +230,22 @@ func TestLogoutOfAnExpiredToken(t *testing.T) {
 	}
 }
 
+// Who is forbidden and signs out is not signed in there any more when allowed again.
+func TestLogoutOfAForbiddenUser(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	forbid := func(forbidden bool) {
+		user := harness.Row{"owner": harness.Organization, "name": "wechat-oForbidden", "isForbidden": forbidden}
+		s.Apply(t, harness.Rows{"users": {user}})
+	}
+	tokens := s.SignIn(t, "oForbidden")
+	forbid(true)
+	assert.Equal(t, "ok", s.Call(t, "POST", "/api/logout", tokens.AccessToken, nil).Map(t)["status"])
+	forbid(false)
+	ended := s.Call(t, "POST", harness.PathRefresh, "", refreshForm(tokens.RefreshToken))
+	assert.Equal(t, "invalid_grant", ended.Map(t)["error"])
+}
+
 // A refresh token that was spent before proves that two have it: nobody may go on with either.
 func TestReuseEndsTheFamily(t *testing.T) {
 	t.Parallel()
