@@ -9,7 +9,7 @@ const picture = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUl
 
 let stored // what the phone keeps
 let refreshes // refresh tokens that were sent, each with what was stored then
-let fate // of refreshes: 'lost' once it is done, 'limited', or none
+let fate // of refreshes and deletions: 'lost' once it is done, 'limited', or none
 let noCode // wx.login fails
 
 async function answer(options, request) {
@@ -22,7 +22,7 @@ async function answer(options, request) {
     }
     const reply = await fetch(options.url, request)
     const text = await reply.text()
-    if (isRefresh && fate === 'lost') throw new Error('timeout')
+    if ((isRefresh || options.url.endsWith('/account/delete')) && fate === 'lost') throw new Error('timeout')
     let data = text
     try { data = JSON.parse(text) } catch (err) { /* as wx.request does it, too */ }
     options.success({ statusCode: reply.status, header: Object.fromEntries(reply.headers), data, text })
@@ -132,6 +132,17 @@ async function testLimitedRefresh() {
   assert.equal(refreshes[0].token, refreshes[1].token)
 }
 
+// Whose answer is lost may be deleted: the next call must not sign up anew.
+async function testLostDeletion() {
+  await expired()
+  const client = phone(stored)
+  fate = 'lost'
+  await assert.rejects(client.deleteAccount(), /timeout/)
+  fate = ''
+  assert.equal(client.isSignedIn(), false)
+  assert.equal(stored, undefined)
+}
+
 // Whatever a call is rejected with, the user reads something: wx takes no toast without a title.
 async function testToasts() {
   const rejected = [
@@ -146,7 +157,7 @@ async function testToasts() {
 }
 
 async function main() {
-  for (const test of [testCalls, testAppId, testLostRefresh, testLimitedRefresh, testToasts]) await test()
+  for (const test of [testCalls, testAppId, testLostRefresh, testLimitedRefresh, testLostDeletion, testToasts]) await test()
   console.log('done')
 }
 

@@ -175,10 +175,17 @@ function createClient({ server, clientId, appId, getCode = loginCode }) {
     return request('/api/mini-program/account/export')
   }
 
-  // deleteAccount deletes the account, with a fresh code as proof, and forgets the tokens. There is no way back.
+  // deleteAccount deletes the account, with a fresh code as proof, and forgets the tokens. There is no way back. They are
+  // forgotten too where the answer is lost, here or by a proxy: the account may be gone, and the next call would sign up
+  // anew.
   async function deleteAccount() {
     const code = await getCode()
-    await request('/api/mini-program/account/delete', { method: 'POST', data: { code, ...which }, once: true })
+    try {
+      await request('/api/mini-program/account/delete', { method: 'POST', data: { code, ...which }, once: true })
+    } catch (err) {
+      if ([0, 502, 504].includes(err.status)) keep(null)
+      throw err
+    }
     keep(null)
   }
 
