@@ -189,6 +189,9 @@ func (t *tables) storeIdentity(tx *txn, p *person, stamp string) error {
 	n, err := tx.exec("UPDATE "+t.identities.name+" SET app_id=?, user_id=?, union_id=?, updated_time=? "+
 		"WHERE organization=? AND app_id=? AND open_id=? AND user_id=?",
 		i.AppID, p.user.Id, union, stamp, i.Organization, storedAppID, i.OpenID, i.UserID)
+	if err == nil && p.isNew {
+		err = t.dropLeft(tx, i.UserID)
+	}
 	// For a user who was there, another sign-in may just have stored the same.
 	return raced(n == 1 || !p.isNew && !p.adopted, err)
 }

@@ -9,9 +9,9 @@ import (
 )
 
 // A sweep deletes what nobody can use any more: the rows of tokens that have expired, access and refresh token both,
-// the sessions of users who are gone, and what is kept for some time only, such as the log of sign-ins. It goes through
-// the tables by their keys, a batch at a time with a pause behind each, and remembers where it is. Of several instances
-// one sweeps; when it dies another one goes on.
+// the sessions and uploads of users who are gone, and what is kept for some time only, such as the log of sign-ins. It
+// goes through the tables by their keys, a batch at a time with a pause behind each, and remembers where it is. Of
+// several instances one sweeps; when it dies another one goes on.
 
 // SweeperConfig says how to sweep. The zero value of a field means what its comment says.
 type SweeperConfig struct {

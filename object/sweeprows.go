@@ -205,11 +205,22 @@ func (s *Sweeper) userGone(ctx context.Context, session *Session) (bool, error) 
 	return err == nil && found == 0, err
 }
 
+// deleteSession deletes the session of a user who is gone, unless they have signed up anew meanwhile, and drops the
+// uploads.
 func (s *Sweeper) deleteSession(ctx context.Context, session *Session) (n int64, err error) {
 	err = s.write(ctx, func(tx *txn) (err error) {
 		n, err = tx.exec("DELETE FROM "+s.sessions.name+" WHERE organization=? AND app_id=? AND open_id=? AND updated_time=?",
 			session.Organization, session.AppID, session.OpenID, session.UpdatedTime)
-		return err
+		if err != nil || n == 0 {
+			return err
+		}
+		var userID string
+		err = scanOne(tx, []any{&userID}, "SELECT user_id FROM "+s.identities.name+" WHERE organization=? AND app_id=? AND open_id=?",
+			session.Organization, session.AppID, session.OpenID)
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		return s.dropLeft(tx, userID)
 	})
 	return n, err
 }

@@ -97,6 +97,18 @@ func (t *tables) dropUploads(tx *txn, userID, newAvatar string) error {
 	return t.storeMark(tx, Mark{UserID: userID, Field: avatarField})
 }
 
+// dropLeft drops the uploads of a user whom a Casdoor has deleted: it knows nothing of the files. Those of one whom it has
+// moved to another organization stay.
+func (s *Store) dropLeft(tx *txn, userID string) error {
+	there, err := exists(tx, s.users.name+" WHERE id=?", userID)
+	if there || err != nil {
+		return err
+	}
+	_, err = tx.exec("UPDATE "+s.uploads.name+" SET state=?, due=? WHERE user_id=? AND state IN (?, ?, ?)",
+		uploadDropped, atOnce, userID, uploadUsed, uploadKept, uploadPending)
+	return err
+}
+
 // giveUp drops an upload that failed, if it did: a commit may have been done though its answer got lost.
 func (s *Service) giveUp(ctx context.Context, u *Upload) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyPatience)

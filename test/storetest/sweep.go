@@ -18,6 +18,7 @@ func RunSweep(t *testing.T, empty func(t testing.TB) object.StoreConfig) {
 	for name, test := range map[string]func(*testing.T, *suite){
 		"Tokens":    testSweepTokens,
 		"Sessions":  testSweepSessions,
+		"Pictures":  testSweepPictures,
 		"Instances": testSweepInstances,
 		"Long":      testSweepLong,
 		"LostClaim": testSweepLostClaim,
@@ -128,6 +129,23 @@ func testSweepSessions(t *testing.T, s *suite) {
 	assert.Equal(t, []string{"o2", "o3", "o4"}, sessions(two))
 	assert.True(t, two.signIn(t, "o5").NewUser)
 	assert.Equal(t, []string{"o2", "o3", "o4", "o5"}, sessions(two))
+}
+
+// A Casdoor's own pages delete users, and move them to another organization: what they do not know of are the files.
+func testSweepPictures(t *testing.T, s *suite) {
+	n := s.tenant(t, setup{files: filesFor(t)})
+	pictureOf := func(openID string) string { return n.upload(t, n.principal(t, n.signIn(t, openID))).Key }
+	gone, again, moved, stays := pictureOf("oGone"), pictureOf("oAgain"), pictureOf("oMoved"), pictureOf("oStays")
+	s.exec(t, 2, `DELETE FROM "user" WHERE owner=? AND name IN (?, ?)`, n.name, "wechat-oGone", "wechat-oAgain")
+	s.exec(t, 1, `UPDATE "user" SET owner='elsewhere' WHERE owner=? AND name=?`, n.name, "wechat-oMoved")
+	n.signIn(t, "oAgain")
+	b := newBroom(s.store, n.clock.Now())
+	b.clock.Advance(2 * time.Hour)
+	assert.Equal(t, map[string]int64{"session": 2}, b.sweep(t))
+	require.NoError(t, n.service.DoChores(t.Context()))
+	for key, kept := range map[string]int{gone: 0, again: 0, moved: 1, stays: 1} {
+		assert.Len(t, s.rows(t, "SELECT state FROM mini_program_upload WHERE file_key=?", key), kept)
+	}
 }
 
 func testSweepInstances(t *testing.T, s *suite) {
