@@ -85,6 +85,15 @@ func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User)
 		return err
 	}
 	a.keepIdentity(row, old)
+	if row.Avatar != old.Avatar {
+		former, err := a.isFormer(ctx, row.Avatar)
+		if err != nil {
+			return err
+		}
+		if former { // the row was read before the user sent a new one
+			row.Avatar = old.Avatar
+		}
+	}
 	is, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
 	for _, column := range a.tables.users.pick(provingColumns()...) {
 		proof, before := is.FieldByIndex(column.field), was.FieldByIndex(column.field)

@@ -224,6 +224,10 @@ func testFormerAvatar(t *testing.T, n *tenant) {
 	again.Nickname, again.Avatar = "Alice A.", former.URL
 	n.send(t, again)
 	assert.Equal(t, []string{"Alice A.", now.URL}, []string{n.stored(t, p)["display_name"], n.stored(t, p)["avatar"]})
+	_, err = n.service.Users().Update(t.Context(), n.app(), n.name, p.User.Name, nil,
+		jsonOf(t, row{"score": 7, "avatar": former.URL})) // as a back end that has read the user before
+	require.NoError(t, err)
+	assert.Equal(t, []string{"7", now.URL}, []string{n.stored(t, p)["score"], n.stored(t, p)["avatar"]})
 	state := n.row(t, "SELECT state FROM mini_program_upload WHERE file_key=?", now.Key)["state"]
 	assert.Equal(t, "used", state, "its files stay")
 
