@@ -43,6 +43,10 @@ func check(ctx context.Context, c workplace) error {
 		return checkRemote(ctx, c, r)
 	}
 	sealer := r.sealKey(ctx, c.cfg)
+	r.initData(ctx, c.cfg)
+	r.run(ctx, "database", func(context.Context) ([]object.Finding, error) {
+		return object.DiagnoseFiles(storeConfig(c.cfg, c.log))
+	})
 	r.run(ctx, "database", func(ctx context.Context) (_ []object.Finding, err error) {
 		c.store, err = object.OpenAsItIs(ctx, storeConfig(c.cfg, c.log))
 		if missing, ok := errors.AsType[object.NotMadeError](err); ok {
@@ -54,6 +58,9 @@ func check(ctx context.Context, c workplace) error {
 		return r.err()
 	}
 	defer c.store.Close()
+	if c.store.Beside() && !c.cfg.Gateway() {
+		r.add(object.Finding{Severity: object.Warning, Text: "casdoorUpstream: " + noUpstream})
+	}
 	for _, f := range slices.Concat(c.store.DiagnoseSchema(), c.store.DiagnoseWaiting(c.cfg.DataSourceName.Reveal())) {
 		r.add(f)
 	}
@@ -231,6 +238,16 @@ func tryBucket(ctx context.Context, cfg *conf.Config) error {
 		return err
 	}
 	return bucket.Try(ctx)
+}
+
+// initData looks whether a start can read the file of init data.
+func (r *report) initData(ctx context.Context, cfg *conf.Config) {
+	if cfg.InitDataFile == "" {
+		return
+	}
+	r.run(ctx, "initDataFile", func(context.Context) ([]object.Finding, error) {
+		return object.DiagnoseInitData(cfg.InitDataFile, cfg.Gateway())
+	})
 }
 
 // sealKey reads the seal key, and makes none. The returned sealer has no key where it is still to be made, and is nil

@@ -187,7 +187,7 @@ func adoptionProgress(w io.Writer) func(object.Adoption) {
 
 // reseal reports; a SessionKey whose key is missing is an error.
 func reseal(ctx context.Context, c workplace) error {
-	keys, err := c.cfg.SealKeyRing()
+	keys, err := c.cfg.ReadSealKeys() // a key that is made here would open nothing
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,10 @@ func attach(
 }
 
 const lacksKey = "SessionKeys are sealed with another seal key: what is encrypted for their users cannot be read " +
-	"until they sign in again"
+	"until they sign in again. Instances of one database need one sealKey"
+
+const noUpstream = "empty, though the database is a Casdoor's: what is for Casdoor is not passed on to it, and it " +
+	"cannot refresh what signs in here, unless refreshTokenFormat is jwt"
 
 func attachStore(
 	ctx context.Context, deps *controllers.Deps, cfg *conf.Config, services object.ServiceConfig, store *object.Store,
@@ -47,6 +50,9 @@ func attachStore(
 	keys, err := cfg.SealKeyRing()
 	if err != nil {
 		return err
+	}
+	if store.Beside() && !cfg.Gateway() {
+		deps.Logger.WarnContext(ctx, "casdoorUpstream is "+noUpstream)
 	}
 	if services.Sealer, err = object.NewSealer(keys); err != nil {
 		return err

@@ -25,7 +25,7 @@ func (s *Store) DiagnoseSchema() []Finding {
 // transaction that is undone.
 func (s *Store) DiagnoseWriting(ctx context.Context) ([]Finding, error) {
 	if s.dialect.driver == "sqlite" {
-		return nil, nil // it was opened to be read
+		return nil, nil // it was opened to be read; see DiagnoseFiles
 	}
 	tried := slices.Concat(tries(s.users), tries(s.tokens))
 	if s.records != nil {
@@ -38,7 +38,8 @@ func (s *Store) DiagnoseWriting(ctx context.Context) ([]Finding, error) {
 	err := s.writes.transact(ctx, func(tx *txn) error {
 		for _, query := range tried {
 			if _, err := tx.execOnce(query); err != nil {
-				return fmt.Errorf("%s: %w", query, s.dialect.explain(err))
+				what, _, _ := strings.Cut(query, " (") // without the many columns
+				return fmt.Errorf("%s: %w", what, s.dialect.explain(err))
 			}
 		}
 		return errUndo

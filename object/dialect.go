@@ -240,7 +240,11 @@ func unfit(err error) error {
 var errUnfit = errors.New("the database refuses a value")
 
 // explain says more of an error that ends a start. MySQL's driver hides that a server may only be read: see mysqlDSN.
+// SQLite does not say which file it is that may not be written to.
 func (d dialect) explain(err error) error {
+	if isReadOnly(err) {
+		return fmt.Errorf("minidoor's user may not write to the SQLite file, to its -wal or -shm, or to the folder: %w", err)
+	}
 	if d.driver == "mysql" && errors.Is(err, driver.ErrBadConn) {
 		return fmt.Errorf("the connection was lost, or the server may only be read, as a replica: %w", err)
 	}
@@ -261,6 +265,13 @@ func isBusy(err error) bool {
 	const busy, primary = 5, 0xff // SQLITE_BUSY; what the extended codes of one have in common
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code()&primary == busy
+}
+
+// isReadOnly reports whether SQLite may not write to its files.
+func isReadOnly(err error) bool {
+	const readOnly, primary = 8, 0xff // SQLITE_READONLY
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&primary == readOnly
 }
 
 // sqlState returns PostgreSQL's code of err, or "" for any other error.

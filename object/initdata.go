@@ -32,57 +32,71 @@ type initData struct {
 
 // ApplyInitData brings the rows of a file in Casdoor's init data format into the store: all of them, or none. A row
 // that exists keeps what the file does not mention, and its id, password hash, keys and client secret where the file
-// leaves them empty; with newOnly it is left alone. So the same file may be applied at every start. Beside a Casdoor,
-// which applies such a file itself, only our options of providers are taken from it.
+// leaves them empty; with newOnly it is left alone. So the same file may be applied at every start; the log names the
+// rows that this changes, which an admin may have had otherwise. Beside a Casdoor, which applies such a file itself,
+// only our options of providers are taken from it.
 func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) error {
 	data, err := s.readInitData(ctx, path)
 	if err != nil {
 		return ignoreMissing(err)
 	}
+	var a *applying
 	err = s.write(ctx, func(tx *txn) error {
 		if err := s.holdOrganization(tx, builtInName); err != nil { // instances that start at once have the same file
 			return err
 		}
+		a = &applying{tx: tx, newOnly: newOnly}
 		if s.beside {
-			return applyRows(tx, s.options, data.MiniProgramProviders, newOnly, completeOptions)
+			return applyRows(a, s.options, data.MiniProgramProviders, completeOptions)
 		}
 		if err := s.holdOwners(tx, data.Users); err != nil {
 			return err
 		}
-		return s.applyAll(tx, data, newOnly)
+		return s.applyAll(a, data)
 	})
 	if err != nil {
 		return fmt.Errorf("init data %s: %w", path, err)
 	}
+	if len(a.changed) > 0 {
+		s.log.InfoContext(ctx, "init data: rows that were otherwise are changed", "initDataFile", path,
+			"rows", strings.Join(a.changed, ", "))
+	}
 	return nil
+}
+
+// applying is one application of init data, in one transaction.
+type applying struct {
+	tx      *txn
+	newOnly bool
+	changed []string // kind owner/name of rows that were there, and otherwise
 }
 
 // applyAll applies the rows of all lists. What is wrong with the file is told of each; an error of the database ends it,
 // behind which PostgreSQL would refuse whatever comes.
-func (s *Store) applyAll(tx *txn, data *initData, newOnly bool) (err error) {
+func (s *Store) applyAll(a *applying, data *initData) (err error) {
 	application := func(row, old *sdk.Application) error {
 		completeApplication(row, old)
 		if old == nil {
 			return nil
 		}
-		if err := s.endFormerTokens(tx, row, old); err != nil {
+		if err := s.endFormerTokens(a.tx, row, old); err != nil {
 			return err
 		}
-		return s.rememberKeys(tx, row, old, time.Now())
+		return s.rememberKeys(a.tx, row, old, time.Now())
 	}
 	user := func(row, old *sdk.User) error {
 		if err := completeUser(row, old); err != nil {
 			return err
 		}
-		return s.leaveTakenEmail(tx, row, old)
+		return s.leaveTakenEmail(a.tx, row, old)
 	}
 	for _, apply := range []func() error{
-		func() error { return applyRows(tx, s.organizations, data.Organizations, newOnly, completeOrganization) },
-		func() error { return applyRows(tx, s.providers, data.Providers, newOnly, completeProvider) },
-		func() error { return applyRows(tx, s.certs, data.Certs, newOnly, completeCert) },
-		func() error { return applyRows(tx, s.applications, data.Applications, newOnly, application) },
-		func() error { return applyRows(tx, s.users, data.Users, newOnly, user) },
-		func() error { return applyRows(tx, s.options, data.MiniProgramProviders, newOnly, completeOptions) },
+		func() error { return applyRows(a, s.organizations, data.Organizations, completeOrganization) },
+		func() error { return applyRows(a, s.providers, data.Providers, completeProvider) },
+		func() error { return applyRows(a, s.certs, data.Certs, completeCert) },
+		func() error { return applyRows(a, s.applications, data.Applications, application) },
+		func() error { return applyRows(a, s.users, data.Users, user) },
+		func() error { return applyRows(a, s.options, data.MiniProgramProviders, completeOptions) },
 	} {
 		failed := apply()
 		err = errors.Join(err, failed)
@@ -95,26 +109,48 @@ func (s *Store) applyAll(tx *txn, data *initData, newOnly bool) (err error) {
 
 // readInitData reads the file, or returns ErrNotFound: Casdoor's own configuration names one that few have.
 func (s *Store) readInitData(ctx context.Context, path string) (*initData, error) {
-	text, err := os.ReadFile(path)
+	data, unknown, err := parseInitData(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !s.beside {
-			s.log.WarnContext(ctx, "there is no init data file", "initDataFile", path)
+			s.log.WarnContext(ctx, "there is no init data file", "initDataFile", absolute(path))
 		}
 		return nil, ErrNotFound
 	}
-	if err != nil {
-		return nil, fmt.Errorf("init data: %w", err)
-	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // which editors on Windows put there
-	data := &initData{}
-	if err := json.Unmarshal(text, data); err != nil {
-		return nil, fmt.Errorf("init data %s: %w", path, atLine(text, err))
-	}
-	if unknown := data.unknown(text); len(unknown) > 0 {
+	if len(unknown) > 0 {
 		s.log.WarnContext(ctx, "init data: keys that mean nothing here", "initDataFile", path,
 			"keys", strings.Join(unknown, ", "))
 	}
-	return data, nil
+	return data, err
+}
+
+func parseInitData(path string) (data *initData, unknown []string, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("init data: %w", err)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // which editors on Windows put there
+	data = &initData{}
+	if err := json.Unmarshal(text, data); err != nil {
+		return nil, nil, fmt.Errorf("init data %s: %w", path, atLine(text, err))
+	}
+	return data, data.unknown(text), nil
+}
+
+// DiagnoseInitData says whether a start can read the file. A gateway does without.
+func DiagnoseInitData(path string, gateway bool) ([]Finding, error) {
+	_, unknown, err := parseInitData(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && gateway:
+		return nil, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return []Finding{{Severity: Warning, Text: "init data: there is no file " + absolute(path)}}, nil
+	case err != nil:
+		return nil, err
+	case len(unknown) > 0:
+		return []Finding{{Severity: Warning,
+			Text: "init data: keys that mean nothing here: " + strings.Join(unknown, ", ")}}, nil
+	}
+	return []Finding{{Severity: Fine, Text: "init data: " + path + " can be read"}}, nil
 }
 
 // holdOwners holds the organizations of users, in one order: others wait for one of them, which may be ours to wait
@@ -212,7 +248,7 @@ func jsonKeys[T any]() (keys []string) {
 // applyRows merges each JSON object into the row of its owner and name. complete fills in what the file leaves out;
 // old is nil for a new row.
 func applyRows[T any](
-	tx *txn, t *table[T], objects []json.RawMessage, newOnly bool, complete func(row, old *T) error,
+	a *applying, t *table[T], objects []json.RawMessage, complete func(row, old *T) error,
 ) error {
 	kind := strings.Trim(t.name, t.dialect.quoteMark)
 	for i, object := range objects {
@@ -223,39 +259,45 @@ func applyRows[T any](
 		if id.Owner == "" || id.Name == "" {
 			return fmt.Errorf("%s %d: owner and name are required", kind, i+1)
 		}
-		if err := applyRow(tx, t, id.Owner, id.Name, object, newOnly, complete); err != nil {
-			return fmt.Errorf("%s %s/%s: %w", kind, id.Owner, id.Name, err)
+		row := fmt.Sprintf("%s %s/%s", kind, id.Owner, id.Name)
+		changed, err := applyRow(a, t, id.Owner, id.Name, object, complete)
+		if err != nil {
+			return fmt.Errorf("%s: %w", row, err)
+		}
+		if changed {
+			a.changed = append(a.changed, row)
 		}
 	}
 	return nil
 }
 
+// applyRow reports whether the row was there, and otherwise.
 func applyRow[T any](
-	tx *txn, t *table[T], owner, name string, object json.RawMessage, newOnly bool, complete func(row, old *T) error,
-) error {
-	old, err := t.named(tx, owner, name)
+	a *applying, t *table[T], owner, name string, object json.RawMessage, complete func(row, old *T) error,
+) (changed bool, err error) {
+	old, err := t.named(a.tx, owner, name)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return err
+		return false, err
 	}
-	if old != nil && newOnly {
-		return nil
+	if old != nil && a.newOnly {
+		return false, nil
 	}
 	row := new(T)
 	if err := t.merge(row, old, object); err != nil {
-		return err
+		return false, err
 	}
 	if err := complete(row, old); err != nil {
-		return err
+		return false, err
 	}
 	if old == nil {
-		_, err = t.insert(tx, row, "")
-		return err
+		_, err = t.insert(a.tx, row, "")
+		return false, err
 	}
 	if reflect.DeepEqual(row, old) {
-		return nil
+		return false, nil
 	}
-	_, err = t.update(tx, row, t.columnNames(), byName, owner, name)
-	return err
+	_, err = t.update(a.tx, row, t.columnNames(), byName, owner, name)
+	return true, err
 }
 
 func completeOrganization(row, _ *sdk.Organization) error {

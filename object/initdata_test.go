@@ -1,7 +1,9 @@
 package object
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,4 +74,31 @@ func TestInitDataThatFails(t *testing.T) {
 			assert.Contains(t, told[i], want)
 		}
 	}
+}
+
+// What an admin has changed and the file undoes is told, so that it can be changed in the file too.
+func TestInitDataTellsWhatItChanges(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	var log bytes.Buffer
+	store.log = slog.New(slog.NewTextHandler(&log, nil))
+	file := filepath.Join(t.TempDir(), "init_data.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{
+		"organizations": [{"owner": "admin", "name": "shop"}],
+		"providers": [{"owner": "admin", "name": "wx", "clientId": "id", "clientSecret": "first"}],
+		"applications": [{"owner": "admin", "name": "app", "organization": "shop", "providers": [{"name": "wx"}]}],
+		"users": [{"owner": "shop", "name": "boss", "password": "password", "properties": {"a": "b"}}],
+		"miniProgramProviders": [{"owner": "admin", "name": "wx", "checkNickname": true}]
+	}`), 0o600))
+	for range 2 {
+		require.NoError(t, store.ApplyInitData(t.Context(), file, false))
+		assert.Empty(t, log.String(), "what is new, or as in the file")
+	}
+	_, err := store.engine.Exec("UPDATE provider SET client_secret='second'")
+	require.NoError(t, err)
+	require.NoError(t, store.ApplyInitData(t.Context(), file, true))
+	assert.Empty(t, log.String(), "what exists stays")
+	require.NoError(t, store.ApplyInitData(t.Context(), file, false))
+	assert.Contains(t, log.String(), `rows="provider admin/wx"`)
+	assert.NotContains(t, log.String(), "first")
 }

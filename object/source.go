@@ -120,9 +120,37 @@ func sqliteFileIsThere(name string) error {
 		if _, err := os.Stat(filepath.Dir(path)); err != nil {
 			return err
 		}
-		return NotMadeError("file " + path)
+		return NotMadeError("file " + absolute(path))
 	}
 	return nil
+}
+
+// DiagnoseFiles says which files of a SQLite database may not be written to. Nothing of the process has it open
+// meanwhile: to close a file takes SQLite's locks away.
+func DiagnoseFiles(cfg StoreConfig) ([]Finding, error) {
+	path, err := sqlitePath(cfg.DataSourceName)
+	if d, known := dialectOf(cfg.DriverName); known != nil || d.driver != "sqlite" || err != nil {
+		return nil, err
+	}
+	var all []Finding
+	for _, end := range []string{"", "-wal", "-shm"} {
+		file, err := os.OpenFile(path+end, os.O_WRONLY, 0)
+		if err == nil {
+			err = file.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			all = append(all, found(Problem, "database: it cannot be written to: %v", err))
+		}
+	}
+	return all, nil
+}
+
+// absolute returns a path that says where it is: who has started in the wrong folder is to see it.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
 }
 
 // sqlitePath returns the path of a database's file.

@@ -279,3 +279,33 @@ func TestSourceErrorsHoldNoPassword(t *testing.T) {
 		}
 	}
 }
+
+// A file that a start could not write to is named: -shm is of whoever has used the database last.
+func TestDiagnoseFiles(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x.db")
+	cfg := StoreConfig{DriverName: "sqlite", DataSourceName: "file:" + path + "?cache=shared"}
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	found, err := DiagnoseFiles(cfg)
+	require.NoError(t, err)
+	assert.Empty(t, found)
+	require.NoError(t, os.Mkdir(path+"-shm", 0o700)) // which nobody can write to, root neither
+	found, err = DiagnoseFiles(cfg)
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	assert.Equal(t, Problem, found[0].Severity)
+	assert.Contains(t, found[0].Text, "database: it cannot be written to: open "+path+"-shm: ")
+	cfg.DriverName = "postgres"
+	found, err = DiagnoseFiles(cfg)
+	require.NoError(t, err)
+	assert.Empty(t, found)
+}
+
+// SQLite itself does not say which file it is.
+func TestReadOnlyFileIsNamed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x.db")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	_, _, err := Open(t.Context(), StoreConfig{DriverName: "sqlite", DataSourceName: "file:" + path + "?mode=ro"})
+	require.ErrorContains(t, err, "may not write to the SQLite file")
+}

@@ -98,6 +98,13 @@ func testBeside(t *testing.T, binary string) {
 			output, failed = w.command(t, "-check")
 			assert.True(t, failed)
 			assert.Contains(t, output, "problem: casdoorUpstream: ")
+			delete(w.cfg.Env, "casdoorUpstream")
+			const forgotten = "empty, though the database is a Casdoor's"
+			output, _ = w.command(t, "-check")
+			assert.Contains(t, output, "warning: casdoorUpstream: "+forgotten)
+			c = w.start(t)
+			assert.Contains(t, c.process.Output(), forgotten)
+			c.stop(t)
 		})
 	}
 }

@@ -54,6 +54,11 @@ func testReseal(t *testing.T, binary string) {
 	c = w.start(t)
 	c.stop(t)
 	assert.Contains(t, c.process.Output(), lost)
+	w.cfg.Env["sealKey"] = "" // the file of the key is another one for whoever runs a command by hand
+	output, failed = w.command(t, "-reseal")
+	assert.True(t, failed)
+	assert.Contains(t, output, "minidoor: seal key file "+w.cfg.Env["sealKeyFile"]+": ")
+	assert.NoFileExists(t, w.cfg.Env["sealKeyFile"])
 	for _, key := range []string{keyOf("c"), ""} {
 		w.cfg.Env["sealKey"] = key
 		checked, _ := w.command(t, "-check")
@@ -174,10 +179,16 @@ func testCheck(t *testing.T, binary string) {
 	w.cfg.Env["dataSourceName"] = filepath.Join(t.TempDir(), "none", "x")
 	assert.Contains(t, check(true), "problem: database: ")
 	w.cfg.Env["dataSourceName"] = w.store.DataSourceName
+	initData := w.cfg.Env["initDataFile"]
+	w.cfg.Env["initDataFile"] = initData + ".none"
+	assert.Contains(t, check(false), "warning: init data: there is no file "+initData+".none\n")
+	w.cfg.Env["initDataFile"] = file[:len(file)-len(filepath.Base(file))]
+	assert.Contains(t, check(true), "problem: initDataFile: init data: read ")
+	w.cfg.Env["initDataFile"] = initData
 	w.start(t).stop(t)
 	output = check(false)
 	for _, line := range []string{
-		"ok: configuration\n", "ok: seal key\n", "ok: application admin/app-built-in\n",
+		"ok: configuration\n", "ok: seal key\n", "ok: init data: " + initData + " can be read\n", "ok: application admin/app-built-in\n",
 		"ok: provider admin/wxmp, AppID " + harness.AppID + ": the platform accepts it\n",
 		"ok: cert admin/cert-built-in: valid until 20", "ok: clock: as WeChat's\n", "ok: the database is minidoor's own\n",
 	} {

@@ -180,6 +180,7 @@ func (a account) requireRead(t *testing.T, f *ailing) {
 	defer store.Close()
 	_, err = store.DiagnoseWriting(t.Context())
 	require.Error(t, err)
+	assert.Less(t, len(err.Error()), 200, "without the names of all columns")
 }
 
 // Of two transactions that wait for each other the database ends one. A sign-in that it has ended is run again.
