@@ -67,6 +67,7 @@ func check(ctx context.Context, c workplace) error {
 	r.run(ctx, "database", c.store.DiagnoseWriting)
 	r.run(ctx, "texts", c.store.DiagnoseTexts)
 	r.sealed(ctx, c.store, sealer)
+	r.uploaded(ctx, c)
 	r.runFor(ctx, checkApplicationsTimeout, "applications", c.store.DiagnoseApplications)
 	r.runFor(ctx, checkProvidersTimeout, "providers", func(ctx context.Context) ([]object.Finding, error) {
 		return c.store.DiagnoseProviders(ctx, r.registry(c))
@@ -283,6 +284,20 @@ func (r *report) sealed(ctx context.Context, store *object.Store, sealer *object
 			return nil, err
 		}
 		return []object.Finding{{Severity: object.Warning, Text: "seal key: " + lacksKey}}, nil
+	})
+}
+
+// uploaded looks whether the folder of avatars has those of the database.
+func (r *report) uploaded(ctx context.Context, c workplace) {
+	if c.cfg.S3Endpoint != "" || c.store.Bare() {
+		return
+	}
+	r.run(ctx, "avatars", func(ctx context.Context) ([]object.Finding, error) {
+		lacks, err := c.store.LacksAvatar(ctx, c.cfg.AvatarDir)
+		if !lacks {
+			return nil, err
+		}
+		return []object.Finding{{Severity: object.Warning, Text: "avatars: " + lacksAvatars}}, nil
 	})
 }
 

@@ -37,6 +37,9 @@ func attach(
 const lacksKey = "SessionKeys are sealed with another seal key: what is encrypted for their users cannot be read " +
 	"until they sign in again. Instances of one database need one sealKey"
 
+const lacksAvatars = "avatars that were uploaded are not there: instances need one avatarDir in common, and a restored " +
+	"database needs the folder's back-up"
+
 const noUpstream = "empty, though the database is a Casdoor's: what is for Casdoor is not passed on to it, and it " +
 	"cannot refresh what signs in here, unless refreshTokenFormat is jwt"
 
@@ -49,6 +52,9 @@ func attachStore(
 	}
 	keys, err := cfg.SealKeyRing()
 	if err != nil {
+		return err
+	}
+	if err := warnOfAvatars(ctx, deps.Logger, cfg, store); err != nil {
 		return err
 	}
 	if store.Beside() && !cfg.Gateway() {
@@ -73,6 +79,17 @@ func attachStore(
 		deps.Authority = authority
 	}
 	return nil
+}
+
+func warnOfAvatars(ctx context.Context, log *slog.Logger, cfg *conf.Config, store *object.Store) error {
+	if cfg.S3Endpoint != "" {
+		return nil
+	}
+	lacks, err := store.LacksAvatar(ctx, cfg.AvatarDir)
+	if lacks {
+		log.WarnContext(ctx, lacksAvatars, "avatarDir", cfg.AvatarDir)
+	}
+	return err
 }
 
 // openStore opens the database with all that is to be in it.

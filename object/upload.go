@@ -47,6 +47,22 @@ func (s *Service) isFormer(ctx context.Context, avatar string) (bool, error) {
 	return err == nil && !kept, err
 }
 
+// LacksAvatar reports whether the folder dir lacks an avatar that was uploaded. It looks for one of them.
+func (s *Store) LacksAvatar(ctx context.Context, dir string) (bool, error) {
+	if len(s.uploads.columns) == 0 { // of an earlier version
+		return false, nil
+	}
+	used, err := s.uploads.get(s.read(ctx), "WHERE state=? LIMIT 1", uploadUsed)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	holds, err := blob.Holds(dir, used.FileKey)
+	return !holds && err == nil, err
+}
+
 // keepUpload stores the row of a new upload and then its files, and has use write what becomes of it. An upload that
 // fails is given up.
 func (s *Service) keepUpload(ctx context.Context, u *Upload, thumbs []picture.Thumbnail, use func() error) error {

@@ -232,3 +232,30 @@ func testCheck(t *testing.T, binary string) {
 	w.cfg.Env["redisEndpoint"] = redis.Addr()
 	assert.Contains(t, check(false), "ok: Redis: it answers")
 }
+
+// testAvatarsElsewhere has a server tell that the folder of avatars is not the one that they were stored in.
+func testAvatarsElsewhere(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	const told = "avatars that were uploaded are not there"
+	says := func() string {
+		c := w.start(t)
+		c.stop(t)
+		output, failed := w.command(t, "-check")
+		assert.False(t, failed, output)
+		assert.Equal(t, strings.Contains(output, "warning: avatars: "+told), strings.Contains(c.process.Output(), told))
+		return output
+	}
+	assert.NotContains(t, says(), told)
+	c := w.start(t)
+	token := c.SignIn(t, "oMe").AccessToken
+	reply := c.Call(t, "POST", harness.PathAvatar, token, uploadForm(t, picturePart(photo())))
+	require.Equal(t, http.StatusOK, reply.Status, reply.Body)
+	c.stop(t)
+	assert.NotContains(t, says(), told)
+	w.cfg.Env["avatarDir"] = filepath.Join(t.TempDir(), "new")
+	assert.Contains(t, says(), told)
+	_, err := testdb.Connect(t, w.store).ExecContext(t.Context(), "DROP TABLE mini_program_upload")
+	require.NoError(t, err)
+	output, failed := w.command(t, "-check")
+	assert.False(t, failed, output)
+}

@@ -52,6 +52,7 @@ func TestProcess(t *testing.T) {
 		"Redis":                   testRedis,
 		"back-up and restore":     testBackup,
 		"check":                   testCheck,
+		"avatars elsewhere":       testAvatarsElsewhere,
 		"commands need a start":   testCommandsNeedAStart,
 	} {
 		t.Run(name, func(t *testing.T) {

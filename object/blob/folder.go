@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"time"
 )
@@ -57,6 +58,19 @@ func TryFolder(dir string) error {
 		return err
 	}
 	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
+// Holds reports whether there is a file in the folder dir, and makes nothing there.
+func Holds(dir, key string) (bool, error) {
+	k, ok := parse(key)
+	if !ok {
+		return false, nil
+	}
+	_, err := os.Stat(filepath.Join(dir, k.path()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Close releases the directory. No other method may be called after it.
