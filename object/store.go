@@ -251,7 +251,7 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	if err != nil {
 		s.Close()
 		if path, pathErr := sqlitePath(cfg.DataSourceName); s.dialect.driver == "sqlite" && pathErr == nil {
-			return fmt.Errorf("file %s, whose folder must be writable too: %w", path, err)
+			return fmt.Errorf("file %s, whose folder must be writable too, and its disk not full: %w", path, err)
 		}
 	}
 	return err
