@@ -54,9 +54,7 @@ func attachStore(
 	if err != nil {
 		return err
 	}
-	if err := warnOfAvatars(ctx, deps.Logger, cfg, store); err != nil {
-		return err
-	}
+	warnOfAvatars(ctx, deps.Logger, cfg, store)
 	if store.Beside() && !cfg.Gateway() {
 		deps.Logger.WarnContext(ctx, "casdoorUpstream is "+noUpstream)
 	}
@@ -81,15 +79,17 @@ func attachStore(
 	return nil
 }
 
-func warnOfAvatars(ctx context.Context, log *slog.Logger, cfg *conf.Config, store *object.Store) error {
+// warnOfAvatars warns where the folder is another one than the database's. It is no reason not to start.
+func warnOfAvatars(ctx context.Context, log *slog.Logger, cfg *conf.Config, store *object.Store) {
 	if cfg.S3Endpoint != "" {
-		return nil
+		return
 	}
-	lacks, err := store.LacksAvatar(ctx, cfg.AvatarDir)
-	if lacks {
+	switch lacks, err := store.LacksAvatar(ctx, cfg.AvatarDir); {
+	case err != nil:
+		log.WarnContext(ctx, "avatars that were uploaded cannot be looked at", "avatarDir", cfg.AvatarDir, "cause", err)
+	case lacks:
 		log.WarnContext(ctx, lacksAvatars, "avatarDir", cfg.AvatarDir)
 	}
-	return err
 }
 
 // openStore opens the database with all that is to be in it.

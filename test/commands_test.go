@@ -254,8 +254,16 @@ func testAvatarsElsewhere(t *testing.T, binary string) {
 	assert.NotContains(t, says(), told)
 	w.cfg.Env["avatarDir"] = filepath.Join(t.TempDir(), "new")
 	assert.Contains(t, says(), told)
+	require.NoError(t, os.WriteFile(filepath.Join(w.cfg.Env["avatarDir"], "a"), nil, 0o600))
+	output, failed := w.command(t, "-check")
+	assert.True(t, failed)
+	assert.Contains(t, output, "problem: avatars: ")
+	c = w.start(t) // all the same
+	c.stop(t)
+	assert.Contains(t, c.process.Output(), "avatars that were uploaded cannot be looked at")
+	delete(w.cfg.Env, "avatarDir")
 	_, err := testdb.Connect(t, w.store).ExecContext(t.Context(), "DROP TABLE mini_program_upload")
 	require.NoError(t, err)
-	output, failed := w.command(t, "-check")
+	output, failed = w.command(t, "-check")
 	assert.False(t, failed, output)
 }
