@@ -178,16 +178,19 @@ func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger, p process) e
 		p.demo.Banner(p.stdout, "http://"+listener.Addr().String())
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", version)
-	ctx = later(ctx, time.Duration(cfg.DrainDelay)*time.Second)
+	ctx = later(ctx, time.Duration(cfg.DrainDelay)*time.Second, log)
 	return controllers.Serve(ctx, listener, controllers.New(deps), log, &connections)
 }
 
 // later returns a context that ends some time after ctx.
-func later(ctx context.Context, delay time.Duration) context.Context {
+func later(ctx context.Context, delay time.Duration, log *slog.Logger) context.Context {
 	if delay == 0 {
 		return ctx
 	}
 	after, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() { time.AfterFunc(delay, cancel) })
+	context.AfterFunc(ctx, func() {
+		log.Info("told to end: the health paths say 503, requests are taken on", "drainDelay", delay.Seconds())
+		time.AfterFunc(delay, cancel)
+	})
 	return after
 }

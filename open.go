@@ -37,8 +37,8 @@ func attach(
 const lacksKey = "SessionKeys are sealed with another seal key: what is encrypted for their users cannot be read " +
 	"until they sign in again. Instances of one database need one sealKey"
 
-const lacksAvatars = "avatars that were uploaded are not there: instances need one avatarDir in common, and a restored " +
-	"database needs the folder's back-up"
+const lacksAvatars = "avatars that were uploaded are not there: instances need one avatarDir in common, and a " +
+	"restored database needs the folder's back-up"
 
 const noUpstream = "empty, though the database is a Casdoor's: what is for Casdoor is not passed on to it, and it " +
 	"cannot refresh what signs in here, unless refreshTokenFormat is jwt"

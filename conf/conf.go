@@ -80,7 +80,7 @@ type Config struct {
 	LogFormat string     `conf:"logFormat"` // "json" or "text"
 
 	// Unknown holds the keys of the files that mean nothing here, in lower case, sorted, each once. A key of a section
-	// is "section::key".
+	// is "section::key". Behind them it has variables of the environment that are keys in capitals.
 	Unknown []string
 }
 

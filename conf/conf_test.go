@@ -243,6 +243,18 @@ func TestEnvironmentWins(t *testing.T) {
 	assert.Empty(t, c.Unknown)
 }
 
+// Who writes variables in capitals, as is usual, is told that they do nothing.
+func TestEnvironmentInCapitals(t *testing.T) {
+	t.Parallel()
+	path := write(t, "zoo = 1\nhttpport = 1\n")
+	c, err := Load([]string{path}, environment(map[string]string{"DATASOURCENAME": "file:My-Secret", "HTTPPORT": "2"}))
+	require.NoError(t, err)
+	assert.Equal(t, 1, c.HTTPPort)
+	assert.Equal(t, []string{
+		"zoo", "HTTPPORT (in the environment; write httpport)", "DATASOURCENAME (in the environment; write dataSourceName)",
+	}, c.Unknown)
+}
+
 // What reads a secret from a file, or a file of variables that was written on Windows, leaves the line's end there.
 func TestEnvironmentWithEndsOfLines(t *testing.T) {
 	t.Parallel()

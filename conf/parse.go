@@ -106,12 +106,20 @@ func (c *Config) decode(values map[string]string, lookupEnv func(string) (string
 		value = strings.TrimSpace(value) // as of a file: the end of a line gets into secrets of Kubernetes and files of CRLF
 		if !found {
 			value = values[strings.ToLower(key)]
+			if upper := strings.ToUpper(key); has(lookupEnv, upper) {
+				c.Unknown = append(c.Unknown, upper+" (in the environment; write "+key+")")
+			}
 		}
 		if err := set(ptr.Addr().Interface(), value); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", key, err))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+func has(lookupEnv func(string) (string, bool), name string) bool {
+	_, found := lookupEnv(name)
+	return found
 }
 
 // set parses value into what ptr points at. Its errors quote the value: no Secret can fail.

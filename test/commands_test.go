@@ -188,7 +188,8 @@ func testCheck(t *testing.T, binary string) {
 	w.start(t).stop(t)
 	output = check(false)
 	for _, line := range []string{
-		"ok: configuration\n", "ok: seal key\n", "ok: init data: " + initData + " can be read\n", "ok: application admin/app-built-in\n",
+		"ok: configuration\n", "ok: seal key\n", "ok: init data: " + initData + " can be read\n",
+		"ok: application admin/app-built-in\n",
 		"ok: provider admin/wxmp, AppID " + harness.AppID + ": the platform accepts it\n",
 		"ok: cert admin/cert-built-in: valid until 20", "ok: clock: as WeChat's\n", "ok: the database is minidoor's own\n",
 	} {

@@ -55,6 +55,7 @@ func testFleet(t *testing.T, binary string) {
 					fleet[i] = w.start(t)
 					lb.add(t, fleet[i])
 					old.stop(t)
+					assert.Contains(t, old.process.Output(), `"drainDelay":2`, "it says why it does not end at once")
 				}
 			})
 			require.Empty(t, load.failed, "a rolling restart was noticed")
