@@ -57,9 +57,10 @@ func (s *Store) ApplyInitData(ctx context.Context, path string, newOnly bool) er
 	if err != nil {
 		return fmt.Errorf("init data %s: %w", path, err)
 	}
-	if len(a.changed) > 0 {
-		s.log.InfoContext(ctx, "init data: rows that were otherwise are changed", "initDataFile", path,
-			"rows", strings.Join(a.changed, ", "))
+	if n := len(a.changed); n > 0 {
+		const named = 20
+		s.log.InfoContext(ctx, "init data: rows that were otherwise are changed", "initDataFile", path, "changed", n,
+			"rows", strings.Join(a.changed[:min(n, named)], ", "))
 	}
 	return nil
 }

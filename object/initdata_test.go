@@ -99,6 +99,6 @@ func TestInitDataTellsWhatItChanges(t *testing.T) {
 	require.NoError(t, store.ApplyInitData(t.Context(), file, true))
 	assert.Empty(t, log.String(), "what exists stays")
 	require.NoError(t, store.ApplyInitData(t.Context(), file, false))
-	assert.Contains(t, log.String(), `rows="provider admin/wx"`)
+	assert.Contains(t, log.String(), `changed=1 rows="provider admin/wx"`)
 	assert.NotContains(t, log.String(), "first")
 }
