@@ -192,7 +192,7 @@ func (s *suite) testTakenEmail(t *testing.T) {
 	const name, address = "init-email", "taken@example.com"
 	var log bytes.Buffer
 	cfg := s.cfg
-	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	store, _, err := object.Open(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(store.Close)
