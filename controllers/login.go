@@ -124,6 +124,9 @@ func (c *LoginController) Logout() {
 		if caller, err = c.sessionCaller(); err == nil && caller.Role != object.Nobody {
 			user = caller.Organization + "/" + caller.Name
 		}
+		if isRefusal(err, object.AccessDenied) { // a forbidden user, who may be allowed again
+			err = nil
+		}
 	}
 	if err == nil && byCookie {
 		err = c.signOut()

@@ -154,6 +154,18 @@ func TestPasswordLockOutIsOne(t *testing.T) {
 	assert.Contains(t, reply.Body, `"status":"ok"`, "who has none needs no old one")
 }
 
+// Who is forbidden and signs out in a browser is not signed in there any more when allowed again.
+func TestForbiddenBrowserSignsOut(t *testing.T) {
+	t.Parallel()
+	s := withBoss(t)
+	cookie := browser(t, s, adminPassword)
+	s.Exec(t, "UPDATE user SET is_forbidden=1 WHERE name='boss'")
+	assert.False(t, signedIn(t, s, cookie))
+	assert.Contains(t, asBrowser(t, s, cookie, "/api/logout", nil), `"status":"ok"`)
+	s.Exec(t, "UPDATE user SET is_forbidden=0 WHERE name='boss'")
+	assert.False(t, signedIn(t, s, cookie))
+}
+
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	s := withBoss(t)
