@@ -9,7 +9,7 @@ const picture = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUl
 
 let stored // what the phone keeps
 let refreshes // refresh tokens that were sent, each with what was stored then
-let fate // of refreshes and deletions: 'lost' once it is done, 'limited', or none
+let fate // 'lost': refreshes and deletions once they are done; 'limited': refreshes; 'no account': get-account; or none
 let noCode // wx.login fails
 
 async function answer(options, request) {
@@ -20,9 +20,10 @@ async function answer(options, request) {
       options.success({ statusCode: 429, header: {}, data: { error: 'slow_down' } })
       return
     }
+    if (fate === 'no account' && options.url.includes('/get-account')) throw new Error('timeout')
     const reply = await fetch(options.url, request)
     const text = await reply.text()
-    if ((isRefresh || options.url.endsWith('/account/delete')) && fate === 'lost') throw new Error('timeout')
+    if (fate === 'lost' && (isRefresh || options.url.endsWith('/account/delete'))) throw new Error('timeout')
     let data = text
     try { data = JSON.parse(text) } catch (err) { /* as wx.request does it, too */ }
     options.success({ statusCode: reply.status, header: Object.fromEntries(reply.headers), data, text })
@@ -143,6 +144,25 @@ async function testLostDeletion() {
   assert.equal(stored, undefined)
 }
 
+// Who signs in after signing out does not see the account of before, whatever fails.
+async function testIndexPage() {
+  await expired()
+  let page
+  globalThis.getApp = () => ({ minidoor: phone(stored) })
+  globalThis.Page = (definition) => { page = { ...definition, setData(data) { Object.assign(page.data, data) } } }
+  require('../../examples/miniprogram/pages/index/index.js')
+  wx.showToast = () => {}
+  await page.reload()
+  assert.equal(page.data.user.name, 'wechat-oDemo_alice')
+  await page.signOut()
+  assert.equal(page.data.signedIn, false)
+  fate = 'no account'
+  await page.signIn()
+  fate = ''
+  assert.equal(page.data.signedIn, true)
+  assert.equal(page.data.user, null)
+}
+
 // Whatever a call is rejected with, the user reads something: wx takes no toast without a title.
 async function testToasts() {
   const rejected = [
@@ -157,7 +177,8 @@ async function testToasts() {
 }
 
 async function main() {
-  for (const test of [testCalls, testAppId, testLostRefresh, testLimitedRefresh, testLostDeletion, testToasts]) await test()
+  const tests = [testCalls, testAppId, testLostRefresh, testLimitedRefresh, testLostDeletion, testIndexPage, testToasts]
+  for (const test of tests) await test()
   console.log('done')
 }
 

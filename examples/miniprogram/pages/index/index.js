@@ -87,7 +87,8 @@ Page({
     } catch (err) {
       toast(err)
     } finally {
-      this.setData({ busy: false, signedIn: minidoor.isSignedIn() })
+      const signedIn = minidoor.isSignedIn()
+      this.setData({ busy: false, signedIn, user: signedIn ? this.data.user : null })
     }
   },
 })
