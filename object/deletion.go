@@ -58,7 +58,7 @@ func (s *Service) Delete(ctx context.Context, p *Principal, appID, code string) 
 
 // deleteUser deletes a user, or marks them as deleted and keeps no more of them than that.
 func (s *Service) deleteUser(tx *txn, user *sdk.User, soft bool) error {
-	if err := s.tables.deleteTraces(tx, user); err != nil {
+	if err := s.deleteTraces(tx, user); err != nil {
 		return err
 	}
 	if err := s.tables.leaveGroups(tx, user); err != nil {
@@ -121,7 +121,8 @@ func (s *Service) emptyUser(user *sdk.User) []string {
 }
 
 // deleteTraces deletes a user's sessions of both kinds, lines of the log and Marks, and drops the uploads.
-func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
+func (s *Service) deleteTraces(tx *txn, user *sdk.User) error {
+	t := s.tables
 	identities, err := t.identities.find(tx, "WHERE user_id=?", user.Id)
 	if err != nil {
 		return err
@@ -141,6 +142,9 @@ func (t *tables) deleteTraces(tx *txn, user *sdk.User) error {
 	}
 	if _, err := tx.exec("DELETE FROM "+t.logs.name+" WHERE organization=? AND user_name=?",
 		user.Owner, user.Name); err != nil {
+		return err
+	}
+	if err := s.rememberLines(tx, user); err != nil {
 		return err
 	}
 	for _, table := range []string{t.marks.name, t.adminSessions.name} {

@@ -110,14 +110,13 @@ func diagnoseAll(ctx context.Context, registry *provider.Registry, rows []*sdk.P
 func diagnose(ctx context.Context, platform provider.Platform, row *sdk.Provider) Finding {
 	name := fmt.Sprintf("provider %s/%s, AppID %s", row.Owner, row.Name, row.ClientId)
 	p, err := platform.New(configOf(row))
-	if err != nil {
-		return found(Problem, "%s: %s", name, err)
+	if err == nil {
+		diagnoser, ok := p.(provider.TokenDiagnoser)
+		if !ok {
+			return found(Fine, "%s: cannot be tried", name)
+		}
+		err = diagnoser.Diagnose(ctx)
 	}
-	diagnoser, ok := p.(provider.TokenDiagnoser)
-	if !ok {
-		return found(Fine, "%s: cannot be tried", name)
-	}
-	err = diagnoser.Diagnose(ctx)
 	if err == nil {
 		return found(Fine, "%s: the platform accepts it", name)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 )
 
 const (
@@ -14,9 +16,9 @@ const (
 	choreInterval = 10 * time.Minute
 )
 
-// KeepHouse does what nobody waits for, until ctx ends: it deletes the token rows of closed accounts and the files of
-// former avatars, also those that an earlier process left behind, and forgets pushed messages that are a day old. Each
-// instance may run it.
+// KeepHouse does what nobody waits for, until ctx ends: it deletes the token rows of closed accounts, late lines of the
+// log of those who are gone and the files of former avatars, also those that an earlier process left behind, and forgets
+// pushed messages that are a day old. Each instance may run it.
 func (s *Service) KeepHouse(ctx context.Context) {
 	if s.tables == nil {
 		return
@@ -52,7 +54,7 @@ func (s *Service) DoChores(ctx context.Context) error {
 	if s.tables == nil {
 		return nil
 	}
-	return errors.Join(s.sweepUploads(ctx), s.endRememberedTokens(ctx), s.forgetEvents(ctx))
+	return errors.Join(s.sweepUploads(ctx), s.endRememberedTokens(ctx), s.forgetLateLines(ctx), s.forgetEvents(ctx))
 }
 
 func (s *Service) forgetEvents(ctx context.Context) error {
@@ -100,6 +102,53 @@ func (s *Service) endRememberedTokens(ctx context.Context) error {
 			}
 		}
 		if err := s.tables.write(ctx, func(tx *txn) error { return s.tables.dropState(tx, chore.Name) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lateLines is the chore to delete a user's lines in the log of sign-ins once more: the last ones before the user went
+// may have been on their way then, in the memory of any instance.
+type lateLines struct {
+	Organization string `json:"organization"`
+	User         string `json:"user"`
+	Until        string `json:"until"` // as in Log.Time
+}
+
+const (
+	lateLinesState = "late-lines/"
+	lineDelay      = time.Minute // far longer than a line is on its way
+)
+
+// rememberLines stores the chore, for this process or another one.
+func (s *Service) rememberLines(tx *txn, user *sdk.User) error {
+	now := s.now()
+	return s.tables.storeState(tx, lateLinesState+digest(user.GetId()),
+		lateLines{user.Owner, user.Name, now.UTC().Format(logTime)}, timestamp(now))
+}
+
+func (s *Service) forgetLateLines(ctx context.Context) error {
+	chores, err := s.tables.states.find(s.tables.read(ctx), "WHERE name LIKE ? AND updated_time<?",
+		lateLinesState+"%", timestamp(s.now().Add(-lineDelay)))
+	if err != nil {
+		return err
+	}
+	for _, chore := range chores {
+		var l lateLines
+		if json.Unmarshal([]byte(chore.Value), &l) != nil {
+			continue
+		}
+		err := s.tables.write(ctx, func(tx *txn) error {
+			_, err := tx.exec("DELETE FROM "+s.tables.logs.name+" WHERE organization=? AND user_name=? AND "+
+				s.tables.dialect.quote("time")+"<=?", l.Organization, l.User, l.Until)
+			if err == nil { // unless somebody of that name has gone again
+				_, err = tx.exec("DELETE FROM "+s.tables.states.name+" WHERE name=? AND updated_time=?",
+					chore.Name, chore.UpdatedTime)
+			}
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}

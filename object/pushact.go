@@ -136,7 +136,7 @@ func (s *Service) closeAccounts(tx *txn, target *pushTarget, e provider.PushEven
 		if err = s.tables.rewrite(tx, user, columns, s.stamp()); err != nil {
 			return "", err
 		}
-		if err = s.tables.deleteTraces(tx, user); err != nil {
+		if err = s.deleteTraces(tx, user); err != nil {
 			return "", err
 		}
 		if err = s.tables.remember(tx, endTokens{user.Owner, user.Name}, s.stamp()); err != nil {

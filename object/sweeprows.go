@@ -215,8 +215,8 @@ func (s *Sweeper) deleteSession(ctx context.Context, session *Session) (n int64,
 			return err
 		}
 		var userID string
-		err = scanOne(tx, []any{&userID}, "SELECT user_id FROM "+s.identities.name+" WHERE organization=? AND app_id=? AND open_id=?",
-			session.Organization, session.AppID, session.OpenID)
+		err = scanOne(tx, []any{&userID}, "SELECT user_id FROM "+s.identities.name+
+			" WHERE organization=? AND app_id=? AND open_id=?", session.Organization, session.AppID, session.OpenID)
 		if err != nil {
 			return ignoreMissing(err)
 		}

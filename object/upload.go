@@ -113,8 +113,8 @@ func (t *tables) dropUploads(tx *txn, userID, newAvatar string) error {
 	return t.storeMark(tx, Mark{UserID: userID, Field: avatarField})
 }
 
-// dropLeft drops the uploads of a user whom a Casdoor has deleted: it knows nothing of the files. Those of one whom it has
-// moved to another organization stay.
+// dropLeft drops the uploads of a user whom a Casdoor has deleted: it knows nothing of the files. Those of one whom it
+// has moved to another organization stay.
 func (s *Store) dropLeft(tx *txn, userID string) error {
 	there, err := exists(tx, s.users.name+" WHERE id=?", userID)
 	if there || err != nil {

@@ -201,6 +201,13 @@ func testCheck(t *testing.T, binary string) {
 	assert.Contains(t, check(false),
 		"ok: database: an earlier version has made it, and the first start of this one adds mini_program_stat\n")
 
+	_, err = testdb.Connect(t, w.store).ExecContext(t.Context(), "UPDATE provider SET client_secret=''")
+	require.NoError(t, err)
+	assert.Contains(t, check(true), "enter the mini program's AppSecret as the provider's client secret")
+	c := w.start(t) // with the init data
+	c.stop(t)
+	assert.Contains(t, c.process.Output(), `"rows":"provider admin/wxmp"`)
+
 	w.fake.Inject(fakewechat.PathStableToken, fakewechat.ErrcodeMessage(40164, "invalid ip 203.0.113.7, not in whitelist"), 1)
 	output = check(true)
 	assert.Contains(t, output, "problem: provider admin/wxmp")

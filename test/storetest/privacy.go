@@ -23,6 +23,7 @@ func (s *suite) testPrivacy(t *testing.T) {
 		"Export": {shared, testExport}, "HardDeletion": {shared, testHardDeletion}, "SoftDeletion": {soft, testSoftDeletion},
 		"Proof": {shared, testProof}, "Renamed": {shared, testRenamedTraces}, "LateUpdate": {soft, testLateUpdate},
 		"Namesakes": {shared, testExportAmongNamesakes}, "ManyTokens": {shared, testManyTokens},
+		"LateLines": {shared, testLateLines},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -247,6 +248,25 @@ func testLateUpdate(t *testing.T, n *tenant) {
 			assert.Equal(t, make([]string, 7), profile(n.find(t, p.User.Name)))
 			assert.NotContains(t, n.find(t, p.User.Name).Properties, "wechatPhoneVerified")
 		})
+	}
+}
+
+// testLateLines has lines of sign-ins before a deletion arrive behind it, as they do for a second.
+func testLateLines(t *testing.T, n *tenant) {
+	for range 2 {
+		alice := n.fill(t, "oAlice")
+		before, others := n.at(0, "ok", alice.User.Name), n.at(0, "ok", "wechat-oBob")
+		require.NoError(t, n.service.Delete(t.Context(), alice, "", "oAlice"))
+		n.clock.Advance(2 * time.Minute)
+		again := n.at(0, "ok", alice.User.Name)
+		n.watch(t, before, others, again)
+		require.NoError(t, n.service.DoChores(t.Context()))
+		require.NoError(t, n.service.DoChores(t.Context()))
+		left := n.suite.rows(t, `SELECT user_name FROM mini_program_log WHERE organization=? ORDER BY time DESC`, n.name)
+		assert.Equal(t, alice.User.Name, left[0]["user_name"], "who has signed up anew")
+		assert.Equal(t, "wechat-oBob", left[1]["user_name"])
+		assert.Len(t, left, 2)
+		n.exec(t, 2, "DELETE FROM mini_program_log WHERE organization=?", n.name)
 	}
 }
 
