@@ -297,7 +297,8 @@ func (r *report) uploaded(ctx context.Context, c workplace) {
 		if !lacks {
 			return nil, err
 		}
-		return []object.Finding{{Severity: object.Warning, Text: "avatars: " + lacksAvatars}}, nil
+		dir, err := filepath.Abs(c.cfg.AvatarDir)
+		return []object.Finding{{Severity: object.Warning, Text: "avatars: " + lacksAvatars + ": " + dir}}, err
 	})
 }
 

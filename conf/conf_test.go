@@ -255,6 +255,15 @@ func TestEnvironmentInCapitals(t *testing.T) {
 	}, c.Unknown)
 }
 
+// Variables in capitals that a file names do what it says.
+func TestVariablesOfAFile(t *testing.T) {
+	t.Setenv("RUNMODE", "dev")
+	c, err := Load([]string{write(t, "runmode = ${RUNMODE||prod}\n")}, environment(map[string]string{"RUNMODE": "dev"}))
+	require.NoError(t, err)
+	assert.Equal(t, "dev", c.RunMode)
+	assert.Empty(t, c.Unknown)
+}
+
 // What reads a secret from a file, or a file of variables that was written on Windows, leaves the line's end there.
 func TestEnvironmentWithEndsOfLines(t *testing.T) {
 	t.Parallel()

@@ -106,7 +106,8 @@ func (c *Config) decode(values map[string]string, lookupEnv func(string) (string
 		value = strings.TrimSpace(value) // as of a file: the end of a line gets into secrets of Kubernetes and files of CRLF
 		if !found {
 			value = values[strings.ToLower(key)]
-			if upper := strings.ToUpper(key); has(lookupEnv, upper) {
+			upper := strings.ToUpper(key)
+			if other, there := lookupEnv(upper); there && other != value { // the same: a file has it by ${…}
 				c.Unknown = append(c.Unknown, upper+" (in the environment; write "+key+")")
 			}
 		}
@@ -115,11 +116,6 @@ func (c *Config) decode(values map[string]string, lookupEnv func(string) (string
 		}
 	}
 	return errors.Join(problems...)
-}
-
-func has(lookupEnv func(string) (string, bool), name string) bool {
-	_, found := lookupEnv(name)
-	return found
 }
 
 // set parses value into what ptr points at. Its errors quote the value: no Secret can fail.

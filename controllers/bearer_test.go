@@ -45,7 +45,7 @@ func refused(t *testing.T, s *harness.Server, authorization, part string) {
 		c.status, c.has = 200, []string{`{"status":"error","msg":"`, `"data":null,"data2":null}`, part}
 		switch {
 		case c.path == "/api/logout" && (strings.Contains(part, "expired") || part == "the user"):
-			continue // it ends the refresh token, which lives on
+			continue // it ends the token; see test.TestLogoutOfAnExpiredToken and TestLogoutOfAForbiddenUser
 		case strings.HasPrefix(c.path, "/api/mini-program/"):
 			c.status, c.reply = 401, map[string]string{"WWW-Authenticate": "Bearer"} // RFC 9110 §15.5.2
 			if part == "the user" {

@@ -119,12 +119,12 @@ type clientBody struct{ io.ReadCloser }
 // Read implements io.Reader.
 func (b clientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		e := badRequest("the body of the request cannot be read")
-		e.Err = err
-		return n, e
+	if _, told := errors.AsType[*APIError](err); err == nil || err == io.EOF || told {
+		return n, err
 	}
-	return n, err
+	e := badRequest("the body of the request cannot be read")
+	e.Err = err
+	return n, e
 }
 
 // notPassed answers a request that is not passed on, and logs why, under one request id.

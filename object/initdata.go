@@ -174,7 +174,9 @@ func (s *Store) holdOwners(tx *txn, users []json.RawMessage) error {
 // leaveTakenEmail leaves an e-mail address out that another user of the organization has. It is no error: users change
 // their addresses, and none of them is to keep a server from starting. As everywhere, addresses are in lower case.
 func (s *Store) leaveTakenEmail(tx *txn, row, old *sdk.User) error {
-	row.Email = strings.ToLower(row.Email)
+	if old == nil || row.Email != old.Email { // the file has it
+		row.Email = strings.ToLower(row.Email)
+	}
 	if !getsEmail(row, old) {
 		return nil
 	}
@@ -294,14 +296,17 @@ func applyRow[T any](
 		_, err = t.insert(a.tx, row, "")
 		return false, err
 	}
-	if reflect.DeepEqual(row, old) {
-		return false, nil
+	if same, err := t.same(row, old); same || err != nil {
+		return false, err
 	}
 	_, err = t.update(a.tx, row, t.columnNames(), byName, owner, name)
 	return true, err
 }
 
-func completeOrganization(row, _ *sdk.Organization) error {
+func completeOrganization(row, old *sdk.Organization) error {
+	if old != nil {
+		row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
+	}
 	row.CreatedTime = cmp.Or(row.CreatedTime, now())
 	row.PasswordType = cmp.Or(row.PasswordType, passwordType)
 	if row.AccountItems == nil {
@@ -313,6 +318,7 @@ func completeOrganization(row, _ *sdk.Organization) error {
 func completeProvider(row, old *sdk.Provider) error {
 	if old != nil {
 		row.ClientSecret = cmp.Or(row.ClientSecret, old.ClientSecret)
+		row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
 	}
 	row.CreatedTime = cmp.Or(row.CreatedTime, now())
 	return nil
@@ -332,6 +338,7 @@ func completeApplication(row, old *sdk.Application) {
 	if old != nil {
 		row.ClientId = cmp.Or(row.ClientId, old.ClientId)
 		row.ClientSecret = cmp.Or(row.ClientSecret, old.ClientSecret)
+		row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
 	}
 	row.ClientId = cmp.Or(row.ClientId, newClientID())
 	row.ClientSecret = cmp.Or(row.ClientSecret, newClientSecret())
@@ -343,6 +350,7 @@ func completeApplication(row, old *sdk.Application) {
 func completeUser(row, old *sdk.User) error {
 	if old != nil {
 		row.Id = cmp.Or(row.Id, old.Id)
+		row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
 	}
 	row.Id = cmp.Or(row.Id, uuid.NewString())
 	row.Type = cmp.Or(row.Type, normalUser)

@@ -86,13 +86,16 @@ func TestInitDataTellsWhatItChanges(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(`{
 		"organizations": [{"owner": "admin", "name": "shop"}],
 		"providers": [{"owner": "admin", "name": "wx", "clientId": "id", "clientSecret": "first"}],
-		"applications": [{"owner": "admin", "name": "app", "organization": "shop", "providers": [{"name": "wx"}]}],
-		"users": [{"owner": "shop", "name": "boss", "password": "password", "properties": {"a": "b"}}],
+		"applications": [{"owner": "admin", "name": "app", "organization": "shop", "providers": [{"name": "wx"}],
+			"organizationObj": {"name": "no column"}}],
+		"users": [{"owner": "shop", "name": "boss", "password": "password", "properties": {"a": "b"}, "createdTime": ""}],
 		"miniProgramProviders": [{"owner": "admin", "name": "wx", "checkNickname": true}]
 	}`), 0o600))
 	for range 2 {
 		require.NoError(t, store.ApplyInitData(t.Context(), file, false))
 		assert.Empty(t, log.String(), "what is new, or as in the file")
+		_, err := store.engine.Exec("UPDATE user SET created_time='2026-01-01T00:00:00Z' WHERE name='boss'")
+		require.NoError(t, err)
 	}
 	_, err := store.engine.Exec("UPDATE provider SET client_secret='second'")
 	require.NoError(t, err)

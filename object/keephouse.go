@@ -129,7 +129,7 @@ func (s *Service) rememberLines(tx *txn, user *sdk.User) error {
 }
 
 func (s *Service) forgetLateLines(ctx context.Context) error {
-	chores, err := s.tables.states.find(s.tables.read(ctx), "WHERE name LIKE ? AND updated_time<?",
+	chores, err := s.tables.states.find(s.tables.read(ctx), "WHERE name LIKE ? AND updated_time<? LIMIT 500",
 		lateLinesState+"%", timestamp(s.now().Add(-lineDelay)))
 	if err != nil {
 		return err

@@ -269,6 +269,9 @@ func postgresSource(ctx context.Context, cfg StoreConfig) (source, error) {
 	if err != nil {
 		return source{}, errNoPostgresDSN
 	}
+	if cfg.DBName != "" && cfg.DBName != parsed.Database && !cfg.Beside { // a Casdoor goes by dataSourceName
+		return source{}, errors.New("dataSourceName and dbName name different databases: take the wrong one out")
+	}
 	return source{read: dsn}, makePostgresDatabase(ctx, parsed, cfg.asItIs || cfg.Beside)
 }
 

@@ -309,3 +309,13 @@ func TestReadOnlyFileIsNamed(t *testing.T) {
 	_, _, err := Open(t.Context(), StoreConfig{DriverName: "sqlite", DataSourceName: "file:" + path + "?mode=ro"})
 	require.ErrorContains(t, err, "may not write to the SQLite file")
 }
+
+// Of two names for the database a server of its own would make the wrong one, and start with nothing in it.
+func TestPostgresNamesOneDatabase(t *testing.T) {
+	t.Parallel()
+	_, err := postgresSource(t.Context(), StoreConfig{
+		DataSourceName: "host=127.0.0.1 port=1 user=postgres password=secret dbname=shop", DBName: "casdoor",
+	})
+	require.ErrorContains(t, err, "different databases")
+	assert.NotContains(t, err.Error(), "secret")
+}

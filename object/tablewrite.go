@@ -20,6 +20,16 @@ func (t *table[T]) values(row *T, columns []column) (values []any, err error) {
 	return values, nil
 }
 
+// same reports whether two rows are the same to the database.
+func (t *table[T]) same(a, b *T) (bool, error) {
+	one, err := t.values(a, t.columns)
+	if err != nil {
+		return false, err
+	}
+	other, err := t.values(b, t.columns)
+	return reflect.DeepEqual(one, other), err
+}
+
 // value returns a column of a row as an argument.
 func (t *table[T]) value(row reflect.Value, c column) (any, error) {
 	field := row.FieldByIndex(c.field)

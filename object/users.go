@@ -81,19 +81,10 @@ func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User)
 			return err
 		}
 		old = &sdk.User{Owner: row.Owner, Id: row.Id}
-	} else if err := a.keepWhatStays(c, row, old); err != nil {
+	} else if err := errors.Join(a.keepWhatStays(c, row, old), a.keepAvatar(ctx, row, old)); err != nil {
 		return err
 	}
 	a.keepIdentity(row, old)
-	if row.Avatar != old.Avatar {
-		former, err := a.isFormer(ctx, row.Avatar)
-		if err != nil {
-			return err
-		}
-		if former { // the row was read before the user sent a new one
-			row.Avatar = old.Avatar
-		}
-	}
 	is, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
 	for _, column := range a.tables.users.pick(provingColumns()...) {
 		proof, before := is.FieldByIndex(column.field), was.FieldByIndex(column.field)
@@ -102,6 +93,18 @@ func (a *Authority) fillUser(ctx context.Context, c *Caller, row, old *sdk.User)
 		}
 	}
 	return checkContacts(row, old)
+}
+
+// keepAvatar keeps the avatar where the row was read before the user sent a new one, and has the former address.
+func (a *Authority) keepAvatar(ctx context.Context, row, old *sdk.User) error {
+	if row.Avatar == old.Avatar {
+		return nil
+	}
+	former, err := a.isFormer(ctx, row.Avatar)
+	if former {
+		row.Avatar = old.Avatar
+	}
+	return err
 }
 
 // completeNewUser gives a new user what every user has.

@@ -263,6 +263,7 @@ func TestGatewayWithLargeBodies(t *testing.T) {
 	s, casdoor := harness.StartGateway(t, testdb.Kinds()[0].Casdoor(t), harness.Options{})
 	large := harness.Text{ContentType: formType, Body: "x=" + strings.Repeat("x", 100<<10)}
 	send := func() harness.Reply { return s.Call(t, "POST", harness.PathToken, "", large) }
+	update := harness.Text{ContentType: "application/json", Body: `{"bio":"` + large.Body + `"}`} // not looked into
 	send()
 	require.Equal(t, 1, casdoor.Calls(harness.PathToken))
 	var sending sync.WaitGroup
@@ -278,7 +279,10 @@ func TestGatewayWithLargeBodies(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, http.StatusServiceUnavailable, send().Status)
-	assert.InDelta(t, 1, s.Metric(t, `minidoor_turned_away_total{limit="bodies"}`), 0)
+	reply := s.Call(t, "POST", harness.PathUpdateUser, "", update)
+	assert.Equal(t, http.StatusServiceUnavailable, reply.Status, reply.Body)
+	assert.NotEmpty(t, reply.Header.Get("Retry-After"))
+	assert.InDelta(t, 2, s.Metric(t, `minidoor_turned_away_total{limit="bodies"}`), 0)
 	assert.Equal(t, 1, casdoor.Calls(harness.PathToken))
 	for _, writer := range rest {
 		require.NoError(t, writer.CloseWithError(io.ErrUnexpectedEOF))

@@ -223,6 +223,9 @@ func (s *suite) testTakenEmail(t *testing.T) {
 	}
 	second["email"] = "Second@Example.com"
 	assert.Equal(t, "second@example.com", apply(first, second)[1]["email"], "so it is found, however it is spelled")
+	s.exec(t, 1, `UPDATE "user" SET email='Old@Example.com' WHERE owner=? AND name='b-second'`, name)
+	delete(second, "email")
+	assert.Equal(t, "Old@Example.com", apply(first, second)[1]["email"], "what the file has not stays as it is")
 }
 
 func (s *suite) testNoFile(t *testing.T) {

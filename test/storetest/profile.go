@@ -228,6 +228,9 @@ func testFormerAvatar(t *testing.T, n *tenant) {
 		jsonOf(t, row{"score": 7, "avatar": former.URL})) // as a back end that has read the user before
 	require.NoError(t, err)
 	assert.Equal(t, []string{"7", now.URL}, []string{n.stored(t, p)["score"], n.stored(t, p)["avatar"]})
+	require.NoError(t, n.service.Users().Add(t.Context(), n.app(),
+		jsonOf(t, row{"owner": n.name, "name": "moved", "avatar": former.URL})))
+	assert.Equal(t, former.URL, n.find(t, "moved").Avatar, "the files of a new user may come from elsewhere")
 	state := n.row(t, "SELECT state FROM mini_program_upload WHERE file_key=?", now.Key)["state"]
 	assert.Equal(t, "used", state, "its files stay")
 

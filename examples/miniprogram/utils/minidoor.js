@@ -176,8 +176,8 @@ function createClient({ server, clientId, appId, getCode = loginCode }) {
   }
 
   // deleteAccount deletes the account, with a fresh code as proof, and forgets the tokens. There is no way back. They are
-  // forgotten too where the answer is lost, here or by a proxy: the account may be gone, and the next call would sign up
-  // anew.
+  // forgotten too where there is no answer, here or at a proxy: the account may be gone. The next call signs in, which may
+  // be to sign up anew: look at isSignedIn before.
   async function deleteAccount() {
     const code = await getCode()
     try {
