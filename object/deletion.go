@@ -133,11 +133,7 @@ func (s *Service) deleteTraces(tx *txn, user *sdk.User) error {
 			return err
 		}
 	}
-	if err := t.dropUploads(tx, user.Id, ""); err != nil {
-		return err
-	}
-	if _, err := tx.exec("UPDATE "+t.uploads.name+" SET state=?, due=? WHERE user_id=? AND state=?",
-		uploadDropped, atOnce, user.Id, uploadKept); err != nil {
+	if err := t.dropAllUploads(tx, user.Id); err != nil {
 		return err
 	}
 	if _, err := tx.exec("DELETE FROM "+t.logs.name+" WHERE organization=? AND user_name=?",

@@ -262,16 +262,23 @@ func isUndone(err error) bool {
 
 // isBusy reports whether somebody else kept writing to SQLite's file for longer than we wait.
 func isBusy(err error) bool {
-	const busy, primary = 5, 0xff // SQLITE_BUSY; what the extended codes of one have in common
-	e, ok := errors.AsType[*sqlite.Error](err)
-	return ok && e.Code()&primary == busy
+	const busy = 5 // SQLITE_BUSY
+	return sqliteCode(err) == busy
 }
 
 // isReadOnly reports whether SQLite may not write to its files.
 func isReadOnly(err error) bool {
-	const readOnly, primary = 8, 0xff // SQLITE_READONLY
-	e, ok := errors.AsType[*sqlite.Error](err)
-	return ok && e.Code()&primary == readOnly
+	const readOnly = 8 // SQLITE_READONLY
+	return sqliteCode(err) == readOnly
+}
+
+// sqliteCode returns what the extended codes of one of SQLite's have in common, or 0 for any other error.
+func sqliteCode(err error) int {
+	const primary = 0xff
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code() & primary
+	}
+	return 0
 }
 
 // sqlState returns PostgreSQL's code of err, or "" for any other error.

@@ -303,10 +303,7 @@ func applyRow[T any](
 	return true, err
 }
 
-func completeOrganization(row, old *sdk.Organization) error {
-	if old != nil {
-		row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
-	}
+func completeOrganization(row, _ *sdk.Organization) error {
 	row.CreatedTime = cmp.Or(row.CreatedTime, now())
 	row.PasswordType = cmp.Or(row.PasswordType, passwordType)
 	if row.AccountItems == nil {
@@ -318,7 +315,6 @@ func completeOrganization(row, old *sdk.Organization) error {
 func completeProvider(row, old *sdk.Provider) error {
 	if old != nil {
 		row.ClientSecret = cmp.Or(row.ClientSecret, old.ClientSecret)
-		row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
 	}
 	row.CreatedTime = cmp.Or(row.CreatedTime, now())
 	return nil
@@ -338,7 +334,6 @@ func completeApplication(row, old *sdk.Application) {
 	if old != nil {
 		row.ClientId = cmp.Or(row.ClientId, old.ClientId)
 		row.ClientSecret = cmp.Or(row.ClientSecret, old.ClientSecret)
-		row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
 	}
 	row.ClientId = cmp.Or(row.ClientId, newClientID())
 	row.ClientSecret = cmp.Or(row.ClientSecret, newClientSecret())
@@ -350,7 +345,6 @@ func completeApplication(row, old *sdk.Application) {
 func completeUser(row, old *sdk.User) error {
 	if old != nil {
 		row.Id = cmp.Or(row.Id, old.Id)
-		row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
 	}
 	row.Id = cmp.Or(row.Id, uuid.NewString())
 	row.Type = cmp.Or(row.Type, normalUser)

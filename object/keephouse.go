@@ -17,8 +17,8 @@ const (
 )
 
 // KeepHouse does what nobody waits for, until ctx ends: it deletes the token rows of closed accounts, late lines of the
-// log of those who are gone and the files of former avatars, also those that an earlier process left behind, and forgets
-// pushed messages that are a day old. Each instance may run it.
+// log of those who are gone and the files of former avatars, also those that an earlier process left behind, and
+// forgets pushed messages that are a day old. Each instance may run it.
 func (s *Service) KeepHouse(ctx context.Context) {
 	if s.tables == nil {
 		return
@@ -82,15 +82,7 @@ func (t *tables) remember(tx *txn, e endTokens, stamp string) error {
 }
 
 func (s *Service) endRememberedTokens(ctx context.Context) error {
-	chores, err := s.tables.states.find(s.tables.read(ctx), "WHERE name LIKE ?", endTokensState+"%")
-	if err != nil {
-		return err
-	}
-	for _, chore := range chores {
-		var e endTokens
-		if !strings.HasPrefix(chore.Name, endTokensState) || json.Unmarshal([]byte(chore.Value), &e) != nil {
-			continue
-		}
+	return eachChore(ctx, s, endTokensState, "", nil, func(e endTokens) error {
 		names, err := s.tokensOf(ctx, e.Organization, e.User, 0)
 		if err != nil {
 			return err
@@ -101,11 +93,8 @@ func (s *Service) endRememberedTokens(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := s.tables.write(ctx, func(tx *txn) error { return s.tables.dropState(tx, chore.Name) }); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // lateLines is the chore to delete a user's lines in the log of sign-ins once more: the last ones before the user went
@@ -129,23 +118,34 @@ func (s *Service) rememberLines(tx *txn, user *sdk.User) error {
 }
 
 func (s *Service) forgetLateLines(ctx context.Context) error {
-	chores, err := s.tables.states.find(s.tables.read(ctx), "WHERE name LIKE ? AND updated_time<? LIMIT 500",
-		lateLinesState+"%", timestamp(s.now().Add(-lineDelay)))
+	before := timestamp(s.now().Add(-lineDelay))
+	return eachChore(ctx, s, lateLinesState, " AND updated_time<? LIMIT 500", []any{before}, func(l lateLines) error {
+		return s.tables.write(ctx, func(tx *txn) error {
+			_, err := tx.exec("DELETE FROM "+s.tables.logs.name+" WHERE organization=? AND user_name=? AND "+
+				s.tables.dialect.quote("time")+"<=?", l.Organization, l.User, l.Until)
+			return err
+		})
+	})
+}
+
+// eachChore calls do with each chore of a kind, of which rest may leave out some, and forgets it when it is done, unless
+// it has been remembered anew meanwhile.
+func eachChore[C any](ctx context.Context, s *Service, kind, rest string, args []any, do func(C) error) error {
+	args = append([]any{kind + "%"}, args...)
+	rows, err := s.tables.states.find(s.tables.read(ctx), "WHERE name LIKE ?"+rest, args...)
 	if err != nil {
 		return err
 	}
-	for _, chore := range chores {
-		var l lateLines
-		if json.Unmarshal([]byte(chore.Value), &l) != nil {
+	for _, row := range rows {
+		var chore C
+		if !strings.HasPrefix(row.Name, kind) || json.Unmarshal([]byte(row.Value), &chore) != nil {
 			continue
 		}
+		if err := do(chore); err != nil {
+			return err
+		}
 		err := s.tables.write(ctx, func(tx *txn) error {
-			_, err := tx.exec("DELETE FROM "+s.tables.logs.name+" WHERE organization=? AND user_name=? AND "+
-				s.tables.dialect.quote("time")+"<=?", l.Organization, l.User, l.Until)
-			if err == nil { // unless somebody of that name has gone again
-				_, err = tx.exec("DELETE FROM "+s.tables.states.name+" WHERE name=? AND updated_time=?",
-					chore.Name, chore.UpdatedTime)
-			}
+			_, err := tx.exec("DELETE FROM "+s.tables.states.name+" WHERE name=? AND updated_time=?", row.Name, row.UpdatedTime)
 			return err
 		})
 		if err != nil {

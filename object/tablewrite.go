@@ -172,7 +172,8 @@ func (t *table[T]) clear(row *T, names ...string) (cleared []string) {
 }
 
 // merge sets row to old, where there is one, with the fields that object has. Lists and maps are replaced as a whole:
-// decoded into those of old they would mix with what is there, and change old.
+// decoded into those of old they would mix with what is there, and change old. When a row was made stays where object
+// has it empty.
 func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
 	if old == nil {
 		return json.Unmarshal(object, row)
@@ -188,7 +189,7 @@ func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
 		return err
 	}
 	for _, c := range t.columns {
-		if field := v.FieldByIndex(c.field); c.json && field.IsZero() {
+		if field := v.FieldByIndex(c.field); (c.json || c.name == "created_time") && field.IsZero() {
 			field.Set(was.FieldByIndex(c.field))
 		}
 	}

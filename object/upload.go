@@ -120,7 +120,12 @@ func (s *Store) dropLeft(tx *txn, userID string) error {
 	if there || err != nil {
 		return err
 	}
-	_, err = tx.exec("UPDATE "+s.uploads.name+" SET state=?, due=? WHERE user_id=? AND state IN (?, ?, ?)",
+	return s.dropAllUploads(tx, userID)
+}
+
+// dropAllUploads drops the uploads of a user who is gone.
+func (s *Store) dropAllUploads(tx *txn, userID string) error {
+	_, err := tx.exec("UPDATE "+s.uploads.name+" SET state=?, due=? WHERE user_id=? AND state IN (?, ?, ?)",
 		uploadDropped, atOnce, userID, uploadUsed, uploadKept, uploadPending)
 	return err
 }

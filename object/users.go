@@ -133,7 +133,6 @@ func (a *Authority) completeNewUser(ctx context.Context, c *Caller, row *sdk.Use
 func (a *Authority) keepWhatStays(c *Caller, row, old *sdk.User) error {
 	row.Id = cmp.Or(row.Id, old.Id)
 	row.Type = cmp.Or(row.Type, old.Type)
-	row.CreatedTime = cmp.Or(row.CreatedTime, old.CreatedTime)
 	row.Roles, row.Permissions = old.Roles, old.Permissions
 	switch {
 	case row.Id != old.Id:
