@@ -131,6 +131,7 @@ func (b clientBody) Read(p []byte) (int, error) {
 func (d *Deps) notPassed(w http.ResponseWriter, r *http.Request, form shape, e *APIError) {
 	ctx, serving := withServing(r)
 	w.Header().Set(requestIDHeader, serving.id)
+	d.letRead(w, r)
 	if !errors.Is(e.Err, context.Canceled) {
 		logError(d.Logger, r.WithContext(ctx), "pass-through", e)
 	}

@@ -99,8 +99,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set(requestIDHeader, serving.id)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
+	s.deps.letRead(w, r)
 	s.deps.sayGoodbye(header)
 	defer s.recover(w, r)
+	if isPreflight(r) {
+		allowPreflight(w)
+		return
+	}
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // net/http keeps the body back
 	}
