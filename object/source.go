@@ -60,13 +60,20 @@ func (d dialect) open(name string) (*sql.DB, error) {
 }
 
 // nameForXorm is the source's name as xorm reads it, to ask for tables: with the database's name as it is, which
-// MySQL's driver escapes.
+// MySQL's driver escapes, and without the password, which xorm would print where it does not take the name as
+// PostgreSQL's driver does.
 func (d dialect) nameForXorm(name string) string {
-	dsn, err := mysql.ParseDSN(name)
-	if d.driver != "mysql" || err != nil {
-		return name
+	switch d.driver {
+	case "mysql":
+		if dsn, err := mysql.ParseDSN(name); err == nil {
+			return "/" + dsn.DBName + "?charset=utf8mb4"
+		}
+	case "pgx":
+		if cfg, err := pgx.ParseConfig(name); err == nil {
+			return (&url.URL{Scheme: "postgres", Path: "/" + cfg.Database}).String()
+		}
 	}
-	return "/" + dsn.DBName + "?charset=utf8mb4"
+	return name
 }
 
 // mysqlConnector names the error of a handshake that breaks: the driver returns one that it keeps to itself.

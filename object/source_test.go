@@ -17,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"xorm.io/xorm"
+	"xorm.io/xorm/core"
 )
 
 func TestSQLiteSource(t *testing.T) {
@@ -251,6 +253,7 @@ func TestPostgresDSN(t *testing.T) {
 		{"user=postgres password=postgres host=localhost sslmode=disable", "casdoor", "casdoor", "postgres"},
 		{"user=postgres password=x host=localhost dbname=shop", "", "shop", "x"},
 		{"user=postgres password=x host=localhost dbname=shop", "casdoor", "shop", "x"},
+		{"user = postgres password = x host=localhost", "casdoor", "casdoor", "x"},
 		{"user=postgres password='a b\\'c' host=localhost", `it's\`, `it's\`, "a b'c"},
 		{"postgres://postgres:p%40ss@localhost:5432?sslmode=disable", "casdoor", "casdoor", "p@ss"},
 		{"postgresql://postgres:p@localhost/shop", "", "shop", "p"},
@@ -263,6 +266,13 @@ func TestPostgresDSN(t *testing.T) {
 		require.NoError(t, err, got)
 		assert.Equal(t, []string{c.want, c.password, "localhost"},
 			[]string{parsed.Database, parsed.Password, parsed.Host}, c.given)
+
+		d := dialect{driver: "pgx"}
+		db, err := d.open(got)
+		require.NoError(t, err, got)
+		_, err = xorm.NewEngineWithDB(d.driver, d.nameForXorm(got), core.FromDB(db))
+		require.NoError(t, err, "xorm reads %s otherwise", c.given)
+		require.NoError(t, db.Close())
 	}
 }
 
