@@ -142,7 +142,7 @@ func checkAdoption(ctx context.Context, c workplace) error {
 		return err
 	}
 	for _, open := range conflicts {
-		fmt.Fprintf(w, "conflict: organization %s, OpenID %s: %s\n", open.Organization, open.OpenID, open.Reason)
+		fmt.Fprintf(w, "conflict: %s\n", open)
 	}
 	if len(conflicts) > 0 {
 		return fmt.Errorf("%d OpenIDs cannot sign in until you decide whose they are: mend the users in Casdoor and run "+

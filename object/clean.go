@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/mail"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,6 +36,20 @@ func cleanText(s string) (string, error) {
 func isControl(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) ||
 		r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+}
+
+// oneLine spells out what a terminal would not show as a character, as Go does: whoever chose a text that an admin reads
+// on a screen could else have written lines of ours into it.
+func oneLine(s string) string {
+	var line strings.Builder
+	for _, r := range s {
+		if strconv.IsPrint(r) {
+			line.WriteRune(r)
+		} else {
+			line.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return line.String()
 }
 
 // cleanDisplayName takes 1 to 100 characters, of which one at least can be seen.

@@ -1,10 +1,14 @@
 package object
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/stretchr/testify/assert"
+
+	"github.com/minidoor/minidoor/provider"
 )
 
 func TestCleanDisplayName(t *testing.T) {
@@ -114,4 +118,17 @@ func TestPassword(t *testing.T) {
 	assert.False(t, passwordMatches("correct 🐎 battery", "correct 🐎 battery"), "a password in clear is no hash")
 	_, err = hashPassword(strings.Repeat("x", maxPassword+1))
 	assert.Error(t, err)
+}
+
+// An admin decides by these lines whose an OpenID is. A user of a Casdoor must not be able to write some of them.
+func TestNobodyForgesLinesOfCheck(t *testing.T) {
+	t.Parallel()
+	forged := "oA\x1b[2K\nok: all is well\u009b1A\u202e"
+	const shown = `oA\x1b[2K\nok: all is well\u009b1A\u202e`
+	conflict := &Conflict{Organization: "shop", OpenID: forged, Reason: `user shop/"小明" 🐼: ` + forged}
+	assert.Equal(t, "organization shop, OpenID "+shown+`: user shop/"小明" 🐼: `+shown, fmt.Sprint(conflict))
+	finding := diagnose(t.Context(), provider.Platform{New: func(provider.Config) (provider.Provider, error) {
+		return &rememberingProvider{}, nil
+	}}, &sdk.Provider{Owner: "shop", Name: "mp", ClientId: forged})
+	assert.Equal(t, "provider shop/mp, AppID "+shown+": cannot be tried", finding.Text)
 }

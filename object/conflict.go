@@ -11,6 +11,11 @@ func (s *Store) Conflicts(ctx context.Context) ([]*Conflict, error) {
 	return s.conflicts.find(s.read(ctx), "WHERE user_id='' ORDER BY organization, open_id")
 }
 
+// String returns a line for the admin who has to decide. Users of a Casdoor write into their own OpenIDs what they like.
+func (c *Conflict) String() string {
+	return oneLine(fmt.Sprintf("organization %s, OpenID %s: %s", c.Organization, c.OpenID, c.Reason))
+}
+
 // Assign is an admin's decision that an OpenID belongs to the user owner/name, from the next sign-in on. It is
 // ErrNotFound when there is no such user, and ErrConflict when the OpenID signs another user in already.
 func (s *Store) Assign(ctx context.Context, owner, name, openID string) error {

@@ -31,7 +31,13 @@ type Finding struct {
 	Text     string
 }
 
+// found returns a Finding. Texts in it, of rows that an organization's own admins write, are oneLine.
 func found(s Severity, format string, args ...any) Finding {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = oneLine(text)
+		}
+	}
 	return Finding{s, fmt.Sprintf(format, args...)}
 }
 
