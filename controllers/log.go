@@ -1,9 +1,13 @@
 package controllers
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"unicode"
+	"unicode/utf8"
 )
 
 // NewLogger returns a logger that writes to w in format "text" or "json", and adds the request id to what is logged
@@ -13,7 +17,33 @@ func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	if format == "text" {
 		return slog.New(&logHandler{slog.NewTextHandler(w, options)})
 	}
-	return slog.New(&logHandler{slog.NewJSONHandler(w, options)})
+	return slog.New(&logHandler{slog.NewJSONHandler(harmless{w}, options)})
+}
+
+// harmless writes lines of JSON with what a terminal acts on spelt out: of control characters JSON lets DEL and those
+// behind ASCII stand, and all that turn the writing direction, in whatever a client has sent.
+type harmless struct{ io.Writer }
+
+// Write implements io.Writer for one line.
+func (h harmless) Write(line []byte) (int, error) {
+	if !bytes.ContainsFunc(line, isActedOn) {
+		return h.Writer.Write(line)
+	}
+	var spelt []byte
+	for _, r := range string(line) {
+		if isActedOn(r) {
+			spelt = fmt.Appendf(spelt, `\u%04x`, r)
+		} else {
+			spelt = utf8.AppendRune(spelt, r)
+		}
+	}
+	_, err := h.Writer.Write(spelt)
+	return len(line), err
+}
+
+func isActedOn(r rune) bool {
+	const del = 0x7f // JSON spells out what is below
+	return r >= del && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
 }
 
 type logHandler struct{ slog.Handler }
