@@ -188,6 +188,7 @@ func TestGatewayClosesCasdoorsUpdateUser(t *testing.T) {
 		return m
 	}
 	id := "?id=shop/wechat-oShopper1"
+	userID := s.Value(t, "SELECT id FROM user WHERE name='wechat-oShopper1'")
 	for name, call := range map[string]func() harness.Reply{
 		"score":  func() harness.Reply { return s.Call(t, "POST", harness.PathUpdateUser+id, token, body("score", 99)) },
 		"openid": func() harness.Reply { return s.Call(t, "POST", harness.PathUpdateUser, token, body("wechat", "oX")) },
@@ -207,6 +208,17 @@ func TestGatewayClosesCasdoorsUpdateUser(t *testing.T) {
 		"id in such a form": func() harness.Reply {
 			text := `{"score":99,"tag":"&id=shop/wechat-oShopper1&"}`
 			return s.Call(t, "POST", harness.PathUpdateUser+"?id=shop/boss", token, harness.Text{ContentType: formType, Body: text})
+		},
+		"an owner, by which Casdoor finds nobody": func() harness.Reply {
+			return s.Call(t, "POST", harness.PathUpdateUser+"?owner=bank&columns=score", token, body("score", 99))
+		},
+		"an id that is none, beside a userId": func() harness.Reply {
+			query := "?id=x&owner=shop&columns=score&userId=" + userID
+			return s.Call(t, "POST", harness.PathUpdateUser+query, token, body("score", 99))
+		},
+		"another user's id beside it": func() harness.Reply {
+			query := "?id=shop/boss&owner=shop&columns=score&userId=" + userID
+			return s.Call(t, "POST", harness.PathUpdateUser+query, token, body("score", 99))
 		},
 		"two tokens": func() harness.Reply {
 			return s.Call(t, "POST", harness.PathUpdateUser+id+"&accessToken=A", token, body("score", 99))
