@@ -56,8 +56,11 @@ func (a *Authority) SignInByPassword(ctx context.Context, in PasswordSignIn) (to
 		return "", nil, err
 	}
 	life := adminSessionLife
-	if app != nil && app.CookieExpireInHours > 0 {
-		life = hours(float64(app.CookieExpireInHours))
+	if app != nil {
+		in.Application = app.Name // the database may take another spelling for it
+		if app.CookieExpireInHours > 0 {
+			life = hours(float64(app.CookieExpireInHours))
+		}
 	}
 	token = rand.Text()
 	row := &AdminSession{

@@ -514,6 +514,10 @@ func (s *suite) testSessionList(t *testing.T) {
 	assert.Equal(t, map[string]int{"wechat-o1" + app: 2}, found)
 	_, err := n.service.Sessions(t.Context(), c, object.ListQuery{Field: "token_hash", Value: "x"})
 	require.ErrorContains(t, err, "no column")
+	if _, refusal := n.guessAt(t, strings.ToUpper("app-"+n.name), "boss", password); refusal == "" {
+		found, _ = list(object.ListQuery{})
+		assert.Equal(t, 1, found["boss"+app], "the application's own name, where the database takes another spelling for it")
+	}
 
 	n.clock.Advance(25 * time.Hour)
 	found, _ = list(object.ListQuery{})
