@@ -202,7 +202,8 @@ func TestLogMovesNoCursor(t *testing.T) {
 	t.Parallel()
 	log := &harness.Log{}
 	handler := controllers.New(controllers.Deps{Logger: controllers.NewLogger(log, 0, "json")})
-	scenario{method: "POST", path: "/api/mini-program/push/%1b[A%C2%9B2K%7F%E2%80%AE%E2%81%A6小明", status: 500}.run(t, handler)
+	const sent = "/api/mini-program/push/%1b[A%C2%9B2K%7F%E2%80%AE%E2%81%A6小明"
+	scenario{method: "POST", path: sent, status: 500}.run(t, handler)
 	assert.Len(t, log.Lines(`"path":"/api/mini-program/push/\u001b[A\u009b2K\u007f\u202e\u2066小明"`), 1)
 }
 

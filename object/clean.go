@@ -38,8 +38,8 @@ func isControl(r rune) bool {
 		r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
-// oneLine spells out what a terminal would not show as a character, as Go does: whoever chose a text that an admin reads
-// on a screen could else have written lines of ours into it.
+// oneLine spells out what a terminal would not show as a character, as Go does: whoever chose a text that an admin
+// reads on a screen could else have written lines of ours into it.
 func oneLine(s string) string {
 	var line strings.Builder
 	for _, r := range s {

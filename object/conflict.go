@@ -11,7 +11,7 @@ func (s *Store) Conflicts(ctx context.Context) ([]*Conflict, error) {
 	return s.conflicts.find(s.read(ctx), "WHERE user_id='' ORDER BY organization, open_id")
 }
 
-// String returns a line for the admin who has to decide. Users of a Casdoor write into their own OpenIDs what they like.
+// String returns a line for the admin who has to decide. Users of a Casdoor write their own OpenIDs as they like.
 func (c *Conflict) String() string {
 	return oneLine(fmt.Sprintf("organization %s, OpenID %s: %s", c.Organization, c.OpenID, c.Reason))
 }

@@ -516,7 +516,7 @@ func (s *suite) testSessionList(t *testing.T) {
 	require.ErrorContains(t, err, "no column")
 	if _, refusal := n.guessAt(t, strings.ToUpper("app-"+n.name), "boss", password); refusal == "" {
 		found, _ = list(object.ListQuery{})
-		assert.Equal(t, 1, found["boss"+app], "the application's own name, where the database takes another spelling for it")
+		assert.Equal(t, 1, found["boss"+app], "the application's own name, where another spelling finds it")
 	}
 
 	n.clock.Advance(25 * time.Hour)
