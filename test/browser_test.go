@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -40,6 +42,30 @@ func TestDemoPage(t *testing.T) {
 			p.checkQuiet()
 		})
 	}
+}
+
+// TestDemoPageForWhoSeesItOtherwise looks at it with colours of the visitor's own, and without JavaScript.
+func TestDemoPageForWhoSeesItOtherwise(t *testing.T) {
+	t.Parallel()
+	needProgram(t, "chromium")
+	c, _ := startDemo(t, buildMinidoor(t))
+	p := openPage(t, startBrowser(t), c.URL, "/demo", visit{language: "en", width: 320})
+	p.forceColours()
+	p.click("#signin")
+	p.arrive("profile", "code", "token", "account")
+	p.do(chromedp.KeyEvent("\t"))
+	const outline = `getComputedStyle(document.querySelector("#avatars input:focus + .picture")).outlineStyle`
+	assert.Equal(t, "dashed", get(p, chromedp.Evaluate[string](outline)), "the focus is not to be seen")
+
+	p.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled,
+			emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	}), chromedp.Navigate(c.URL+"/demo"))
+	shown := get(p, chromedp.Evaluate[string](`document.body.innerText.trim()`))
+	assert.Equal(t, "This page needs JavaScript. 此页面需要 JavaScript。", shown)
+	height := get(p, chromedp.Evaluate[int](`document.querySelector("main").offsetHeight`))
+	assert.Zero(t, height, "a phone that does nothing")
 }
 
 // startBrowser returns the context of a headless Chromium.
