@@ -82,8 +82,7 @@ func (c *ConsoleController) serve(action func(*visit) error) {
 		return
 	}
 	if v.caller == nil && !c.Page.anonymous {
-		v.askToSignIn()
-		return
+		action = (*visit).askToSignIn
 	}
 	if err := action(v); err != nil {
 		v.fail(err)

@@ -82,6 +82,24 @@ func (v *visit) signIn() error {
 	return v.leave("/sign-in", url.Values{"next": {page.Next}, signedInMark: {"1"}}, "")
 }
 
+// againData is a form that came when its sender's session was over.
+type againData struct {
+	Action string
+	Fields url.Values
+	Next   string // where the form is
+}
+
+// askToSendAgain keeps what was entered for as long as it takes to sign in elsewhere: nothing has been done with it.
+func (v *visit) askToSendAgain() error {
+	in, err := v.form()
+	if err != nil {
+		return err
+	}
+	data := againData{Action: v.r.URL.Path, Fields: in, Next: v.here}
+	v.here = "" // whoever leaves the page for another language would lose what was entered
+	return v.render(http.StatusForbidden, "again", data)
+}
+
 // leaveConsole is POST /console/sign-out.
 func (v *visit) leaveConsole() error {
 	if err := v.signOut(); err != nil {

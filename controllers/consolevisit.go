@@ -154,12 +154,15 @@ func (v *visit) redirect(to string) {
 }
 
 // askToSignIn has the visitor sign in, and come back.
-func (v *visit) askToSignIn() {
+func (v *visit) askToSignIn() error {
+	if v.r.Method != http.MethodGet {
+		return v.askToSendAgain()
+	}
 	query := url.Values{}
-	if v.r.Method == http.MethodGet && v.r.URL.Path != consoleRoot {
+	if v.r.URL.Path != consoleRoot {
 		query.Set("next", v.r.URL.RequestURI())
 	}
-	_ = v.leave("/sign-in", query, "")
+	return v.leave("/sign-in", query, "")
 }
 
 // nextOf returns where to go after a sign-in: a page of the console, whatever the request says.

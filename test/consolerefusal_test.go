@@ -1,8 +1,10 @@
 package test
 
 import (
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -32,8 +34,8 @@ func TestConsoleWantsASignIn(t *testing.T) {
 	assert.Equal(t, "/console/sign-in?next=%2Fconsole%2Fusers%3Fvalue%3Dx", reply.header.Get("Location"))
 	for _, path := range consoleChanges() {
 		reply := a.post(path, "id", consoleProviderID)
-		assert.Equal(t, http.StatusSeeOther, reply.status, path)
-		assert.Equal(t, "/console/sign-in", reply.header.Get("Location"), path)
+		assert.Equal(t, http.StatusForbidden, reply.status, path)
+		assert.Contains(t, reply.body, `<a href="/console/sign-in?next=`, path)
 	}
 	wrong := a.post("/console/sign-in", "organization", "built-in", "username", "admin", "password", "guess")
 	assert.Equal(t, http.StatusForbidden, wrong.status)
@@ -51,6 +53,33 @@ func TestConsoleWantsASignIn(t *testing.T) {
 	page := a.done("/console/sign-out")
 	assert.Contains(t, page, "You are signed out")
 	assert.Equal(t, http.StatusSeeOther, a.do(http.MethodGet, "/console", nil, nil).status)
+}
+
+// Whoever is signed out in the middle of a form signs in in another tab, and sends what was entered once more.
+func TestConsoleKeepsWhatWasEntered(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	const edit = "/console/applications/edit"
+	entered := a.edited(edit, consoleApplicationID, "displayName", "My “own” <name> 🏮", "enableSignUp", "on",
+		"tokenFormat", "JWT", "expireInHours", "12", "refreshExpireInHours", "24", "cert", "cert-built-in",
+		"providers", harness.Provider)
+	a.done("/console/sign-out")
+	page := a.post(edit, entered...).body
+	assert.Contains(t, page, "You are signed out")
+	assert.Contains(t, page, `<a href="/console/sign-in?next=%2fconsole%2fapplications%2fedit%3fid%3dadmin%252F`)
+	assert.NotContains(t, page, "/console/preferences", "another language would lose it")
+	assert.NotContains(t, s.Value(t, "SELECT display_name FROM application WHERE name='"+harness.Application+"'"), "own")
+
+	a.signIn("built-in", "admin", s.FirstStart.AdminPassword)
+	require.Contains(t, page, `<form method="post" action="`+edit+`">`)
+	kept := []string{}
+	hidden := regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+	for _, field := range hidden.FindAllStringSubmatch(page, -1) {
+		kept = append(kept, html.UnescapeString(field[1]), html.UnescapeString(field[2]))
+	}
+	assert.ElementsMatch(t, entered, kept)
+	assert.Contains(t, a.done(edit, kept...), "<h1>My “own” &lt;name&gt; 🏮</h1>")
 }
 
 func TestConsoleRefusesMembers(t *testing.T) {
