@@ -123,6 +123,7 @@ func TestWordsForCodes(t *testing.T) {
 	}
 	for _, problem := range []string{
 		"required", "long", "choice", "name", "taken", "appId", "pushToken", "pushEncodingAESKey", "hours", "cert", "time", "number",
+		"again",
 	} {
 		assert.True(t, w.has("problem."+problem), problem)
 	}

@@ -163,7 +163,7 @@ func (v *visit) addApplication() error {
 	if err != nil {
 		return err
 	}
-	again := func() error { return v.invalid("form", v.formData("applicationAdd", f, "", "/applications")) }
+	again := func() error { return v.invalidForm(v.formData("applicationAdd", f, "", "/applications")) }
 	if f.Wrong {
 		return again()
 	}
@@ -225,11 +225,11 @@ func (v *visit) changeApplication() error {
 		return err
 	}
 	if data.Form.Wrong {
-		return v.invalid("form", data)
+		return v.invalidForm(data)
 	}
 	err = v.setApplication(app, columns, row)
 	if data.Form.refused(err, "cert", "cert") {
-		return v.invalid("form", data)
+		return v.invalidForm(data)
 	}
 	if err != nil {
 		return err

@@ -164,7 +164,7 @@ func (v *visit) addCert() error {
 	f := newCertForm()
 	f.fill(in)
 	f.judgeName()
-	again := func() error { return v.invalid("form", v.formData("certAdd", f, "", "/certs")) }
+	again := func() error { return v.invalidForm(v.formData("certAdd", f, "", "/certs")) }
 	if f.Wrong {
 		return again()
 	}

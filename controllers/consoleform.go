@@ -236,6 +236,17 @@ func (v *visit) invalid(page string, data any) error {
 	return v.render(http.StatusUnprocessableEntity, page, data)
 }
 
+// invalidForm is invalid for a form that changes something. What must not be shown is to be entered once more: left
+// empty, it would not be missed.
+func (v *visit) invalidForm(data formData) error {
+	for _, field := range data.Form.Fields {
+		if field.IsSecret() && field.Value != "" && field.Problem == "" {
+			field.Problem = "again"
+		}
+	}
+	return v.invalid("form", data)
+}
+
 // refused reports whether err is a refusal of what was entered, and marks the field that it is about.
 func (f *form) refused(err error, field, problem string) bool {
 	if !isRefusal(err, object.InvalidRequest) {

@@ -122,7 +122,7 @@ func (v *visit) addProvider() error {
 	f.judgeName()
 	owner, name := v.ownerOfNew(), f.value("name")
 	options := optionsOf(f, object.ProviderOptions{Owner: owner, Name: name})
-	again := func() error { return v.invalid("form", v.formData("providerAdd", f, "", "/providers")) }
+	again := func() error { return v.invalidForm(v.formData("providerAdd", f, "", "/providers")) }
 	if f.Wrong {
 		return again()
 	}
@@ -208,7 +208,7 @@ func (v *visit) changeProviderForm(key string) error {
 	}
 	options := optionsOf(f, *stored)
 	if f.Wrong {
-		return v.invalid("form", data)
+		return v.invalidForm(data)
 	}
 	done := "provider"
 	if key == providerEdit {

@@ -56,7 +56,7 @@ func (v *visit) rotateKey() error {
 	}
 	data.Form.fill(in)
 	if data.Form.Wrong {
-		return v.invalid("form", data)
+		return v.invalidForm(data)
 	}
 	owner, name := v.ownerOfNew(), nextCertName(app.Name, time.Now())
 	if err := v.makeCert(owner, name, data.Form.value("algorithm")); err != nil {

@@ -43,11 +43,17 @@ func TestConsoleProvider(t *testing.T) {
 	assert.Contains(t, why, "Take it out of the application first")
 	assert.Contains(t, why, "Application that uses it: "+harness.Application)
 
-	a.done("/console/providers/edit", a.edited("/console/providers/edit", "admin/wx-two", "clientId", "wxabcdef0123456789",
-		"displayName", "Two", "checkAvatar", "", "onReview", "", "onUnchecked", "", "clearPush", "on")...)
+	const edit = "/console/providers/edit"
+	a.done(edit, a.edited(edit, "admin/wx-two", "clientId", "wxabcdef0123456789", "displayName", "Two",
+		"checkAvatar", "", "onReview", "", "onUnchecked", "", "clearPush", "on")...)
 	assert.NotContains(t, a.get("/console/providers/view?id=admin/wx-two"), "mini-program/push")
 	assert.NotContains(t, a.get("/console/providers/edit?id=admin/wx-two"), "clearPush", "there is nothing to remove")
 	assert.NotContains(t, a.get("/console/providers/add"), "clearPush")
+	nameless := a.post(edit, a.edited(edit, "admin/wx-two", "clientSecret", "new", "clientId", "wxabcdef0123456789",
+		"checkAvatar", "", "onReview", "", "onUnchecked", "")...)
+	assert.Contains(t, nameless.body, `<a href="#displayName">Name that people read</a>`)
+	assert.Regexp(t, `id="clientSecret-problem">Please enter this once more`, nameless.body, "empty, the old one would stay")
+	assert.NotContains(t, nameless.body, `id="pushToken-problem"`, "none was entered")
 	assert.Regexp(t, `name="displayName" type="text" value="`+harness.Provider+`"`,
 		a.get("/console/providers/edit?id="+consoleProviderID), "one without a name for people shows the other")
 	row, err := s.Service.Providers().Get(t.Context(), globalCaller(), "admin", "wx-two")

@@ -45,6 +45,7 @@ func TestConsoleWalk(t *testing.T) {
 			w.log()
 			w.certs()
 			w.records()
+			w.impatience()
 			w.keyboard()
 			w.signOut()
 			w.checkQuiet()
@@ -70,6 +71,8 @@ func (w *consoleWalk) at(name, element string) {
 		w.t.Fatalf("no %s with %s, but %s", name, element, w.text("main"))
 	}
 	w.loaded()
+	// What a page has to say first has the focus: it is read aloud, and what it is about is the next stop.
+	w.do(chromedp.WaitReady(chromedp.CSS(`:is(main:not(:has(.note[role])), .note[role]:focus)`)))
 	assert.Equal(w.t, w.visit.language, get(w.page, chromedp.Evaluate[string](`document.documentElement.lang`)), name)
 	headings := get(w.page, chromedp.Evaluate[int](`document.querySelectorAll("h1").length`))
 	assert.Equal(w.t, 1, headings, name)
@@ -179,6 +182,8 @@ func (w *consoleWalk) providers() {
 	w.at("providers", ".list")
 	w.follow("/providers/add", "form", "#clientSecret")
 	w.send("form", `#clientId[aria-invalid="true"][aria-describedby]`)
+	w.page.click(`.note a[href="#clientId"]`)
+	w.do(chromedp.WaitReady(chromedp.CSS(`#clientId:focus`)))
 	w.enter("clientId", "not an AppID", "clientSecret", "0123456789abcdef0123456789abcdef", "displayName", "第二家店 🏮",
 		"name",
 		"wx-second")
@@ -307,6 +312,21 @@ func (w *consoleWalk) records() {
 	for _, action := range []string{"add-provider", "update-provider", "delete-provider", "delete-user"} {
 		assert.Contains(w.t, w.text("main"), action)
 	}
+}
+
+// sentAgain tries to send the page's form three times: at once, after ten seconds without an answer, and when there
+// will be none any more. It returns which of them the page lets go.
+const sentAgain = `[1000, 11000, 40000].map((at) => {
+	const event = new Event("submit", { bubbles: true, cancelable: true })
+	Object.defineProperty(event, "timeStamp", { value: at })
+	return document.querySelector("main form").dispatchEvent(event)
+})`
+
+func (w *consoleWalk) impatience() {
+	w.to("/console/providers/view?id="+consoleProviderID, "provider", ".facts")
+	assert.Equal(w.t, []bool{true, false, true}, get(w.page, chromedp.Evaluate[[]bool](sentAgain)))
+	const cursor = `getComputedStyle(document.querySelector("main form button")).cursor`
+	assert.Equal(w.t, "progress", get(w.page, chromedp.Evaluate[string](cursor)))
 }
 
 // keyboard goes to a section without a mouse: past the link that skips all of them.

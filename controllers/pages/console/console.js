@@ -24,15 +24,22 @@ function copyButtons() {
   }
 }
 
-// sendOnce keeps a form from being sent twice: the second answer would hide the first, with a new secret in it.
+const PATIENCE = 30000 // milliseconds that an answer may take on a slow network
+
+// sendOnce keeps a form from being sent twice: the second answer would hide the first, with a new secret in it. The
+// buttons show that one is on its way.
 function sendOnce() {
   let sent = -Infinity
   document.addEventListener('submit', (event) => {
     if (event.target.method !== 'post') return
-    if (event.timeStamp - sent < 5000) event.preventDefault()
+    if (event.timeStamp - sent < PATIENCE) event.preventDefault()
     else sent = event.timeStamp
+    document.body.dataset.sent = ''
   })
-  addEventListener('pageshow', () => { sent = -Infinity }) // by the button for the last page
+  addEventListener('pageshow', () => { // by the button for the last page
+    sent = -Infinity
+    delete document.body.dataset.sent
+  })
 }
 
 const PAUSE = 2000 // milliseconds between two looks at the log
