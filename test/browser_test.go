@@ -44,7 +44,8 @@ func TestDemoPage(t *testing.T) {
 	}
 }
 
-// TestDemoPageForWhoSeesItOtherwise looks at it with colours of the visitor's own, and without JavaScript.
+// TestDemoPageForWhoSeesItOtherwise looks at it in a narrow window, with colours of the visitor's own, and without
+// JavaScript.
 func TestDemoPageForWhoSeesItOtherwise(t *testing.T) {
 	t.Parallel()
 	needProgram(t, "chromium")
@@ -53,6 +54,8 @@ func TestDemoPageForWhoSeesItOtherwise(t *testing.T) {
 	p.forceColours()
 	p.click("#signin")
 	p.arrive("profile", "code", "token", "account")
+	const beyond = `document.getElementById("avatars").offsetWidth - document.getElementById("save").offsetWidth`
+	assert.LessOrEqual(t, get(p, chromedp.Evaluate[int](beyond)), 0, "avatars leave the phone")
 	p.do(chromedp.KeyEvent("\t"))
 	const outline = `getComputedStyle(document.querySelector("#avatars input:focus + .picture")).outlineStyle`
 	assert.Equal(t, "dashed", get(p, chromedp.Evaluate[string](outline)), "the focus is not to be seen")
