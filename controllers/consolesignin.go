@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/minidoor/minidoor/object"
 )
@@ -84,9 +85,10 @@ func (v *visit) signIn() error {
 
 // againData is a form that came when its sender's session was over.
 type againData struct {
-	Action string
-	Fields url.Values
-	Next   string // where the form is
+	Action  string
+	Fields  url.Values // but for secrets
+	Secrets form       // that are to be entered once more, as no page shows one
+	Next    string     // where the form is
 }
 
 // askToSendAgain keeps what was entered for as long as it takes to sign in elsewhere: nothing has been done with it.
@@ -95,9 +97,24 @@ func (v *visit) askToSendAgain() error {
 	if err != nil {
 		return err
 	}
-	data := againData{Action: v.r.URL.Path, Fields: in, Next: v.here}
+	data := againData{Action: v.r.URL.Path, Fields: in, Secrets: enteredSecrets(in), Next: v.here}
+	for _, secret := range data.Secrets.Fields {
+		in.Del(secret.Name)
+	}
 	v.here = "" // whoever leaves the page for another language would lose what was entered
 	return v.render(http.StatusForbidden, "again", data)
+}
+
+// enteredSecrets asks for the secrets that were entered: only providers' forms have any.
+func enteredSecrets(in url.Values) form {
+	f := form{Name: "provider"}
+	for _, field := range slices.Concat(providerFields(true), optionFields(&object.ProviderOptions{})) {
+		if field.IsSecret() && in.Get(field.Name) != "" {
+			field.Required, field.Problem, field.Group = true, "again", ""
+			f.Fields = append(f.Fields, field)
+		}
+	}
+	return f
 }
 
 // leaveConsole is POST /console/sign-out.

@@ -82,6 +82,19 @@ func TestConsoleKeepsWhatWasEntered(t *testing.T) {
 	assert.Contains(t, a.done(edit, kept...), "<h1>My “own” &lt;name&gt; 🏮</h1>")
 }
 
+// A secret stands in no page: it is to be entered once more, as the one that is stored would stay without a word.
+func TestConsoleAsksForSecretsAgain(t *testing.T) {
+	t.Parallel()
+	const entered = "5ec4e75ec4e75ec4e75ec4e75ec4e7ff"
+	page := newAdmin(t, startConsole(t)).post("/console/providers/edit", "id", consoleProviderID, "displayName", "Shop",
+		"clientSecret", entered).body
+	assert.Contains(t, page, `name="displayName" value="Shop"`)
+	assert.NotContains(t, page, entered)
+	assert.Regexp(t, `<input id="clientSecret" name="clientSecret" [^>]* required`, page)
+	assert.Contains(t, page, "Please enter this once more")
+	assert.NotContains(t, page, "pushToken", "nothing was entered there")
+}
+
 func TestConsoleRefusesMembers(t *testing.T) {
 	t.Parallel()
 	s := startConsole(t)
