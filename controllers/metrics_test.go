@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -93,7 +94,7 @@ func TestMetricsOff(t *testing.T) {
 
 func TestMetricsTellWhatHappened(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, harness.Options{})
+	s, start := harness.Start(t, harness.Options{}), time.Now()
 	for range 2 {
 		s.SignIn(t, "oSeen")
 	}
@@ -112,6 +113,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		`minidoor_sign_ins_total{errcode="",kind="unavailable",outcome="temporarily_unavailable"}`:        1,
 		`minidoor_new_users_total`:                                                                     1,
 		`minidoor_sign_in_seconds_count`:                                                               7,
+		`minidoor_sign_in_seconds_bucket{le="10"}`:                                                     7,
 		`minidoor_upstream_seconds_count{op="code2Session",result="ok"}`:                               2,
 		`minidoor_upstream_seconds_count{op="code2Session",result="unavailable"}`:                      1,
 		`minidoor_breaker_open{app_id="` + harness.AppID + `",op="code2Session"}`:                      0,
@@ -120,8 +122,18 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		`minidoor_database_errors_total{op="write"}`:                                                   0,
 		`minidoor_database_writes`:                                                                     0,
 		`minidoor_sign_ins_in_flight`:                                                                  0,
+		`minidoor_turned_away_total{limit="passed_on"}`:                                                0,
 	} {
 		assert.InDelta(t, want, s.Metric(t, metric), 0, metric)
+	}
+	elapsed := time.Since(start).Seconds()
+	for _, took := range []string{
+		`minidoor_sign_in_seconds_sum`, `minidoor_upstream_seconds_sum{op="code2Session",result="ok"}`,
+		`minidoor_database_seconds_sum{op="read"}`, `minidoor_database_seconds_sum{op="write"}`,
+		`minidoor_http_request_seconds_sum{route="` + harness.PathToken + `"}`,
+	} {
+		assert.Positive(t, s.Metric(t, took), took)
+		assert.Less(t, s.Metric(t, took), 10*elapsed, "%s: in seconds, of some at a time", took)
 	}
 	assert.GreaterOrEqual(t, s.Metric(t, `minidoor_database_seconds_count{op="write"}`), 2.0)
 	assert.GreaterOrEqual(t, s.Metric(t, `minidoor_database_seconds_count{op="read"}`), 2.0)
@@ -131,6 +143,34 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	s.Store.Close()
 	signInWith(t, s, s.NewCode("oSeen"))
 	assert.Positive(t, s.Metric(t, `minidoor_database_errors_total{op="read"}`))
+}
+
+// What happens several times at once is counted so many times, and under its own name.
+func TestMetricsCountAll(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	m := controllers.NewMetrics(registry, "v1")
+	m.Swept("token", 3)
+	m.Swept("token", 4)
+	m.Swept("log", 5)
+	m.LogLost(6)
+	m.Read(time.Second, io.EOF)
+	for range 2 {
+		m.Written(time.Second, io.EOF)
+	}
+	assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
+# HELP minidoor_database_errors_total Reads and transactions that failed.
+# TYPE minidoor_database_errors_total counter
+minidoor_database_errors_total{op="read"} 1
+minidoor_database_errors_total{op="write"} 2
+# HELP minidoor_sign_in_log_lost_total Lines that the log of sign-ins has lost.
+# TYPE minidoor_sign_in_log_lost_total counter
+minidoor_sign_in_log_lost_total 6
+# HELP minidoor_swept_rows_total Expired rows that were deleted.
+# TYPE minidoor_swept_rows_total counter
+minidoor_swept_rows_total{table="log"} 5
+minidoor_swept_rows_total{table="token"} 7
+`), "minidoor_database_errors_total", "minidoor_sign_in_log_lost_total", "minidoor_swept_rows_total"))
 }
 
 // Whatever WeChat makes up, there are not many labels.
@@ -143,6 +183,10 @@ func TestLabelsAreFew(t *testing.T) {
 	}
 	const other = `minidoor_sign_ins_total{errcode="other",kind="unavailable",outcome="temporarily_unavailable"}`
 	assert.InDelta(t, 30, s.Metric(t, other), 0)
+	s.Fake.Inject(fakewechat.PathCode2Session, fakewechat.Errcode(50100), 1)
+	signInWith(t, s, s.NewCode("oMany"))
+	first := strings.Replace(other, "other", "50100", 1)
+	assert.InDelta(t, 2, s.Metric(t, first), 0, "what has a label keeps it")
 }
 
 func TestMetricNamesAreInOrder(t *testing.T) {

@@ -65,7 +65,7 @@ type statusWriter struct {
 func (w *statusWriter) WriteHeader(status int) {
 	if !w.known {
 		w.status = status
-		w.known = status >= http.StatusOK || status == http.StatusSwitchingProtocols
+		w.known = status >= http.StatusOK
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

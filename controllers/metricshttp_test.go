@@ -94,6 +94,9 @@ func TestPassedOnRequestsAreCounted(t *testing.T) {
 		if r.URL.Path == "/odd" {
 			w.WriteHeader(799)
 		}
+		if r.URL.Path == "/down" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 		io.WriteString(w, "casdoor") //nolint:errcheck // the client is gone
 	}))
 	t.Cleanup(casdoor.Close)
@@ -103,7 +106,7 @@ func TestPassedOnRequestsAreCounted(t *testing.T) {
 	door := controllers.New(controllers.Deps{Upstream: upstream, Metrics: controllers.NewMetrics(registry, "v1")})
 	server := httptest.NewServer(door)
 	t.Cleanup(server.Close)
-	for _, path := range []string{"/", "/login/a", "/login/b", "/early", "/odd"} {
+	for _, path := range []string{"/", "/login/a", "/login/b", "/early", "/odd", "/down"} {
 		reply, err := http.Get(server.URL + path)
 		require.NoError(t, err)
 		require.NoError(t, reply.Body.Close())
@@ -123,5 +126,5 @@ func TestPassedOnRequestsAreCounted(t *testing.T) {
 			counts[labels["route"]+" "+labels["status"]] = metric.Counter.GetValue()
 		}
 	}
-	assert.Equal(t, map[string]float64{"casdoor 200": 4, "casdoor other": 1}, counts)
+	assert.Equal(t, map[string]float64{"casdoor 200": 4, "casdoor 503": 1, "casdoor other": 1}, counts)
 }
