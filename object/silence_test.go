@@ -107,6 +107,26 @@ func testSilentSweep(t *testing.T, after string) {
 	assert.False(t, s.hasRows(t, s.stats.name))
 }
 
+// A sweep that fails is told of, and does not wait for as long as one that does not.
+func TestSweepGoesOnAfterSilence(t *testing.T) {
+	t.Parallel()
+	asTimeFlies(t, func(t *testing.T) {
+		s := openStore(t)
+		s.insertOldRows(t)
+		var log bytes.Buffer
+		sweeper := NewSweeper(s, SweeperConfig{Every: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		speak := fallSilent(t, s)
+		go sweeper.Run(t.Context())
+		time.Sleep(sweepClaim + time.Second)
+		synctest.Wait()
+		assert.Equal(t, 1, strings.Count(log.String(), "the sweep goes on later"), log.String())
+		speak()
+		time.Sleep(2 * sweepClaim)
+		synctest.Wait()
+		assert.False(t, s.hasRows(t, s.stats.name))
+	})
+}
+
 func TestFlushInASilentDatabase(t *testing.T) {
 	t.Parallel()
 	asTimeFlies(t, func(t *testing.T) {

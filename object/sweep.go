@@ -154,7 +154,7 @@ func (s *Sweeper) claim(ctx context.Context) (progress *sweepProgress, mine bool
 		now := s.Now()
 		// A claim that lasts longer than any of ours is of a wrong clock, or of a server that was to sweep seldom: it
 		// is void.
-		left, longest := progress.Until.Sub(now), max(s.Every, sweepClaim)+sweepClaim
+		left, longest := progress.Until.Sub(now), s.Every+sweepClaim
 		if left > 0 && left <= longest && progress.Holder != s.holder {
 			return nil
 		}

@@ -37,7 +37,6 @@ func (s *Sweeper) tokenSweep(ctx context.Context) (*tokenSweep, error) {
 		}
 	}
 	slices.Sort(t.owners)
-	t.owners = slices.Compact(t.owners)
 	t.before = idPrefix(s.Now().Add(-max(shortest, 0) - s.Margin))
 	return t, nil
 }
