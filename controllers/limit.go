@@ -150,7 +150,7 @@ func (l *Limits) judge(ctx context.Context, reason string, wait time.Duration) e
 	l.refusals.add(ctx, reason)
 	return &APIError{
 		Status: http.StatusTooManyRequests, Code: object.SlowDown, Message: "too many requests: try again later",
-		RetryAfter: max(wait, time.Second), Told: true,
+		RetryAfter: wait, Told: true,
 	}
 }
 
@@ -160,12 +160,12 @@ func (l *Limits) judge(ctx context.Context, reason string, wait time.Duration) e
 func (d *Deps) network(r *http.Request) string {
 	address := d.clientIP(r)
 	ip, err := netip.ParseAddr(address)
-	if ip = ip.Unmap(); err != nil || d.trustsIP(ip) {
+	if err != nil || d.trustsIP(ip) {
 		return ""
 	}
 	const household = 64
 	if ip.Is6() {
-		return netip.PrefixFrom(ip.WithZone(""), household).Masked().String()
+		return netip.PrefixFrom(ip, household).Masked().String()
 	}
 	return ip.String()
 }
@@ -292,12 +292,8 @@ func (l *Limits) passOn(ctx context.Context) (leave func(), err error) {
 	return func() { l.passedOn.add(-1) }, nil
 }
 
-// A sign-in that would take longer than tooLong behind the platform's answer could be cut off by requestTimeout. A few
-// are never behind.
-const (
-	tooLong = requestTimeout / 2
-	few     = 64
-)
+// tooLong is how long a sign-in may take behind the platform's answer. For longer it could be cut off by requestTimeout.
+const tooLong = requestTimeout / 2
 
 // full reports whether so many wait already, or so many for their pace, that a new one had better come later.
 func (l *Limits) full() bool {
@@ -310,7 +306,7 @@ func (l *Limits) full() bool {
 
 // behind reports whether one behind so many would wait too long.
 func (l *Limits) behind(waiting int64) bool {
-	return l.working.max > 0 && waiting > few && l.pace.wait(waiting) > tooLong
+	return l.working.max > 0 && l.pace.wait(waiting) > tooLong
 }
 
 // unsent returns err as one of many that the log has few lines for, where the breaker of a platform that is down keeps

@@ -77,7 +77,6 @@ func TestLimitPerIP(t *testing.T) {
 
 	assert.InDelta(t, 7, s.Metric(t, `minidoor_turned_away_total{limit="ip"}`), 0)
 	assert.NotEmpty(t, s.Log.Lines("requests are turned away", `"reason":"ip"`))
-	assert.Empty(t, s.Log.Lines("request refused", `"status":429`))
 }
 
 // A client that waits for as many seconds as it is told to is let in, and not a second before.
@@ -122,6 +121,9 @@ func TestLimitPerApplication(t *testing.T) {
 	for range 5 {
 		assert.Equal(t, http.StatusUnauthorized, ask("unknown").Status)
 	}
+	assert.InDelta(t, 2, s.Metric(t, `minidoor_turned_away_total{limit="application"}`), 0)
+	assert.NotEmpty(t, s.Log.Lines("requests are turned away", `"reason":"application"`))
+	assert.Empty(t, s.Log.Lines(`"status":429`), "there is no line for each")
 	clock.Advance(30 * time.Second)
 	assert.Equal(t, http.StatusOK, ask(harness.ClientID).Status)
 }
@@ -182,6 +184,9 @@ func TestFailedSignInsUseUpTheirOwnBudget(t *testing.T) {
 	for range 10 {
 		assert.Equal(t, http.StatusOK, signInWith(t, bad, s.NewCode("oGood")).Status, "what succeeds costs nothing")
 		assert.Equal(t, http.StatusBadRequest, signInWith(t, bad, "\x7f").Status, "nor what WeChat is not asked about")
+	}
+	for range 2 * budget {
+		assert.Equal(t, http.StatusBadRequest, signInWith(t, s.From(""), "made-up").Status, "a proxy that names nobody")
 	}
 	for range budget {
 		assert.Equal(t, http.StatusBadRequest, signInWith(t, bad, "made-up").Status)

@@ -35,7 +35,7 @@ func newFailures(cfg LimitsConfig, shared *sharedLimits) *failures {
 // what came of the code has been judged.
 func (f *failures) send(network string) (back func(), wait time.Duration) {
 	back = func() {}
-	if f == nil || network == "" {
+	if f == nil {
 		return back, 0
 	}
 	if wait = f.blocked.left(network); wait > 0 {

@@ -75,7 +75,7 @@ func (b *buckets) left(key string) int {
 
 func (b *buckets) untilNext(bucket *rate.Limiter, now time.Time) time.Duration {
 	missing := 1 - bucket.TokensAt(now)
-	return max(0, time.Duration(missing/float64(b.limit)*float64(time.Second)))
+	return time.Duration(missing / float64(b.limit) * float64(time.Second))
 }
 
 // blocks are keys that have to wait.
@@ -90,7 +90,7 @@ func (b *blocks) add(key string, wait time.Duration) { b.until.Add(key, b.now().
 
 func (b *blocks) left(key string) time.Duration {
 	until, _ := b.until.Get(key)
-	return max(0, until.Sub(b.now()))
+	return until.Sub(b.now())
 }
 
 // shares watches how many of an application's sign-ins fail.

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,6 +44,32 @@ func TestFailuresBlockForAMinuteAtMost(t *testing.T) {
 	}
 }
 
+// What a client has used up comes back as time passes.
+func TestLimitsRefillByTheClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimits(LimitsConfig{PerIP: 1})
+		require.NoError(t, l.request(t.Context(), "192.0.2.1"))
+		require.Error(t, l.request(t.Context(), "192.0.2.1"))
+		time.Sleep(time.Minute)
+		require.NoError(t, l.request(t.Context(), "192.0.2.1"))
+	})
+}
+
+// Whoever comes from very many addresses does not have the limit forgotten of one that goes on.
+func TestLimitOfWhoGoesOnIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	b := newBuckets(1, func() time.Time { return now })
+	require.Zero(t, b.take("busy"))
+	for n := range 2 * maxBuckets {
+		b.take(strconv.Itoa(n))
+		if n%1000 == 0 {
+			require.Positive(t, b.take("busy"))
+		}
+	}
+}
+
 // An address whose codes are refused has no more of them in flight than it may send. One that uses up less than half of
 // its budget is let through, however many it sends at a time.
 func TestCodesInFlightOfABadAddress(t *testing.T) {
@@ -58,9 +86,14 @@ func TestCodesInFlightOfABadAddress(t *testing.T) {
 		require.NoError(t, err)
 		sent = append(sent, p)
 	}
-	for _, p := range sent[:6] {
+	for _, p := range sent[:5] {
 		refused(p)
 	}
+	for range 100 {
+		_, err := send("192.0.2.1")
+		require.NoError(t, err, "half of its budget is left")
+	}
+	refused(sent[5])
 	sent = nil
 	for range 4 {
 		p, err := send("192.0.2.1")
@@ -208,6 +241,26 @@ func TestUploadsGiveTheirPlacesBack(t *testing.T) {
 	assert.Empty(t, l.uploaders.inside)
 }
 
+// A user has a few uploads at a time, and a back end as many as there is room for.
+func TestUploadsAtOnceOfEach(t *testing.T) {
+	t.Parallel()
+	const all = 3 * maxUploadsPerUser
+	for name, c := range map[string]struct {
+		user           string
+		room, admitted int
+	}{
+		"user": {"alice", all, maxUploadsPerUser}, "back end": {"", all, all}, "no limit": {"alice", 0, all},
+	} {
+		l, admitted := NewLimits(LimitsConfig{MaxUploads: c.room}), 0
+		for range all {
+			if _, err := l.upload(t.Context(), c.user); err == nil {
+				admitted++
+			}
+		}
+		assert.Equal(t, c.admitted, admitted, name)
+	}
+}
+
 // An upload that has ended leaves no file behind, open or on disk: the server would run out of either.
 func TestUploadsLeaveNoFile(t *testing.T) {
 	t.Parallel()
@@ -228,6 +281,10 @@ func TestUploadsLeaveNoFile(t *testing.T) {
 // late.
 func TestTooManyForTheirPace(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testTooManyForTheirPace)
+}
+
+func testTooManyForTheirPace(t *testing.T) {
 	l := NewLimits(LimitsConfig{MaxSignIns: 1000, MaxWaiting: 1000})
 	signIn := func() (*pass, error) { return l.signIn(t.Context(), "192.0.2.1") }
 	for range 300 { // nobody knows yet how long one takes
@@ -235,11 +292,13 @@ func TestTooManyForTheirPace(t *testing.T) {
 		require.NoError(t, err)
 	}
 	l.signIns.add(-300)
-	now := time.Now()
+	began := time.Now()
+	l.working.add(300 + 2000)
 	for range 2000 { // all have waited; one is done every 50 ms
-		l.pace.done(now.Add(-time.Second), now, 300)
-		now = now.Add(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
+		l.leave(began)
 	}
+	l.working.add(-300)
 	admitted := 0
 	for ; admitted < 1000; admitted++ {
 		if _, err := signIn(); err != nil {
@@ -261,6 +320,19 @@ func TestTooManyForTheirPace(t *testing.T) {
 	assert.Error(t, work())
 	l.working.max = 0
 	assert.NoError(t, work(), "there is no limit")
+}
+
+// Those who are turned away together do not come again together.
+func TestBusyRetrySpreads(t *testing.T) {
+	t.Parallel()
+	waits := map[time.Duration]bool{}
+	for range 1000 {
+		wait := busyRetry()
+		assert.LessOrEqual(t, time.Second, wait)
+		assert.Less(t, wait, 5*time.Second)
+		waits[wait.Truncate(time.Second)] = true
+	}
+	assert.Len(t, waits, 4)
 }
 
 // What one takes who is alone, or the first of many, does not tell how many could be served, and a stall tells little.
@@ -363,9 +435,13 @@ func TestSharesForget(t *testing.T) {
 func TestDeadRedisIsAskedSeldom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &sharedLimits{began: time.Now(), log: slog.New(slog.DiscardHandler)}
+		var log bytes.Buffer
+		s := &sharedLimits{began: time.Now(), log: slog.New(slog.NewTextHandler(&log, nil))}
 		assert.True(t, s.mayAsk())
-		s.note(t.Context(), errors.New("no answer"))
+		for range 3 {
+			s.note(t.Context(), errors.New("no answer"))
+		}
+		assert.Equal(t, 1, strings.Count(log.String(), "Redis does not answer"))
 		assert.False(t, s.mayAsk())
 		for range 2 { // though who asked first has said nothing yet
 			time.Sleep(redisPause)

@@ -34,15 +34,14 @@ func redisClient(t *testing.T, endpoint string) *redis.Client {
 func sharedLimit(t *testing.T, endpoint, network string) {
 	t.Helper()
 	limits := controllers.LimitsConfig{
-		PerIP: 4, FailedPerIP: 3, Redis: redisClient(t, endpoint), RedisPatience: 10 * time.Second,
+		PerIP: 5, FailedPerIP: 3, Redis: redisClient(t, endpoint), RedisPatience: 10 * time.Second,
 	}
 	one, two := limited(t, limits, harness.Options{}), limited(t, limits, harness.Options{})
 	ask := func(s *harness.Server, address string) harness.Reply {
 		return s.From(network+address).Call(t, "GET", harness.PathAccount, "", nil)
 	}
-	for range 2 {
-		assert.Equal(t, http.StatusOK, ask(one, "1").Status)
-		assert.Equal(t, http.StatusOK, ask(two, "1").Status)
+	for _, s := range []*harness.Server{one, two, one, two, one} {
+		assert.Equal(t, http.StatusOK, ask(s, "1").Status)
 	}
 	tooMany(t, ask(one, "1"), time.Second)
 	tooMany(t, ask(two, "1"), time.Second)
@@ -53,6 +52,7 @@ func sharedLimit(t *testing.T, endpoint, network string) {
 	}
 	assert.Equal(t, http.StatusBadRequest, signInWith(t, two.From(network+"3"), "made-up").Status)
 	tooMany(t, signInWith(t, two.From(network+"3"), two.NewCode("oShared")), time.Second)
+	assert.InDelta(t, 1, two.Metric(t, `minidoor_turned_away_total{limit="failed"}`), 0)
 	assert.InDelta(t, 1, one.Metric(t, "minidoor_redis_up"), 0)
 }
 

@@ -65,10 +65,12 @@ type pace struct {
 	mean time.Duration // of the latest hundred or so; 0: not known yet
 }
 
-// A stall, of a disk perhaps, is no pace: it counts as maxGap at most, and as one of several.
+// A stall, of a disk perhaps, is no pace: it counts as maxGap at most, and as one of several. Few tell of no pace, and
+// are never behind: so many times maxGap is less than tooLong.
 const (
 	maxGap  = 100 * time.Millisecond
 	several = 128
+	few     = 64
 )
 
 // done counts a request that has begun then, and ends now, when so many others are under way. While they are few, or
