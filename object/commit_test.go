@@ -106,17 +106,21 @@ func TestQueueServesTogether(t *testing.T) {
 	gone := make(chan error, 1)
 	go func() { gone <- q.do(left, 99) }()
 	waitFor(q, len(errs))
+	behind := make(chan error, 1)
+	go func() { behind <- q.do(t.Context(), 8) }()
+	waitFor(q, len(errs)+1)
 	leave()
 	assert.ErrorIs(t, <-gone, context.Canceled, "who leaves does not wait for those before")
 	q.mu.Lock()
-	assert.Len(t, q.waiting, len(errs)-1, "nor stays in the queue")
+	require.Len(t, q.waiting, len(errs), "nor stays in the queue, nor takes somebody else along")
 	q.mu.Unlock()
 	close(goOn)
 	for i := range errs {
 		assert.EqualError(t, <-errs[i], fmt.Sprintf("answer %d", i))
 	}
+	assert.EqualError(t, <-behind, "answer 8")
 	q.close()
-	assert.Equal(t, [][]int{{0}, {1, 2, 3, 4}, {5, 6, 7}}, batches)
+	assert.Equal(t, [][]int{{0}, {1, 2, 3, 4}, {5, 6, 7, 8}}, batches)
 	assert.ErrorIs(t, q.do(t.Context(), 1), errClosed)
 }
 
