@@ -102,9 +102,14 @@ func openStore(
 	if err != nil {
 		return nil, err
 	}
-	tellFirstStart(stdout, first) // at once: it would be lost with a start that fails further down
 	if cfg.InitDataFile != "" {
 		err = store.ApplyInitData(ctx, cfg.InitDataFile, cfg.InitDataNewOnly)
+	}
+	// Before anything else may fail, with which the password would be lost.
+	if first != nil && !store.InForce(ctx, first) {
+		fmt.Fprintf(stdout, "First start: user %s, with the password of the init data file\n", first.AdminName)
+	} else {
+		tellFirstStart(stdout, first)
 	}
 	if err == nil && store.Beside() {
 		_, err = store.Adopt(ctx, adoptionProgress(stdout))

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/google/uuid"
@@ -26,6 +27,14 @@ const (
 	builtInCert        = "cert-built-in"
 	builtInAdmin       = "admin"
 )
+
+// InForce reports whether the admin still has the password that was made: init data may have set another one. Where
+// that cannot be found out, it is taken to be in force.
+func (s *Store) InForce(ctx context.Context, first *FirstStart) bool {
+	owner, name, _ := strings.Cut(first.AdminName, "/")
+	admin, err := s.users.named(s.read(ctx), owner, name)
+	return err != nil || passwordMatches(admin.Password, first.AdminPassword)
+}
 
 // setUp creates and upgrades the tables. All of it happens under one lock, so that instances that start at once do
 // not race: SQLite's write lock, and a named lock of the other databases.

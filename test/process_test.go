@@ -48,6 +48,7 @@ func TestProcess(t *testing.T) {
 		"remote":                  testRemoteProcess,
 		"help and version":        testHelp,
 		"taken port, first start": testTakenPort,
+		"admin in init data":      testAdminInInitData,
 		"new seal key":            testReseal,
 		"Redis":                   testRedis,
 		"back-up and restore":     testBackup,
@@ -315,6 +316,24 @@ func testTakenPort(t *testing.T, binary string) {
 	delete(w.cfg.Env, "httpport")
 	output += w.start(t).process.Output()
 	assert.Len(t, firstPassword.FindAllString(output, -1), 1, "the password is shown once, and not lost")
+}
+
+// testAdminInInitData is about a password that an admin has chosen: no other one is printed, which would not work.
+func testAdminInInitData(t *testing.T, binary string) {
+	w := newWorld(t, binary, testdb.SQLite(t))
+	text, err := json.Marshal(harness.Rows{"users": {{"owner": "built-in", "name": "admin", "password": "chosen here"}}})
+	require.NoError(t, err)
+	w.cfg.Env["initDataFile"] = filepath.Join(w.cfg.Dir, "admin.json")
+	require.NoError(t, os.WriteFile(w.cfg.Env["initDataFile"], text, 0o600))
+	c := w.start(t)
+	output := c.process.Output()
+	assert.Contains(t, output, "First start: user built-in/admin, with the password of the init data file\n")
+	assert.NotRegexp(t, firstPassword, output)
+	c.stop(t)
+
+	fresh := testdb.SQLite(t)
+	w.cfg.Env["dataSourceName"], w.cfg.Env["initDataNewOnly"] = fresh.DataSourceName, "true"
+	assert.Regexp(t, firstPassword, w.start(t).process.Output(), "what exists is left alone, the admin too")
 }
 
 // failToRun runs a server that ends by itself, and returns what it printed.
