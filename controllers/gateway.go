@@ -53,7 +53,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer done()
 	g.deps.sayGoodbye(w.Header())
 	if slices.Contains(r.Header.Values(gatewayHeader), g.name) {
-		g.deps.passFailed(w, r, errLoop)
+		g.proxy.ErrorHandler(w, r, errLoop)
 		return
 	}
 	if r.URL.Opaque != "" {

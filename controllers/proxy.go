@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minidoor/minidoor/object"
@@ -26,6 +28,7 @@ const gatewayHeader = "Minidoor-Gateway"
 // they came, without the hop-by-hop headers (RFC 9110 §7.6.1), streams as they flow, WebSockets too. gateway is added to
 // gatewayHeader.
 func newProxy(deps *Deps, gateway string) *httputil.ReverseProxy {
+	casdoor := &upstream{deps: deps}
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(deps.Upstream)
@@ -36,10 +39,11 @@ func newProxy(deps *Deps, gateway string) *httputil.ReverseProxy {
 			deps.forward(r.In, r.Out.Header)
 			r.Out.Header.Add(gatewayHeader, gateway)
 		},
-		Transport:    newProxyTransport(),
-		BufferPool:   &bufferPool{},
-		ErrorHandler: deps.passFailed,
-		ErrorLog:     slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
+		Transport:      newProxyTransport(),
+		BufferPool:     &bufferPool{},
+		ModifyResponse: casdoor.answered,
+		ErrorHandler:   casdoor.failed,
+		ErrorLog:       slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -98,18 +102,54 @@ func (d *Deps) forward(in *http.Request, out http.Header) {
 	out.Set("X-Forwarded-Host", name)
 }
 
-// passFailed answers for a Casdoor that does not, if the client is still there.
-func (d *Deps) passFailed(w http.ResponseWriter, r *http.Request, err error) {
+// upstream is the Casdoor behind a gateway. Of the requests that it does not answer the log has the first, and their
+// number when it answers again: a line for each would make a storm worse.
+type upstream struct {
+	deps       *Deps
+	unanswered atomic.Int64
+	mu         sync.Mutex
+	last       time.Time // of the unanswered ones
+}
+
+// upstreamPause is how long no request may have failed before the Casdoor is said to answer again: one that answers
+// here and there would have two lines for each that fails.
+const upstreamPause = time.Second
+
+// failed answers for a Casdoor that does not, if the client is still there.
+func (u *upstream) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if gone := r.Context().Err(); gone != nil {
 		err = gone // whatever broke by that: the body ends too early, for one
 	}
 	e, known := errors.AsType[*APIError](orLeft(r, err))
 	if !known {
 		e = &APIError{
-			Status: http.StatusBadGateway, Code: object.Unavailable, Message: "Casdoor does not answer", Err: err,
+			Status: http.StatusBadGateway, Code: object.Unavailable, Message: "Casdoor does not answer",
+			Err: fmt.Errorf("no answer from Casdoor: %w", err), Told: !u.isFirst(),
 		}
 	}
-	d.notPassed(w, r, shapeOf(r.URL.Path), e)
+	u.deps.notPassed(w, r, shapeOf(r.URL.Path), e)
+}
+
+// isFirst notes a request that is not answered, and reports whether those before it were.
+func (u *upstream) isFirst() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.last = time.Now()
+	return u.unanswered.Add(1) == 1
+}
+
+// answered notes an answer.
+func (u *upstream) answered(*http.Response) error {
+	if u.unanswered.Load() == 0 {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if n := u.unanswered.Load(); n > 0 && time.Since(u.last) >= upstreamPause {
+		u.unanswered.Store(0)
+		u.deps.Logger.Info("Casdoor answers again", "unanswered", n)
+	}
+	return nil
 }
 
 // clientBody is the body of a request that is passed on. What is wrong with it is an *APIError: it is not the Casdoor

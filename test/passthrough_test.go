@@ -295,7 +295,7 @@ func TestPassThroughInARing(t *testing.T) {
 		assert.Equal(t, http.StatusBadGateway, reply.StatusCode)
 		assert.Contains(t, text, "Casdoor does not answer")
 		assert.Equal(t, length+1, passed.Load())
-		assert.Len(t, log.Lines(`"cause":"casdoorUpstream leads back to this server"`), 1)
+		assert.Len(t, log.Lines(`casdoorUpstream leads back to this server"`), 1)
 	}
 }
 
@@ -436,4 +436,40 @@ func TestPassThroughOfABrokenBody(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, reply.StatusCode)
 	assert.Contains(t, string(text), "the body of the request cannot be read")
 	assert.Len(t, log.Lines(`"level":"INFO"`, `"status":400`), 1)
+}
+
+// Of a Casdoor that is down the log tells once, however many ask, and once more when it answers again.
+func TestPassThroughToACasdoorThatIsDown(t *testing.T) {
+	t.Parallel()
+	var down atomic.Bool
+	casdoor := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	t.Cleanup(casdoor.Close)
+	target, err := url.Parse(casdoor.URL)
+	require.NoError(t, err)
+	log := &harness.Log{}
+	gateway := controllers.New(controllers.Deps{
+		Upstream: target, Logger: controllers.NewLogger(log, slog.LevelInfo, "json"),
+	})
+	get := func() int {
+		w := httptest.NewRecorder()
+		gateway.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/login", nil))
+		return w.Code
+	}
+	for outage := 1; outage <= 2; outage++ {
+		down.Store(true)
+		for range 20 {
+			require.Equal(t, http.StatusBadGateway, get())
+		}
+		assert.Len(t, log.Lines(`"level":"ERROR"`, "no answer from Casdoor: "), outage)
+		assert.Len(t, log.Lines(`"level":"ERROR"`), outage)
+		down.Store(false)
+		require.Equal(t, http.StatusOK, get())
+		assert.Eventually(t, func() bool {
+			return get() == http.StatusOK && len(log.Lines("Casdoor answers again", `"unanswered":20`)) == outage
+		}, 10*time.Second, 10*time.Millisecond)
+	}
 }
