@@ -177,24 +177,24 @@ func TestApplicationSettings(t *testing.T) {
 	s := harness.Start(t, harness.Options{Rows: apps})
 
 	denied := oauth("access_denied")
+	misconfigured := []string{oauth("temporarily_unavailable"), "the administrator finds the reason"}
 	var scenarios []scenario
 	for client, want := range map[string]scenario{
 		"none": {status: 400,
 			has: []string{oauth("unauthorized_client"), "no provider of type WeChatMiniProgram"}},
-		"others":  {status: 400, has: []string{oauth("unauthorized_client")}},
-		"deleted": {status: 400, has: []string{oauth("unauthorized_client")}},
-		"no-secret": {status: 503,
-			has: []string{oauth("temporarily_unavailable"), "the administrator finds the reason"}},
-		"no-app-id":       {status: 503, has: []string{oauth("temporarily_unavailable")}},
+		"others":          {status: 400, has: []string{oauth("unauthorized_client")}},
+		"deleted":         {status: 400, has: []string{oauth("unauthorized_client")}},
+		"no-secret":       {status: 503, has: misconfigured},
+		"no-app-id":       {status: 503, has: misconfigured},
 		"no-signin-item":  {status: 400, has: []string{denied, "disabled"}},
 		"no-signup-item":  {status: 400, has: []string{denied, "sign up"}},
 		"no-signup":       {status: 400, has: []string{denied, "sign up"}},
 		"disabled":        {status: 400, has: []string{denied, "disabled"}},
 		"closed":          {status: 400, has: []string{denied, "disabled"}},
-		"no-cert":         {status: 500, has: []string{oauth("server_error")}, hasNot: []string{"gone"}},
-		"no-organization": {status: 500, has: []string{oauth("server_error")}, hasNot: []string{"gone"}},
-		"bad-format":      {status: 500, has: []string{oauth("server_error")}, hasNot: []string{"JWE"}},
-		"bad-method":      {status: 500, has: []string{oauth("server_error")}, hasNot: []string{"ES256"}},
+		"no-cert":         {status: 503, has: misconfigured, hasNot: []string{"gone"}},
+		"no-organization": {status: 503, has: misconfigured, hasNot: []string{"gone"}},
+		"bad-format":      {status: 503, has: misconfigured, hasNot: []string{"JWE"}},
+		"bad-method":      {status: 503, has: misconfigured, hasNot: []string{"ES256"}},
 	} {
 		want.name = client
 		want.body = fields("tag", idp.TagWeChatMiniProgram, "client_id", client, "code", s.NewCode("oSettings"))
@@ -203,7 +203,12 @@ func TestApplicationSettings(t *testing.T) {
 	runAll(t, s.Handler, scenarios)
 	assert.NotEmpty(t, s.Log.Lines(`"application":"no-secret"`, "AppSecret as the provider's client secret"))
 	assert.NotEmpty(t, s.Log.Lines(`"application":"no-app-id"`, "AppID as the provider's client id"))
-	assert.NotEmpty(t, s.Log.Lines(`"level":"ERROR"`, `cert \"gone\" does not exist`))
+	for _, cause := range []string{
+		`application no-cert: cert \"gone\" does not exist`, `application no-organization: organization \"gone\" does not exist`,
+		`application bad-format: unknown tokenFormat \"JWE\"`, `application bad-method: cert `,
+	} {
+		assert.NotEmpty(t, s.Log.Lines(`"level":"ERROR"`, cause, `"kind":"misconfigured"`), cause)
+	}
 	assert.Equal(t, "0", s.Value(t, "SELECT COUNT(*) FROM user WHERE name LIKE 'wechat-%'"), "nobody was let in")
 }
 

@@ -26,7 +26,7 @@ type Client struct {
 	home         string // the organization that the application belongs to, whichever it acts for
 	miniPrograms []miniProgram
 	key          *key
-	keyErr       error // why the application cannot sign; nil when it can
+	keyErr       error // why there is no key; nil when there is
 }
 
 // miniProgram is one of an application's providers.
@@ -136,7 +136,7 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string)
 	var err error
 	c.Organization, err = s.organization(ctx, app.Organization)
 	if errors.Is(err, ErrNotFound) && !app.IsShared { // a shared one's is named by the request
-		return nil, fmt.Errorf("application %s: organization %q does not exist", app.Name, app.Organization)
+		return nil, misconfigured(app, fmt.Errorf("organization %q does not exist", app.Organization))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("organization %s of application %s: %w", app.Organization, app.Name, err)
@@ -158,13 +158,36 @@ func (s *Store) clientOf(ctx context.Context, app *sdk.Application, home string)
 	cert, err := s.certFor(s.read(ctx), CertOf(app), home) // a shared application's for everybody, as in Casdoor
 	switch {
 	case errors.Is(err, ErrNotFound):
-		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, CertOf(app))
+		c.keyErr = fmt.Errorf("cert %q does not exist", CertOf(app))
 	case err != nil:
 		return nil, err
 	default:
 		c.key, c.keyErr = s.keyring.parse(cert)
 	}
 	return c, nil
+}
+
+// canIssue returns why the application's settings let no token be issued.
+func (c *Client) canIssue() error {
+	app, err := c.Application, c.keyErr
+	if err == nil && !isTokenFormat(app.TokenFormat) {
+		err = fmt.Errorf("unknown tokenFormat %q", app.TokenFormat)
+	}
+	if err == nil {
+		err = c.key.canSign(app.TokenSigningMethod)
+	}
+	if err != nil {
+		return misconfigured(app, err)
+	}
+	return nil
+}
+
+// misconfigured is about a setting of an application that an admin must mend, as of a provider.
+func misconfigured(app *sdk.Application, err error) error {
+	return &provider.Error{
+		Op: "issueToken", Kind: provider.KindMisconfigured, Err: fmt.Errorf("application %s: %w", app.Name, err),
+		Hint: "mend this setting of the application; -check tells of all",
+	}
 }
 
 // providerNamed reads a provider, without the columns of lists and maps: none of them is a mini program's, and one that

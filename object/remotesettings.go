@@ -107,7 +107,7 @@ func (r *remote) clientOf(ctx context.Context, id, home string) (*Client, error)
 	app.Organization = home
 	c.Organization, err = r.organization(ctx, home)
 	if errors.Is(err, ErrNotFound) {
-		return nil, fmt.Errorf("application %s: organization %q does not exist", app.Name, home)
+		return nil, misconfigured(app, fmt.Errorf("organization %q does not exist", home))
 	}
 	if err == nil {
 		err = guarded(c.Organization)
@@ -121,7 +121,7 @@ func (r *remote) clientOf(ctx context.Context, id, home string) (*Client, error)
 	}
 	i := slices.IndexFunc(certs, func(cert *sdk.Cert) bool { return cert.Name == CertOf(app) })
 	if i < 0 {
-		c.keyErr = fmt.Errorf("application %s: cert %q does not exist", app.Name, CertOf(app))
+		c.keyErr = fmt.Errorf("cert %q does not exist", CertOf(app))
 		return c, nil
 	}
 	c.key, c.keyErr = r.keyring.parse(certs[i])

@@ -41,11 +41,10 @@ type grant struct {
 
 // issue signs the tokens of a grant and returns them with the row that makes them valid once it is stored.
 func (s *Service) issue(ctx context.Context, g grant) (*Token, *sdk.Token, error) {
-	if g.client.keyErr != nil {
-		return nil, nil, g.client.keyErr
+	app, err := g.client.Application, g.client.canIssue()
+	if err != nil {
+		return nil, nil, err
 	}
-	app := g.client.Application
-	var err error
 	if g.refresh { // a person's
 		if g.user, err = s.withRights(ctx, app.TokenFormat, g.user); err != nil {
 			return nil, nil, err

@@ -92,7 +92,7 @@ func testSettingsWithin5s(t *testing.T, s *harness.Server, db *sql.DB, clock *te
 	}{
 		{"UPDATE application SET disable_signin=" + isTrue, "UPDATE application SET disable_signin=" + isFalse, 400},
 		{"UPDATE provider SET client_secret='wrong'", "UPDATE provider SET client_secret='" + harness.AppSecret + "'", 503},
-		{"UPDATE application SET cert='gone'", "UPDATE application SET cert='cert-built-in'", 500},
+		{"UPDATE application SET cert='gone'", "UPDATE application SET cert='cert-built-in'", 503},
 	} {
 		for _, step := range []struct {
 			statement string
