@@ -68,6 +68,9 @@ func (s *Store) DiagnoseProviders(ctx context.Context, registry *provider.Regist
 	for _, o := range options {
 		if !slices.ContainsFunc(rows, func(row *sdk.Provider) bool { return row.Owner == o.Owner && row.Name == o.Name }) {
 			all = append(all, found(Warning, "options are set for the provider %s/%s, which does not exist", o.Owner, o.Name))
+		} else if o.CheckAvatar == checkLater && o.PushToken == "" {
+			all = append(all, found(Problem, "provider %s/%s: checkAvatar is async, but without a pushToken no verdict comes: set "+
+				"message push up", o.Owner, o.Name))
 		}
 	}
 	return all, err

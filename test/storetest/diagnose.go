@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +63,16 @@ func (s *suite) testDiagnose(t *testing.T) {
 	} {
 		assert.Contains(t, applications, f)
 	}
-	s.apply(t, row{"providers": []row{{"owner": "admin", "name": "typo-" + n.name, "type": "Some Miniprogram"}}})
+	s.apply(t, row{
+		"providers": []row{
+			{"owner": "admin", "name": "typo-" + n.name, "type": "Some Miniprogram"},
+			{"owner": "admin", "name": "deaf-" + n.name}, {"owner": "admin", "name": "told-" + n.name},
+		},
+		"miniProgramProviders": []row{
+			{"owner": "admin", "name": "deaf-" + n.name, "checkAvatar": "async"},
+			{"owner": "admin", "name": "told-" + n.name, "checkAvatar": "async", "pushToken": "token"},
+		},
+	})
 	registry, err := provider.NewRegistry(provider.Platform{
 		Type: "SomeMiniProgram", Tag: "some", New: func(provider.Config) (provider.Provider, error) { return n.wechat, nil },
 	})
@@ -76,6 +86,11 @@ func (s *suite) testDiagnose(t *testing.T) {
 	assert.Contains(t, providers, object.Finding{
 		Severity: object.Warning, Text: "options are set for the provider admin/none-" + n.name + ", which does not exist",
 	})
+	assert.Contains(t, providers, object.Finding{
+		Severity: object.Problem, Text: "provider admin/deaf-" + n.name + ": checkAvatar is async, but without a pushToken no " +
+			"verdict comes: set message push up",
+	})
+	assert.NotContains(t, fmt.Sprint(providers), "told-")
 
 	_, err = s.store.DiagnoseWriting(t.Context())
 	require.NoError(t, err)
