@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -130,6 +131,18 @@ func (f *Family[T]) search(ctx context.Context, c *Caller, q ListQuery, s *selec
 	}
 	if err != nil {
 		return err
+	}
+	if f.table.isBool(column) { // whose text is one here and another there
+		is := "COALESCE(" + f.table.dialect.quote(column) + ", FALSE)"
+		switch wanted, err := strconv.ParseBool(q.Value); {
+		case err != nil:
+			return refuse(InvalidRequest, "%s is true or false", q.Field)
+		case wanted:
+			s.add(is)
+		default:
+			s.add("NOT " + is)
+		}
+		return nil
 	}
 	s.add(f.table.asText(column)+" LIKE ? ESCAPE '!'", "%"+escapeLike(q.Value)+"%")
 	return nil

@@ -135,6 +135,12 @@ func (t *table[T]) columnOf(name string) (string, bool) {
 	return "", false
 }
 
+// isBool reports whether a column is true or false.
+func (t *table[T]) isBool(name string) bool {
+	columns := t.pick(name)
+	return len(columns) == 1 && reflect.TypeFor[T]().FieldByIndex(columns[0].field).Type.Kind() == reflect.Bool
+}
+
 // asText is a column as a text, in SQL.
 func (t *table[T]) asText(name string) string {
 	quoted := t.dialect.quote(name)

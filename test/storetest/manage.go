@@ -44,12 +44,14 @@ func testManageUsers(t *testing.T, n *tenant) {
 		require.NoError(t, users.Add(t.Context(), app, jsonOf(t, row{
 			"owner": n.name, "name": fmt.Sprintf("user-%d", i), "displayName": fmt.Sprintf("Nick_%d%%", i), "score": i,
 			"phone": fmt.Sprintf("1380000000%d", i), "createdTime": fmt.Sprintf("2020-01-0%dT00:00:00Z", i+1),
+			"isForbidden": i == 3,
 		})))
 	}
 	assertRefused(t, users.Add(t.Context(), app, jsonOf(t, row{"owner": n.name, "name": "user-1"})), object.InvalidRequest)
 	for _, q := range []object.ListQuery{
 		{Field: "displayName", Value: "_3%"}, {Field: "name", Value: "user-3"}, {Field: "phone", Value: "00003"},
 		{Field: "score", Value: "3"}, {Name: "user-3"}, {Name: "user-3", Types: []string{"normal-user", "other"}},
+		{Field: "isForbidden", Value: "true"}, {Field: "is_forbidden", Value: "1"},
 	} {
 		q.Owner, q.PageSize = n.name, 5
 		page, err := users.List(t.Context(), app, q)
@@ -63,6 +65,11 @@ func testManageUsers(t *testing.T, n *tenant) {
 		require.NoError(t, err)
 		assert.Empty(t, page.Rows, "%+v", q)
 	}
+	allowed, err := users.List(t.Context(), app, object.ListQuery{Field: "isForbidden", Value: "false", PageSize: 100})
+	require.NoError(t, err)
+	assert.Len(t, allowed.Rows, n.users(t)-1)
+	_, err = users.List(t.Context(), app, object.ListQuery{Field: "isForbidden", Value: "yes", PageSize: 5})
+	assertRefused(t, err, object.InvalidRequest, "isForbidden is true or false")
 	byOpenID, err := users.List(t.Context(), app, object.ListQuery{Field: "openId", Value: "oManaged", PageSize: 5})
 	require.NoError(t, err)
 	require.Len(t, byOpenID.Rows, 1)
