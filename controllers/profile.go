@@ -95,7 +95,7 @@ func aboutSelf(user *sdk.User, query url.Values, fields map[string]json.RawMessa
 }
 
 // Profile is POST /api/mini-program/profile with wx's {"nickName", "avatarUrl"}, as JSON or as a form, either of
-// which may be left out. It answers with the account.
+// which may be left out or empty, as what the user has not filled in is. It answers with the account.
 //
 //	@router /api/mini-program/profile [post]
 func (c *ProfileController) Profile() {
@@ -125,7 +125,7 @@ func (c *ProfileController) wxProfile() ([]object.Change, error) {
 	}
 	var changes []object.Change
 	for name, field := range map[string]string{nickname: "displayName", "avatarUrl": "avatar"} {
-		if value, ok := sent[name]; ok {
+		if value := sent[name]; value != "" {
 			changes = append(changes, object.Change{Field: field, Value: value, Sent: name})
 		}
 	}

@@ -123,7 +123,9 @@ func (u *upload) take(part *multipart.Part) error {
 	if len(text) > maxNickname || !utf8.Valid(text) {
 		return badRequest(fmt.Sprintf("nickName is longer than %d bytes, or not UTF-8", maxNickname))
 	}
-	u.nickname = &object.Change{Field: "displayName", Value: string(text), Sent: nickname}
+	if len(text) > 0 { // else the user has filled nothing in
+		u.nickname = &object.Change{Field: "displayName", Value: string(text), Sent: nickname}
+	}
 	return nil
 }
 

@@ -105,14 +105,14 @@ func TestAvatarWithNickname(t *testing.T) {
 	require.Equal(t, http.StatusOK, reply.Status, reply.Body)
 	assert.Equal(t, "小明 🐼", s.Account(t, token)["displayName"])
 	first := avatarOf(t, s, token)
-	for _, name := range []string{"微信用户", "小明 🐼"} {
+	for _, name := range []string{"微信用户", "小明 🐼", ""} {
 		require.Equal(t, http.StatusOK, upload(t, s, token, picturePart(data), nickPart(name)).Status)
-		assert.Equal(t, "小明 🐼", s.Account(t, token)["displayName"], "%s changes nothing", name)
+		assert.Equal(t, "小明 🐼", s.Account(t, token)["displayName"], "%q changes nothing", name)
 	}
 	kept := avatarOf(t, s, token)
 	assert.NotEqual(t, first, kept)
 	for _, form := range [][]part{
-		{picturePart(data), nickPart("a\nb")}, {picturePart(data), nickPart("")}, {picturePart(data), nickPart("\xff")},
+		{picturePart(data), nickPart("a\nb")}, {picturePart(data), nickPart(" ")}, {picturePart(data), nickPart("\xff")},
 		{picturePart(data), nickPart("A"), nickPart("B")}, {picturePart(data), nickPart(strings.Repeat("x", 5000))},
 	} {
 		reply := upload(t, s, token, form...)

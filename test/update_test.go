@@ -331,8 +331,14 @@ func testProfileRoute(t *testing.T, s *harness.Server) {
 	long := account(fieldsOf{"avatarUrl": "https://example.com/" + strings.Repeat("x", 400)})
 	assert.Len(t, long["avatar"], 420)
 
+	unchosen := account(fieldsOf{"nickName": "Named", "avatarUrl": ""})
+	assert.Equal(t, "Named", unchosen["displayName"])
+	assert.Equal(t, long["avatar"], unchosen["avatar"], "chooseAvatar was cancelled")
+	long = account(fieldsOf{"nickName": "", "avatarUrl": long["avatar"]})
+	assert.Equal(t, unchosen, long)
+
 	for message, body := range map[string]any{
-		"nickName or avatarUrl is required": fieldsOf{},
+		"nickName or avatarUrl is required": fieldsOf{"nickName": "", "avatarUrl": nil},
 		"nickName must have":                fieldsOf{"nickName": "   "},
 		"nickName is longer than 100":       fieldsOf{"nickName": strings.Repeat("长", 101)},
 		"avatarUrl must be":                 fieldsOf{"avatarUrl": "ftp://x", "nickName": "fine"},
