@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/minidoor/minidoor/object/sqlitefile"
 	"github.com/minidoor/minidoor/provider"
 )
 
@@ -143,12 +144,9 @@ func (c *Config) dataDir() string {
 	if c.DriverName != "sqlite" {
 		return "."
 	}
-	path := strings.TrimPrefix(c.sqlitePath(), "file:")
-	return filepath.Dir(strings.TrimPrefix(path, "//")) // of file:///path
-}
-
-// sqlitePath returns the data source without its parameters.
-func (c *Config) sqlitePath() string {
-	path, _, _ := strings.Cut(c.DataSourceName.Reveal(), "?")
-	return path
+	path, err := sqlitefile.Path(c.DataSourceName.Reveal())
+	if err != nil {
+		return "." // there is no such file, and will be no database
+	}
+	return filepath.Dir(path)
 }

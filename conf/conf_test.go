@@ -304,6 +304,10 @@ func TestDefaultsThatDependOnOtherKeys(t *testing.T) {
 			"file:/var/lib/door.db?cache=shared", "/var/lib/minidoor.key", "opaque", "json"},
 		{"SQLite by URL", Config{DriverName: "sqlite", DataSourceName: "file:///var/lib/door.db"},
 			"file:///var/lib/door.db", "/var/lib/minidoor.key", "opaque", "json"},
+		{"SQLite with an escape", Config{DriverName: "sqlite", DataSourceName: "file:a%20b/door.db#c/d"},
+			"file:a%20b/door.db#c/d", "a b/minidoor.key", "opaque", "json"},
+		{"SQLite by path, to the letter", Config{DriverName: "sqlite", DataSourceName: "a%20b#c/door.db"},
+			"a%20b#c/door.db", "a%20b#c/minidoor.key", "opaque", "json"},
 		{"SQLite by path", Config{DriverName: "sqlite", DataSourceName: "data/door.db"},
 			"data/door.db", "data/minidoor.key", "opaque", "json"},
 		{"postgres", Config{DriverName: "postgres", DataSourceName: "postgres://host/name"},
@@ -331,6 +335,7 @@ func TestAvatarsAreBesideTheData(t *testing.T) {
 	for _, c := range []struct{ file, dir, url string }{
 		{"", "avatars", ""},
 		{"dataSourceName = file:/var/lib/door.db", "/var/lib/avatars", ""},
+		{"dataSourceName = file://localhost/var/my%20data/door.db", "/var/my data/avatars", ""},
 		{"driverName = postgres\ndataSourceName = postgres://host/name", "avatars", ""},
 		{"origin = https://id.example.com/", "avatars", "https://id.example.com/avatars"},
 		{"avatarDir = /files\navatarUrl = https://cdn.example.com/a/\norigin = https://x", "/files",

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/minidoor/minidoor/object/sqlitefile"
 )
 
 // problems collects what is wrong with a Config.
@@ -58,10 +60,11 @@ func (c *Config) validateDatabase(p *problems) {
 	if c.DriverName == "sqlite" {
 		// Taken for a path, its password would show: in the name of a directory, in an error.
 		foreign := regexp.MustCompile(`^(postgres|postgresql|mysql)://|@(tcp|unix)?[(/]|\b(host|user|password)=`)
-		p.unless(!foreign.MatchString(c.sqlitePath()), "dataSourceName",
+		path, _, _ := strings.Cut(source, "?")
+		p.unless(!foreign.MatchString(path), "dataSourceName",
 			"not a SQLite file; for another database, set driverName to mysql or postgres")
-		file := strings.TrimPrefix(c.sqlitePath(), "file:")
-		p.unless(file != "" && file != ":memory:" && !strings.Contains(source, "mode=memory"), "dataSourceName",
+		file, err := sqlitefile.Path(source)
+		p.unless(err != nil || file != "" && file != ":memory:" && !strings.Contains(source, "mode=memory"), "dataSourceName",
 			"in memory each connection has a database of its own; name a file")
 	}
 	if c.DriverName == "mysql" && source != "" {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/minidoor/minidoor/object/blob"
+	"github.com/minidoor/minidoor/object/sqlitefile"
 )
 
 // Backup copies a SQLite database into the new file target, which its owner alone may read. It may run while servers
@@ -58,7 +59,7 @@ func place(temp, target string) error {
 
 // vacuumInto writes what a read transaction sees into an empty file.
 func vacuumInto(ctx context.Context, dataSourceName, file string) error {
-	source, _ := parseSQLite(dataSourceName)
+	source, _ := sqlitefile.Parse(dataSourceName)
 	db, err := sql.Open("sqlite", "file:"+source+"?mode=ro&_pragma=busy_timeout(10000)")
 	if err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 
 	sdk "github.com/casdoor/casdoor-go-sdk/casdoorsdk"
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/minidoor/minidoor/object/sqlitefile"
 )
 
 // DiagnoseSchema names what the first start of this version adds to tables that an earlier one has made.
@@ -157,7 +159,7 @@ func (s *Store) DiagnoseWaiting(dataSource string) []Finding {
 	if !s.beside || s.dialect.driver != "sqlite" {
 		return nil
 	}
-	file, params := parseSQLite(dataSource)
+	file, params := sqlitefile.Parse(dataSource)
 	waits := slices.ContainsFunc(params["_pragma"], func(p string) bool { return strings.HasPrefix(p, "busy_timeout") })
 	if waits && params.Get("cache") != "shared" {
 		return nil

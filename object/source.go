@@ -17,6 +17,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/minidoor/minidoor/object/sqlitefile"
 )
 
 // source is where the driver connects to. write is empty where transactions use the same connections as reads.
@@ -90,7 +92,7 @@ func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 // sqliteSource asks for a write-ahead log that is synced at each commit: what is acknowledged survives a power cut,
 // and readers never wait for the writer. The shared cache of Casdoor's default would make them wait.
 func sqliteSource(name string) source {
-	file, params := parseSQLite(name)
+	file, params := sqlitefile.Parse(name)
 	params.Del("cache")
 	ownCache := slices.ContainsFunc(params["_pragma"], func(p string) bool { return strings.HasPrefix(p, "cache_size") })
 	params["_pragma"] = append(params["_pragma"], "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)")
@@ -112,14 +114,14 @@ func sqliteSource(name string) source {
 
 // sqliteSourceAsItIs is sqliteSource where nothing is to be changed: neither made nor switched to a write-ahead log.
 func sqliteSourceAsItIs(name string) source {
-	file, _ := parseSQLite(name)
+	file, _ := sqlitefile.Parse(name)
 	read := "file:" + file + "?mode=rw&_pragma=busy_timeout(10000)&_pragma=query_only(1)"
 	return source{read: read, write: read}
 }
 
 // sqliteFileIsThere returns a NotMadeError for a file that could be made, and is not there.
 func sqliteFileIsThere(name string) error {
-	path, err := sqlitePath(name)
+	path, err := sqlitefile.Path(name)
 	if err != nil {
 		return err
 	}
@@ -135,7 +137,7 @@ func sqliteFileIsThere(name string) error {
 // DiagnoseFiles says which files of a SQLite database may not be written to. Nothing of the process has it open
 // meanwhile: to close a file takes SQLite's locks away.
 func DiagnoseFiles(cfg StoreConfig) ([]Finding, error) {
-	path, err := sqlitePath(cfg.DataSourceName)
+	path, err := sqlitefile.Path(cfg.DataSourceName)
 	if d, known := dialectOf(cfg.DriverName); known != nil || d.driver != "sqlite" || err != nil {
 		return nil, err
 	}
@@ -160,38 +162,11 @@ func absolute(path string) string {
 	return path
 }
 
-// sqlitePath returns the path of a database's file.
-func sqlitePath(name string) (string, error) {
-	file, _ := parseSQLite(name)
-	return url.PathUnescape(strings.TrimPrefix(file, "//localhost"))
-}
-
-// parseSQLite returns the file of a data source name, as in a URI, and its parameters. A name that is no URI means its
-// file by the letter, as it does for Casdoor; of one that is, SQLite ignores what follows a "#".
-func parseSQLite(name string) (file string, params url.Values) {
-	name, uri := strings.CutPrefix(name, "file:")
-	if uri {
-		name, _, _ = strings.Cut(name, "#")
-	}
-	file, query, _ := strings.Cut(name, "?")
-	if !uri {
-		file = strings.NewReplacer("%", "%25", "#", "%23").Replace(file)
-		if strings.HasPrefix(file, "//") { // which a host would follow
-			file = "//" + file
-		}
-	}
-	params, err := url.ParseQuery(query)
-	if err != nil {
-		params = url.Values{}
-	}
-	return file, params
-}
-
 // makeSQLiteFile makes the database's file where it is missing, for its owner alone: it holds secrets. The log beside
 // it gets the same mode.
 func makeSQLiteFile(name string) error {
-	_, params := parseSQLite(name)
-	path, err := sqlitePath(name)
+	_, params := sqlitefile.Parse(name)
+	path, err := sqlitefile.Path(name)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ import (
 	"xorm.io/xorm"
 	"xorm.io/xorm/core"
 	xormlog "xorm.io/xorm/log"
+
+	"github.com/minidoor/minidoor/object/sqlitefile"
 )
 
 // StoreConfig says which database to open. The zero value of a field means what its comment says.
@@ -250,7 +252,7 @@ func (s *Store) connect(ctx context.Context, cfg StoreConfig) error {
 	err = db.PingContext(ctx)
 	if err != nil {
 		s.Close()
-		if path, pathErr := sqlitePath(cfg.DataSourceName); s.dialect.driver == "sqlite" && pathErr == nil {
+		if path, pathErr := sqlitefile.Path(cfg.DataSourceName); s.dialect.driver == "sqlite" && pathErr == nil {
 			return fmt.Errorf("file %s, whose folder must be writable too, and its disk not full: %w", path, err)
 		}
 	}
