@@ -126,15 +126,12 @@ func (v *visit) addProvider() error {
 	if f.Wrong {
 		return again()
 	}
-	err = v.Deps.Console.Providers().Add(v.r.Context(), v.caller, toJSON(sdk.Provider{
+	err = v.Deps.Console.ProvidersWith(options).Add(v.r.Context(), v.caller, toJSON(sdk.Provider{
 		Owner: owner, Name: name, DisplayName: f.value("displayName"), Category: "OAuth", Type: object.WeChatMiniProgram,
 		ClientId: f.value("clientId"), ClientSecret: f.value("clientSecret"),
 	}))
 	if f.refused(err, "name", "taken") {
 		return again()
-	}
-	if err == nil {
-		err = v.Deps.Console.SetProviderOptions(v.r.Context(), v.caller, options)
 	}
 	if err == nil && f.value("application") != "" {
 		err = v.attach(owner, name, f.value("application"))
@@ -212,25 +209,25 @@ func (v *visit) changeProviderForm(key string) error {
 	}
 	done := "provider"
 	if key == providerEdit {
-		done = providerSaved(f)
-		if err := v.setProvider(f, stored.Owner, stored.Name); err != nil {
-			return err
-		}
+		done, err = providerSaved(f), v.setProvider(f, options)
+	} else {
+		err = v.Deps.Console.SetProviderOptions(v.r.Context(), v.caller, options)
 	}
-	if err := v.Deps.Console.SetProviderOptions(v.r.Context(), v.caller, options); err != nil {
+	if err != nil {
 		return err
 	}
 	return v.leave("/providers/view", idQuery(stored.Owner, stored.Name), done)
 }
 
-// setProvider writes what the form shows of a provider's row. An AppSecret that is left empty stays.
-func (v *visit) setProvider(f *form, owner, name string) error {
+// setProvider writes what the form shows of a provider's row, and its options. An AppSecret that is left empty stays.
+func (v *visit) setProvider(f *form, options object.ProviderOptions) error {
 	row := map[string]string{"clientId": f.value("clientId"), "displayName": f.value("displayName")}
 	columns := []string{"clientId", "displayName"}
 	if secret := f.value("clientSecret"); secret != "" {
 		row["clientSecret"] = secret
 		columns = append(columns, "clientSecret")
 	}
-	found, err := v.Deps.Console.Providers().Update(v.r.Context(), v.caller, owner, name, columns, toJSON(row))
+	found, err := v.Deps.Console.ProvidersWith(options).Update(v.r.Context(), v.caller, options.Owner, options.Name,
+		columns, toJSON(row))
 	return orMissing(found, err)
 }

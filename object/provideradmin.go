@@ -32,32 +32,55 @@ func (a *Authority) SetProviderOptions(ctx context.Context, c *Caller, o Provide
 		return err
 	}
 	err := a.tables.write(ctx, func(tx *txn) error {
+		// As whoever deletes a provider does, with its options: none are to be left of one that is gone.
+		if err := a.tables.holdOrganization(tx, builtInName); err != nil {
+			return err
+		}
 		if _, err := a.tables.providers.named(tx, o.Owner, o.Name); err != nil {
 			return err
 		}
-		row := o
-		old, err := a.tables.options.get(tx, "WHERE "+byName+a.tables.options.dialect.forUpdate, o.Owner, o.Name)
-		if errors.Is(err, ErrNotFound) {
-			old, err = nil, nil
-		}
-		if err == nil {
-			err = completeOptions(&row, old)
-		}
-		if err != nil {
-			return err
-		}
-		if old == nil {
-			_, err = a.tables.options.insert(tx, &row, "")
-		} else {
-			_, err = a.tables.options.update(tx, &row, a.tables.options.columnNames(), byName, o.Owner, o.Name)
-		}
-		if err != nil {
-			return err
-		}
-		return a.recordChange(tx, c, "update-provider-options", o.Owner+"/"+o.Name)
+		return a.storeOptions(tx, c, o)
 	})
 	a.settings.forget()
 	return err
+}
+
+// ProvidersWith is Providers for the change of one: its options are stored with it, or neither is.
+func (a *Authority) ProvidersWith(o ProviderOptions) *Family[sdk.Provider] {
+	f := a.Providers()
+	judge := f.judge
+	f.judge = func(tx *txn, c *Caller, row, old *sdk.Provider) error {
+		if err := judge(tx, c, row, old); err != nil {
+			return err
+		}
+		o.Owner, o.Name = row.Owner, row.Name
+		return a.storeOptions(tx, c, o)
+	}
+	return f
+}
+
+// storeOptions stores the options of a provider, under holdOrganization.
+func (a *Authority) storeOptions(tx *txn, c *Caller, row ProviderOptions) error {
+	t := a.tables.options
+	old, err := t.get(tx, "WHERE "+byName+t.dialect.forUpdate, row.Owner, row.Name)
+	if errors.Is(err, ErrNotFound) {
+		old, err = nil, nil
+	}
+	if err == nil {
+		err = completeOptions(&row, old)
+	}
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		_, err = t.insert(tx, &row, "")
+	} else {
+		_, err = t.update(tx, &row, t.columnNames(), byName, row.Owner, row.Name)
+	}
+	if err != nil {
+		return err
+	}
+	return a.recordChange(tx, c, "update-provider-options", row.Owner+"/"+row.Name)
 }
 
 // TestProvider asks the platform for an access token with a provider's settings. What is wrong is a *provider.Error; a

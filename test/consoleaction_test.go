@@ -62,6 +62,22 @@ func TestConsoleProvider(t *testing.T) {
 	assert.NotEmpty(t, row.ClientSecret, "an empty field keeps the AppSecret")
 }
 
+// Where the options of a provider cannot be stored, nor is what else its form shows.
+func TestConsoleProviderIsSavedWhole(t *testing.T) {
+	t.Parallel()
+	s := startConsole(t)
+	a := signInGlobal(t, s)
+	s.Exec(t, "CREATE TRIGGER broken BEFORE INSERT ON mini_program_provider BEGIN SELECT RAISE(ABORT, 'broken'); END")
+	add := a.post("/console/providers/add", "clientId", "wxabcdef0123456789", "clientSecret", "s", "displayName", "x",
+		"name", "wx-half", "application", "", "checkAvatar", "", "onReview", "", "onUnchecked", "")
+	assert.Equal(t, http.StatusServiceUnavailable, add.status)
+	assert.Equal(t, "0", s.Value(t, "SELECT COUNT(*) FROM provider WHERE name='wx-half'"))
+	edit := a.post("/console/providers/edit", a.edited("/console/providers/edit", consoleProviderID, "clientId",
+		"wxabcdef0123456789", "displayName", "Half", "checkAvatar", "", "onReview", "", "onUnchecked", "")...)
+	assert.Equal(t, http.StatusServiceUnavailable, edit.status)
+	assert.Equal(t, "0", s.Value(t, "SELECT COUNT(*) FROM provider WHERE display_name='Half'"))
+}
+
 func TestConsoleProviderForm(t *testing.T) {
 	t.Parallel()
 	a := signInGlobal(t, startConsole(t))
