@@ -236,7 +236,9 @@ func TestGatewayClosesCasdoorsUpdateUser(t *testing.T) {
 	reply = s.Call(t, "POST", harness.PathUpdateUser+"?accessToken="+token, "", map[string]string{"displayName": "小红"})
 	assert.Equal(t, "Affected", reply.Map(t)["data"])
 	hidden := harness.Text{ContentType: formType, Body: "x=" + strings.Repeat("x", 2<<20) + "&accessToken=" + token}
-	assert.Equal(t, "error", s.Call(t, "POST", harness.PathUpdateUser, "", hidden).Map(t)["status"])
+	reply = s.Call(t, "POST", harness.PathUpdateUser, "", hidden)
+	assert.Equal(t, http.StatusRequestEntityTooLarge, reply.Status)
+	assert.Equal(t, "the body is larger than 1 MB", reply.Map(t)["msg"])
 	assert.Zero(t, casdoor.Calls(harness.PathUpdateUser))
 
 	s.Call(t, "POST", harness.PathUpdateUser+"?id=shop/boss", token, body("displayName", "x"))
