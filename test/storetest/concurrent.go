@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -52,6 +53,7 @@ func (s *suite) testConcurrent(t *testing.T) {
 	t.Run("one e-mail address", func(t *testing.T) { testEmailAtOnce(t, n) })
 	t.Run("one of what is unique", func(t *testing.T) { testUniqueAtOnce(t, n) })
 	t.Run("what is deleted", func(t *testing.T) { testUseAtOnce(t, n) })
+	t.Run("options of what is deleted", func(t *testing.T) { testOptionsAtOnce(t, n) })
 	t.Run("nicknames that WeChat is slow to judge", s.testSlowJudgement)
 }
 
@@ -312,4 +314,24 @@ func assertOneWins(t *testing.T, n int, words string, call func(i int) error) {
 		assertRefused(t, err, object.InvalidRequest, words)
 	}
 	assert.Equal(t, 1, won)
+}
+
+// testOptionsAtOnce has options set of providers that are being deleted: none stay behind, for a next one of the name.
+func testOptionsAtOnce(t *testing.T, n *tenant) {
+	const rounds, setters = 6, 3
+	global := builtInAdmin()
+	for round := range rounds {
+		name := fmt.Sprint("options-", n.name, "-", round)
+		require.NoError(t, n.service.Providers().Add(t.Context(), global, jsonOf(t, row{"owner": "admin", "name": name})))
+		concurrently(setters+1, func(i int) {
+			if i == setters {
+				_, err := n.service.Providers().Delete(t.Context(), global, "admin", name)
+				assert.NoError(t, err)
+				return
+			}
+			err := n.service.SetProviderOptions(t.Context(), global, object.ProviderOptions{Owner: "admin", Name: name})
+			assert.True(t, err == nil || errors.Is(err, object.ErrNotFound), "%v", err)
+		})
+		assert.Empty(t, n.rows(t, "SELECT * FROM mini_program_provider WHERE name=?", name))
+	}
 }
