@@ -33,6 +33,7 @@ type trait[T any] struct {
 	userColumn string              // the column with the name of the user whose a row is
 	secrets    []string            // columns that are shown as "***", and kept when they come back so
 	hidden     []string            // columns that are shown empty, and kept when they come back so
+	kept       []string            // columns that an update empties only where it names them
 	most       int                 // of an organization's rows, unless built-in adds more; 0: any number
 	deepNames  bool                // a name may have slashes, as that of a file
 	owned      ownership           // what the owner of a ListQuery selects

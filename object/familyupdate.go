@@ -10,7 +10,7 @@ import (
 )
 
 // Update writes what a JSON object says into a row: all that it mentions, or only the columns named, by the names of
-// the JSON fields or of the table's columns. It reports whether there is such a row.
+// the JSON fields or of the table's columns. As in Casdoor a null empties. It reports whether there is such a row.
 func (f *Family[T]) Update(
 	ctx context.Context, c *Caller, owner, name string, columns []string, object json.RawMessage,
 ) (affected bool, err error) {
@@ -50,6 +50,9 @@ func (f *Family[T]) updated(
 	}
 	row := new(T)
 	if err := f.table.merge(row, old, object); err != nil {
+		return nil, malformed(err)
+	}
+	if err := f.table.emptyNulls(row, object); err != nil {
 		return nil, malformed(err)
 	}
 	f.restore(row, old, names)
@@ -105,16 +108,16 @@ func (f *Family[T]) columnNames(fields []string) ([]string, error) {
 	return names, nil
 }
 
-// restore undoes what a change must not touch: the secrets that came back masked or hidden, and all but the columns
-// that were named, if any were.
+// restore undoes what a change must not touch: the secrets that came back masked or hidden, what only a change that names
+// it empties, and all but the columns that were named, if any were.
 func (f *Family[T]) restore(row, old *T, names []string) {
 	v, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
 	for _, c := range f.table.columns {
 		field := v.FieldByIndex(c.field)
 		masked := slices.Contains(f.secrets, c.name) && field.String() == mask
 		named := slices.Contains(names, c.name)
-		hidden := slices.Contains(f.hidden, c.name) && isBlank(field) && !named
-		if masked || hidden || names != nil && !named {
+		silent := slices.Contains(f.hidden, c.name) || slices.Contains(f.kept, c.name)
+		if masked || !named && (names != nil || silent && isBlank(field)) {
 			field.Set(was.FieldByIndex(c.field))
 		}
 	}

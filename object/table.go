@@ -127,8 +127,7 @@ func (t *table[T]) columnOf(name string) (string, bool) {
 		return name, true
 	}
 	for _, c := range t.columns {
-		tag, _, _ := strings.Cut(reflect.TypeFor[T]().FieldByIndex(c.field).Tag.Get("json"), ",")
-		if tag == name && name != "" {
+		if name != "" && t.jsonName(c) == name {
 			return c.name, true
 		}
 	}
@@ -139,6 +138,12 @@ func (t *table[T]) columnOf(name string) (string, bool) {
 func (t *table[T]) isBool(name string) bool {
 	columns := t.pick(name)
 	return len(columns) == 1 && reflect.TypeFor[T]().FieldByIndex(columns[0].field).Type.Kind() == reflect.Bool
+}
+
+// jsonName returns the name by which JSON knows a column's field, "" where it has none.
+func (t *table[T]) jsonName(c column) string {
+	tag, _, _ := strings.Cut(reflect.TypeFor[T]().FieldByIndex(c.field).Tag.Get("json"), ",")
+	return tag
 }
 
 // asText is a column as a text, in SQL.

@@ -196,6 +196,21 @@ func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
 	return nil
 }
 
+// emptyNulls empties the fields that object has as null, which merge leaves as they were; but not when a row was made.
+func (t *table[T]) emptyNulls(row *T, object json.RawMessage) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(object, &fields); err != nil {
+		return err
+	}
+	v := reflect.ValueOf(row).Elem()
+	for _, c := range t.columns {
+		if string(fields[t.jsonName(c)]) == "null" && c.name != "created_time" {
+			v.FieldByIndex(c.field).SetZero()
+		}
+	}
+	return nil
+}
+
 // update writes columns of the row that where selects and returns how many rows it met. Columns that the database does
 // not have are left out.
 func (t *table[T]) update(tx *txn, row *T, names []string, where string, args ...any) (int64, error) {

@@ -24,6 +24,7 @@ func (a *Authority) Users() *Family[sdk.User] {
 		homeColumn: "owner",
 		secrets:    []string{"password"},
 		hidden:     hiddenColumns(),
+		kept:       []string{"password"}, // SDKs' objects of a user are made with an empty one
 		large:      true,
 		sorted:     []string{"created_time", "name"},
 		seek:       a.seekUsers,

@@ -2,6 +2,7 @@ package test
 
 import (
 	"image/color"
+	"net/http"
 	"testing"
 
 	"github.com/casdoor/casdoor-go-sdk/casdoorsdk"
@@ -99,6 +100,49 @@ func TestManageUsers(t *testing.T) {
 	done, err = sdk.DeleteUser(user)
 	require.NoError(t, err)
 	assert.False(t, done)
+}
+
+// SDKs send null for a list, or a text, that is empty, and "" for the password of a user who was not read before.
+func TestManageEmptied(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	sdk := s.SDK()
+	done, err := sdk.AddUser(&casdoorsdk.User{
+		Name: "anna", Password: "secret-1", Email: "anna@example.com", Bio: "hello", Groups: []string{"shop/staff"},
+	})
+	affected(t, done, err)
+	user, err := sdk.GetUser("anna")
+	require.NoError(t, err)
+	user.Groups = nil
+	done, err = sdk.UpdateUser(user)
+	affected(t, done, err)
+	for query, change := range map[string]harness.Row{
+		"":             {"name": "anna", "email": nil, "createdTime": nil, "id": nil},
+		"&columns=bio": {"name": "anna", "bio": nil, "displayName": nil},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/api/update-user?id=shop/anna"+query, nil)
+		require.NoError(t, err)
+		r.SetBasicAuth(harness.ClientID, harness.ClientSecret)
+		require.NoError(t, harness.SetBody(r, change))
+		assert.Equal(t, "Affected", s.Do(t, r).Map(t)["data"], query)
+	}
+	emptied, err := sdk.GetUser("anna")
+	require.NoError(t, err)
+	assert.Empty(t, emptied.Groups)
+	assert.Empty(t, emptied.Email)
+	assert.Empty(t, emptied.Bio)
+	assert.Equal(t, user.Id, emptied.Id)
+	assert.Equal(t, user.CreatedTime, emptied.CreatedTime)
+
+	fresh := &casdoorsdk.User{Owner: harness.Organization, Name: "anna", DisplayName: "Anna"}
+	done, err = sdk.UpdateUser(fresh)
+	affected(t, done, err)
+	right, err := sdk.CheckUserPassword(&casdoorsdk.User{Owner: harness.Organization, Name: "anna", Password: "secret-1"})
+	require.NoError(t, err)
+	assert.True(t, right, "as in Casdoor only a change that names it takes the password away")
+	done, err = sdk.UpdateUserForColumns(fresh, []string{"password"})
+	affected(t, done, err)
+	assert.Empty(t, s.Value(t, "SELECT password FROM user WHERE name='anna'"))
 }
 
 // What an admin does to a user counts for the user's tokens at once.
