@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,6 +46,20 @@ func badRequest(message string) *APIError {
 
 func notFound() *APIError {
 	return &APIError{Status: http.StatusNotFound, Code: object.InvalidRequest, Message: "There is nothing at this path"}
+}
+
+// sdkCall are the calls of Casdoor's SDKs, by their names.
+var sdkCall = regexp.MustCompile(`^/api/((get|add|update|delete|send)-[a-z-]{1,50}|(batch-)?enforce)$`)
+
+// notServed is the answer at a path that is not here. What an SDK of Casdoor calls there tells it in its own form: some
+// read nothing from a 404, and then say of a null what they cannot do with it.
+func notServed(path string) (shape, *APIError) {
+	e := notFound()
+	if !sdkCall.MatchString(path) {
+		return casdoorShape, e
+	}
+	e.Message = "minidoor does not serve " + path
+	return sdkShape, e
 }
 
 func methodNotAllowed(methods string) *APIError {

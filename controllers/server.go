@@ -130,7 +130,8 @@ func (s *server) refuses(w http.ResponseWriter, r *http.Request, route, methods 
 	if err := s.limit(r); err != nil {
 		s.deny(w, r, form, apiError(err))
 	} else if route == routeUnknown {
-		s.deny(w, r, casdoorShape, notFound())
+		form, e := notServed(r.URL.Path)
+		s.deny(w, r, form, e)
 	} else if !allows(methods, r.Method) {
 		w.Header().Set("Allow", methods)
 		s.deny(w, r, form, methodNotAllowed(methods))

@@ -75,6 +75,25 @@ func TestMethodsAndPaths(t *testing.T) {
 	runAll(t, s.Handler, scenarios)
 }
 
+// casdoor-java-sdk takes no text from a 404, and fails with: argument "content" is null.
+func TestCallsThatAreNotServed(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{})
+	var scenarios []scenario
+	for method, paths := range map[string][]string{
+		"GET":  {"/api/get-roles", "/api/get-globle-certs"},
+		"POST": {"/api/add-role", "/api/send-sms", "/api/enforce", "/api/batch-enforce", "/api/update-permission"},
+	} {
+		for _, path := range paths {
+			scenarios = append(scenarios, scenario{
+				name: path, method: method, path: path + "?owner=shop", status: http.StatusOK,
+				has: []string{`{"status":"error","msg":"minidoor does not serve ` + path + `","data":null,"data2":null}`},
+			})
+		}
+	}
+	runAll(t, s.Handler, scenarios)
+}
+
 // beego would take the method from a field of that name.
 func TestMethodFieldIsNone(t *testing.T) {
 	t.Parallel()
