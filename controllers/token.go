@@ -99,13 +99,14 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	if err != nil {
 		return nil, err
 	}
-	if (secret != "" || required) && !isAuthentic(client, secret) {
+	if (secret != "" || required) && !client.Authentic(secret) {
 		return nil, &object.Refusal{Code: object.InvalidClient, Message: "client_secret is invalid"}
 	}
 	return client, c.Deps.Limits.application(ctx, client.ID())
 }
 
-// clientOf returns the application with that client id, which may be escaped as a secret may: see isAuthentic.
+// clientOf returns the application with that client id. Of the clients that escape a secret some escape the hyphen too,
+// which the id of a shared application has.
 func (c *TokenController) clientOf(ctx context.Context, id string) (*object.Client, error) {
 	client, err := c.Deps.Service.Client(ctx, id)
 	if isRefusal(err, object.InvalidClient) {
@@ -114,14 +115,6 @@ func (c *TokenController) clientOf(ctx context.Context, id string) (*object.Clie
 		}
 	}
 	return client, err
-}
-
-// isAuthentic reports whether a secret is the client's. For Basic authentication some clients escape it, as RFC 6749
-// §2.3.1 wants it, and others do not. Of those that do some escape the hyphen too, which the id of a shared application
-// has.
-func isAuthentic(client *object.Client, secret string) bool {
-	plain, err := url.QueryUnescape(secret)
-	return client.Authentic(secret) || err == nil && client.Authentic(plain)
 }
 
 // HandlerFunc implements web.ControllerInterface. beego would call the method by reflection, so deep that the request's

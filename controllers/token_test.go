@@ -74,6 +74,8 @@ func TestGrants(t *testing.T) {
 			has: []string{`"access_token":"ey`}, hasNot: []string{"refresh_token"}},
 		{name: "escaped secret by Basic", body: fields("grant_type", "client_credentials"), status: 200,
 			header: basic("odd-client", url.QueryEscape(oddSecret)), has: []string{`"access_token":"ey`}},
+		{name: "escaped secret by Basic, as casdoor-dotnet-sdk manages", method: "GET", path: "/api/get-users?owner=shop",
+			status: 200, header: basic("odd-client", url.QueryEscape(oddSecret)), has: []string{`{"status":"ok"`}},
 		{name: "escaped id by Basic", body: fields("grant_type", "client_credentials"), status: 200,
 			header: basic("odd%2Dclient", url.QueryEscape(oddSecret)), has: []string{`"access_token":"ey`}},
 		{name: "escaped id that nobody has", body: fields("grant_type", "client_credentials"), status: 401,

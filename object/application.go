@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -36,9 +37,11 @@ type miniProgram struct {
 	options ProviderOptions
 }
 
-// Authentic reports whether secret is the client secret, in constant time. No secret is authentic where none is set.
+// Authentic reports whether secret is the client secret, in constant time. No secret is authentic where none is set. For
+// Basic authentication some clients escape it, as RFC 6749 §2.3.1 wants it, and others do not.
 func (c *Client) Authentic(secret string) bool {
-	return sameSecret(c.Application.ClientSecret, secret)
+	plain, err := url.QueryUnescape(secret)
+	return sameSecret(c.Application.ClientSecret, secret) || err == nil && sameSecret(c.Application.ClientSecret, plain)
 }
 
 // NewClientSecret returns a client secret that nobody can guess.
