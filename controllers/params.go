@@ -51,18 +51,11 @@ func (b *Base) params() (params, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := b.queryParams()
+	if err != nil || len(body) == 0 {
+		return p, err
+	}
 	r := b.Ctx.Request
-	p := params{}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, badRequest("the query is malformed")
-	}
-	if err := p.addAll(query); err != nil {
-		return nil, err
-	}
-	if len(body) == 0 {
-		return p, nil
-	}
 	kind, kindParams, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // a malformed one is none
 	switch {
 	case kind == "multipart/form-data":
@@ -77,6 +70,16 @@ func (b *Base) params() (params, error) {
 		return p, p.addAll(form)
 	}
 	return nil, badRequest("the body must be a form or JSON")
+}
+
+// queryParams reads and checks the parameters that are in the query.
+func (b *Base) queryParams() (params, error) {
+	query, err := url.ParseQuery(b.Ctx.Request.URL.RawQuery)
+	if err != nil {
+		return nil, badRequest("the query is malformed")
+	}
+	p := params{}
+	return p, p.addAll(query)
 }
 
 // body reads the whole body.

@@ -23,7 +23,8 @@ func passwordRoutes(base Base) []route {
 	}
 }
 
-// Set is POST /api/set-password with userOwner, userName, oldPassword and newPassword.
+// Set is POST /api/set-password with userOwner, userName, oldPassword and newPassword. Where these are in the query, as
+// casdoor-dotnet-sdk sends them, the body is the user, whom nobody reads.
 //
 //	@router /api/set-password [post]
 func (c *PasswordController) Set() {
@@ -32,7 +33,10 @@ func (c *PasswordController) Set() {
 		c.fail(err)
 		return
 	}
-	p, err := c.params()
+	p, err := c.queryParams()
+	if err == nil && (p["userName"] == "" || p["newPassword"] == "") {
+		p, err = c.params()
+	}
 	if err == nil {
 		err = c.counted(caller, func() error {
 			return c.Deps.Authority.SetPassword(c.Ctx.Request.Context(), caller, object.PasswordChange{

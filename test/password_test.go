@@ -77,6 +77,25 @@ func TestOwnPasswordByAccountItems(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// casdoor-dotnet-sdk sends the parameters in the query, and the user as the body.
+func TestSetPasswordInQuery(t *testing.T) {
+	t.Parallel()
+	s := withBoss(t)
+	boss, err := s.SDK().GetUser(harness.AdminName)
+	require.NoError(t, err)
+	query := url.Values{
+		"userOwner": {boss.Owner}, "userName": {boss.Name}, "oldPassword": {adminPassword}, "newPassword": {"second-1"},
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/set-password?"+query.Encode(), nil)
+	require.NoError(t, err)
+	r.SetBasicAuth(harness.ClientID, harness.ClientSecret)
+	require.NoError(t, harness.SetBody(r, boss))
+	assert.Contains(t, s.Do(t, r).Body, `"status":"ok"`)
+	boss.Password = "second-1"
+	_, err = s.SDK().CheckUserPassword(boss)
+	require.NoError(t, err)
+}
+
 func TestSetPassword(t *testing.T) {
 	t.Parallel()
 	s := withBoss(t)
