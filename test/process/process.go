@@ -118,7 +118,7 @@ func (s *Server) Healthy(ctx context.Context) error {
 // PID returns the child's process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Output returns what the child has printed to stdout and stderr, at most the first 256 KiB. It is complete after Wait.
+// Output returns what the child has printed to stdout and stderr, at most the first 4 MiB. It is complete after Wait.
 func (p *Process) Output() string { return p.output.String() }
 
 // Signal sends a signal. It fails when the child has ended.
@@ -156,7 +156,7 @@ type output struct {
 }
 
 // maxOutput bounds what is kept of a child that prints a line per request.
-const maxOutput = 256 << 10
+const maxOutput = 4 << 20
 
 var listeningLine = regexp.MustCompile(`msg"?[=:]"?listening"?.*\baddress"?[=:]"?([^\s"]+)[\s"]`)
 
