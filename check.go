@@ -167,7 +167,7 @@ func (r *report) add(f object.Finding) {
 	if f.Severity == object.Problem {
 		r.problems++
 	}
-	fmt.Fprintf(r.w, "%s: %s\n", f.Severity, f.Text)
+	fmt.Fprintln(r.w, f)
 }
 
 // run writes what look has found. That it could not look is a problem.

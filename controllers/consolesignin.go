@@ -108,9 +108,9 @@ func (v *visit) askToSendAgain() error {
 // enteredSecrets asks for the secrets that were entered: only providers' forms have any.
 func enteredSecrets(in url.Values) form {
 	f := form{Name: "provider"}
-	for _, field := range slices.Concat(providerFields(true), optionFields(&object.ProviderOptions{})) {
+	for _, field := range slices.Concat(providerFields(false), optionFields(&object.ProviderOptions{})) {
 		if field.IsSecret() && in.Get(field.Name) != "" {
-			field.Required, field.Problem, field.Group = true, "again", ""
+			field.Problem, field.Group = "again", ""
 			f.Fields = append(f.Fields, field)
 		}
 	}

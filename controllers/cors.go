@@ -9,8 +9,8 @@ import (
 // sends the same token; and browsers take "*" for requests without cookies only (Fetch Standard, "CORS check"): what a
 // session opens stays with our own pages. A picture may come from a cache that has asked for it on no page's behalf.
 //
-// Where a gateway answers in its Casdoor's place no cookie counts. There an app may have its cookies sent along, as with
-// Casdoor.
+// Where a gateway answers in its Casdoor's place no cookie counts. There an app may have its cookies sent along, as
+// with Casdoor.
 func (d *Deps) letRead(w http.ResponseWriter, r *http.Request) {
 	header, origin, path := w.Header(), r.Header.Get("Origin"), r.URL.Path
 	isPicture := strings.HasPrefix(path, filesPath)

@@ -48,14 +48,14 @@ func notFound() *APIError {
 	return &APIError{Status: http.StatusNotFound, Code: object.InvalidRequest, Message: "There is nothing at this path"}
 }
 
-// sdkCall are the calls of Casdoor's SDKs, by their names.
-var sdkCall = regexp.MustCompile(`^/api/((get|add|update|delete|send)-[a-z-]{1,50}|(batch-)?enforce)$`)
+// casdoorCall is the path of a call of Casdoor's API: a verb, and nearly always what it is about.
+var casdoorCall = regexp.MustCompile(`^/api/([a-z]+-[a-z-]{1,50}|enforce)$`)
 
 // notServed is the answer at a path that is not here. What an SDK of Casdoor calls there tells it in its own form: some
 // read nothing from a 404, and then say of a null what they cannot do with it.
 func notServed(path string) (shape, *APIError) {
 	e := notFound()
-	if !sdkCall.MatchString(path) {
+	if !casdoorCall.MatchString(path) {
 		return casdoorShape, e
 	}
 	e.Message = "minidoor does not serve " + path

@@ -241,8 +241,8 @@ func (g *gateway) isOwnUpdate(r *http.Request) bool {
 	return true
 }
 
-// namesAnother reports whether the id of an update-user is another user's. A Casdoor that cannot make one of it, or
-// finds a userId beside it, goes by what else says who it is, such as the token.
+// namesAnother reports whether the id of an update-user is another user's. Where it is no owner/name, or a userId
+// stands beside it, Casdoor goes by what else says who it is, such as the token.
 func namesAnother(query url.Values, self string) bool {
 	id := query.Get("id")
 	owner, name, _ := strings.Cut(id, "/")

@@ -292,7 +292,7 @@ func (l *Limits) passOn(ctx context.Context) (leave func(), err error) {
 	return func() { l.passedOn.add(-1) }, nil
 }
 
-// tooLong is how long a sign-in may take behind the platform's answer. For longer it could be cut off by requestTimeout.
+// tooLong is how long a sign-in may take behind the platform's answer: else it could be cut off by requestTimeout.
 const tooLong = requestTimeout / 2
 
 // full reports whether so many wait already, or so many for their pace, that a new one had better come later.

@@ -24,7 +24,7 @@ func passwordRoutes(base Base) []route {
 }
 
 // Set is POST /api/set-password with userOwner, userName, oldPassword and newPassword. Where these are in the query, as
-// casdoor-dotnet-sdk sends them, the body is the user, whom nobody reads.
+// casdoor-dotnet-sdk sends them, the body is the user, and what cannot be read in it does not matter.
 //
 //	@router /api/set-password [post]
 func (c *PasswordController) Set() {
@@ -33,9 +33,9 @@ func (c *PasswordController) Set() {
 		c.fail(err)
 		return
 	}
-	p, err := c.queryParams()
-	if err == nil && (p["userName"] == "" || p["newPassword"] == "") {
-		p, err = c.params()
+	p, err := c.params()
+	if query, bad := c.queryParams(); err != nil && bad == nil && query["userName"] != "" && query["newPassword"] != "" {
+		p, err = query, nil
 	}
 	if err == nil {
 		err = c.counted(caller, func() error {

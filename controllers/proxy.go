@@ -102,13 +102,13 @@ func (d *Deps) forward(in *http.Request, out http.Header) {
 	out.Set("X-Forwarded-Host", name)
 }
 
-// upstream is the Casdoor behind a gateway. Of the requests that it does not answer the log has the first, and their
-// number when it answers again: a line for each would make a storm worse.
+// upstream is the Casdoor behind a gateway. Of the requests that it does not answer the log has the first, then one in
+// each refusalPause, and their number when it answers again: a line for each would make a storm worse.
 type upstream struct {
 	deps       *Deps
 	unanswered atomic.Int64
 	mu         sync.Mutex
-	last       time.Time // of the unanswered ones
+	last, told time.Time // of the unanswered ones
 }
 
 // upstreamPause is how long no request may have failed before the Casdoor is said to answer again: one that answers
@@ -124,18 +124,22 @@ func (u *upstream) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if !known {
 		e = &APIError{
 			Status: http.StatusBadGateway, Code: object.Unavailable, Message: "Casdoor does not answer",
-			Err: fmt.Errorf("no answer from Casdoor: %w", err), Told: !u.isFirst(),
+			Err: fmt.Errorf("no answer from Casdoor: %w", err), Told: !u.toTell(),
 		}
 	}
 	u.deps.notPassed(w, r, shapeOf(r.URL.Path), e)
 }
 
-// isFirst notes a request that is not answered, and reports whether those before it were.
-func (u *upstream) isFirst() bool {
+// toTell notes a request that is not answered, and reports whether the log is to have it.
+func (u *upstream) toTell() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.last = time.Now()
-	return u.unanswered.Add(1) == 1
+	if u.unanswered.Add(1) > 1 && u.last.Sub(u.told) < refusalPause {
+		return false
+	}
+	u.told = u.last
+	return true
 }
 
 // answered notes an answer.

@@ -81,8 +81,11 @@ func TestCallsThatAreNotServed(t *testing.T) {
 	s := harness.Start(t, harness.Options{})
 	var scenarios []scenario
 	for method, paths := range map[string][]string{
-		"GET":  {"/api/get-roles", "/api/get-globle-certs"},
-		"POST": {"/api/add-role", "/api/send-sms", "/api/enforce", "/api/batch-enforce", "/api/update-permission"},
+		"GET": {"/api/get-roles", "/api/get-globle-certs"},
+		"POST": {
+			"/api/add-role", "/api/send-sms", "/api/enforce", "/api/batch-enforce", "/api/update-permission",
+			"/api/pay-order", "/api/set-preferred-mfa",
+		},
 	} {
 		for _, path := range paths {
 			scenarios = append(scenarios, scenario{

@@ -105,8 +105,8 @@ func (c *TokenController) client(p params, required bool) (*object.Client, error
 	return client, c.Deps.Limits.application(ctx, client.ID())
 }
 
-// clientOf returns the application with that client id. Of the clients that escape a secret some escape the hyphen too,
-// which the id of a shared application has.
+// clientOf returns the application with that client id. It may be escaped: clients that escape their secret do so, and
+// some the hyphen too, which the id of a shared application has.
 func (c *TokenController) clientOf(ctx context.Context, id string) (*object.Client, error) {
 	client, err := c.Deps.Service.Client(ctx, id)
 	if isRefusal(err, object.InvalidClient) {

@@ -37,8 +37,8 @@ type miniProgram struct {
 	options ProviderOptions
 }
 
-// Authentic reports whether secret is the client secret, in constant time. No secret is authentic where none is set. For
-// Basic authentication some clients escape it, as RFC 6749 §2.3.1 wants it, and others do not.
+// Authentic reports whether secret is the client secret, in constant time. No secret is authentic where none is set.
+// For Basic authentication some clients escape it, as RFC 6749 §2.3.1 wants it, and others do not.
 func (c *Client) Authentic(secret string) bool {
 	plain, err := url.QueryUnescape(secret)
 	return sameSecret(c.Application.ClientSecret, secret) || err == nil && sameSecret(c.Application.ClientSecret, plain)
@@ -189,7 +189,7 @@ func (c *Client) canIssue() error {
 func misconfigured(app *sdk.Application, err error) error {
 	return &provider.Error{
 		Op: "issueToken", Kind: provider.KindMisconfigured, Err: fmt.Errorf("application %s: %w", app.Name, err),
-		Hint: "mend this setting of the application; -check tells of all",
+		Hint: "mend this setting of the application",
 	}
 }
 

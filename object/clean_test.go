@@ -130,5 +130,5 @@ func TestNobodyForgesLinesOfCheck(t *testing.T) {
 	finding := diagnose(t.Context(), provider.Platform{New: func(provider.Config) (provider.Provider, error) {
 		return &rememberingProvider{}, nil
 	}}, &sdk.Provider{Owner: "shop", Name: "mp", ClientId: forged})
-	assert.Equal(t, "provider shop/mp, AppID "+shown+": cannot be tried", finding.Text)
+	assert.Equal(t, "ok: provider shop/mp, AppID "+shown+": cannot be tried", fmt.Sprint(finding))
 }

@@ -31,13 +31,10 @@ type Finding struct {
 	Text     string
 }
 
-// found returns a Finding. Texts in it, of rows that an organization's own admins write, are oneLine.
+// String returns the line. Who may write rows could else write lines of ours into them.
+func (f Finding) String() string { return oneLine(fmt.Sprintf("%s: %s", f.Severity, f.Text)) }
+
 func found(s Severity, format string, args ...any) Finding {
-	for i, arg := range args {
-		if text, ok := arg.(string); ok {
-			args[i] = oneLine(text)
-		}
-	}
 	return Finding{s, fmt.Sprintf(format, args...)}
 }
 

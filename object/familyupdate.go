@@ -52,7 +52,7 @@ func (f *Family[T]) updated(
 	if err := f.table.merge(row, old, object); err != nil {
 		return nil, malformed(err)
 	}
-	if err := f.table.emptyNulls(row, object); err != nil {
+	if err := f.table.emptyNulls(row, object, f.homeColumn); err != nil {
 		return nil, malformed(err)
 	}
 	f.restore(row, old, names)
@@ -108,8 +108,8 @@ func (f *Family[T]) columnNames(fields []string) ([]string, error) {
 	return names, nil
 }
 
-// restore undoes what a change must not touch: the secrets that came back masked or hidden, what only a change that names
-// it empties, and all but the columns that were named, if any were.
+// restore undoes what a change must not touch: the secrets that came back masked or hidden, what only a change that
+// names it empties, and all but the columns that were named, if any were.
 func (f *Family[T]) restore(row, old *T, names []string) {
 	v, was := reflect.ValueOf(row).Elem(), reflect.ValueOf(old).Elem()
 	for _, c := range f.table.columns {

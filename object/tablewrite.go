@@ -196,15 +196,16 @@ func (t *table[T]) merge(row, old *T, object json.RawMessage) error {
 	return nil
 }
 
-// emptyNulls empties the fields that object has as null, which merge leaves as they were; but not when a row was made.
-func (t *table[T]) emptyNulls(row *T, object json.RawMessage) error {
+// emptyNulls empties the fields that object has as null, which merge leaves as they were; but not when a row was made,
+// nor whose it is.
+func (t *table[T]) emptyNulls(row *T, object json.RawMessage, home string) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(object, &fields); err != nil {
 		return err
 	}
 	v := reflect.ValueOf(row).Elem()
 	for _, c := range t.columns {
-		if string(fields[t.jsonName(c)]) == "null" && c.name != "created_time" {
+		if string(fields[t.jsonName(c)]) == "null" && c.name != "created_time" && c.name != home {
 			v.FieldByIndex(c.field).SetZero()
 		}
 	}

@@ -116,15 +116,16 @@ func TestManageEmptied(t *testing.T) {
 	user.Groups = nil
 	done, err = sdk.UpdateUser(user)
 	affected(t, done, err)
-	for query, change := range map[string]harness.Row{
-		"":             {"name": "anna", "email": nil, "createdTime": nil, "id": nil},
-		"&columns=bio": {"name": "anna", "bio": nil, "displayName": nil},
+	for call, change := range map[string]harness.Row{
+		"update-user?id=shop/anna":                           {"name": "anna", "email": nil, "createdTime": nil, "id": nil},
+		"update-user?id=shop/anna&columns=bio":               {"name": "anna", "bio": nil, "displayName": nil},
+		"update-application?id=admin/" + harness.Application: {"organization": nil, "description": nil},
 	} {
-		r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/api/update-user?id=shop/anna"+query, nil)
+		r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/api/"+call, nil)
 		require.NoError(t, err)
 		r.SetBasicAuth(harness.ClientID, harness.ClientSecret)
 		require.NoError(t, harness.SetBody(r, change))
-		assert.Equal(t, "Affected", s.Do(t, r).Map(t)["data"], query)
+		assert.Equal(t, "Affected", s.Do(t, r).Map(t)["data"], call)
 	}
 	emptied, err := sdk.GetUser("anna")
 	require.NoError(t, err)

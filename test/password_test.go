@@ -94,6 +94,13 @@ func TestSetPasswordInQuery(t *testing.T) {
 	boss.Password = "second-1"
 	_, err = s.SDK().CheckUserPassword(boss)
 	require.NoError(t, err)
+
+	query = url.Values{"userOwner": {boss.Owner}, "userName": {boss.Name}, "newPassword": {"third-1"}}
+	r, err = http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/set-password?"+query.Encode(), nil)
+	require.NoError(t, err)
+	r.AddCookie(browser(t, s, "second-1"))
+	require.NoError(t, harness.SetBody(r, url.Values{"oldPassword": {"second-1"}}))
+	assert.Contains(t, s.Do(t, r).Body, `"status":"ok"`, "some in the query, some in the body")
 }
 
 func TestSetPassword(t *testing.T) {

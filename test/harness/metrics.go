@@ -13,8 +13,8 @@ import (
 // PathMetrics is where every server has its metrics, those beside a Casdoor too.
 const PathMetrics = "/api/mini-program/metrics"
 
-// Metric returns the value of a metric, named with its labels in alphabetical order as Prometheus shows it, or NaN, which
-// equals nothing, where it is not shown.
+// Metric returns the value of a metric, named with its labels in alphabetical order as Prometheus shows it, or NaN,
+// which equals nothing, where it is not shown.
 func (s *Server) Metric(t testing.TB, name string) float64 {
 	t.Helper()
 	reply := s.Call(t, http.MethodGet, PathMetrics, MetricsToken, nil)
