@@ -227,10 +227,10 @@ func TestDatabaseLocked(t *testing.T) {
 			var err error
 			holder, err = f.db.Conn(t.Context())
 			require.NoError(t, err)
-			for _, statement := range map[string][]string{
+			for _, statement := range map[string][]string{ // in the order of a sign-in: else the two may wait for each other
 				"sqlite":   {"BEGIN IMMEDIATE"},
-				"postgres": {"BEGIN", `LOCK TABLE token, "user" IN SHARE ROW EXCLUSIVE MODE`},
-				"mysql":    {"BEGIN", "SELECT COUNT(*) FROM token FOR UPDATE", "SELECT COUNT(*) FROM `user` FOR UPDATE"},
+				"postgres": {"BEGIN", `LOCK TABLE "user", token IN SHARE ROW EXCLUSIVE MODE`},
+				"mysql":    {"BEGIN", "SELECT COUNT(*) FROM `user` FOR UPDATE", "SELECT COUNT(*) FROM token FOR UPDATE"},
 			}[direct.DriverName] {
 				_, err = holder.ExecContext(t.Context(), statement)
 				require.NoError(t, err, statement)
