@@ -321,6 +321,7 @@ func TestDatabaseLockedUsers(t *testing.T) {
 		held.Wait()
 		assert.InDelta(t, waiting/2, early.Load(), 10, "some wait, and more than that are refused early")
 		before := f.rows(t)
+		time.Sleep(time.Second) // longer than a turn at the lock, of which the last ones may not have been told to end yet
 		require.NoError(t, holder.Rollback())
 		for range 20 {
 			time.Sleep(100 * time.Millisecond)
